@@ -1,0 +1,72 @@
+# Everything runs on the pinned Node that npm brings along, whatever the system's own is.
+ARCH := $(subst x86_64,x64,$(subst aarch64,arm64,$(shell uname -m)))
+export PATH := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+INSTALLED := node_modules/.package-lock.json
+BUILT := dist/main.js
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+$(INSTALLED): package.json package-lock.json .npmrc
+	@npm ci --ignore-scripts --loglevel=error
+	@touch $@
+	@node -e 'if (Number(process.versions.node.split(".")[0]) < 24) { console.error("Assay needs Node 24 or later; npm did not install one for $(ARCH)"); process.exit(1) }'
+
+$(BUILT): $(INSTALLED) tsconfig.json tsconfig.build.json $(shell find src -name '*.ts')
+	@rm -rf dist
+	@tsc -p tsconfig.build.json
+
+.PHONY: build
+build: $(BUILT) ## Compile src/ to dist/
+
+TPM ?= software
+DEMO_FLAGS := $(if $(o),-o $(o))
+.PHONY: demo
+demo: $(BUILT) ## Show the main job with a device: TPM=software (default) or TPM=swtpm
+	@bin/assay.js demo --tpm $(TPM) $(DEMO_FLAGS)
+
+.PHONY: run
+run: $(BUILT) ## Serve on loopback in development mode
+	@bin/assay.js serve --development
+
+.PHONY: test
+test: $(BUILT) ## Run every test (or some: make test only="quote replay")
+	@node test/run.ts $(only)
+
+.PHONY: check
+check: $(BUILT) ## Format, lint, types, buf lint, tests
+	@biome check --error-on-warnings .
+	@tsc
+	@buf lint proto
+	@node test/run.ts
+
+.PHONY: format
+format: $(INSTALLED) ## Format and sort imports
+	@biome check --write .
+
+.PHONY: generate
+generate: $(INSTALLED) ## Generate src/gen/ from proto/
+	@buf generate
+
+.PHONY: mutants
+mutants: $(BUILT) ## Remove one check at a time; a test must notice each
+	@node test/mutants/run.ts $(only)
+
+.PHONY: attacks
+attacks: $(INSTALLED) ## Write docs/attacks.md from the tests
+	@node test/attacks.ts
+
+.PHONY: bench
+bench: $(BUILT) ## Measure the warm Verify call against its floor
+	@node loadtest/bench.ts
+
+.PHONY: coverage
+coverage: $(BUILT) ## Run every test and print the lines that none reached
+	@c8 --include 'src/**' --exclude 'src/gen/**' node test/run.ts
+
+.PHONY: clean
+clean: ## Remove what was built and what the server wrote
+	@rm -rf dist coverage .assay

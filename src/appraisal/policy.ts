@@ -1,0 +1,160 @@
+import { parse as parseYaml } from "yaml"
+import { z } from "zod"
+import { AssayError } from "../errors.ts"
+import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
+import { PCR_COUNT } from "../evidence/tpm/selection.ts"
+
+/** Banks that can satisfy a requirement. SHA-1 is not one of them. */
+const bank = z.enum(["sha256", "sha384", "sha512"])
+const pcr = z
+  .int()
+  .min(0)
+  .max(PCR_COUNT - 1)
+const unique = <T>(items: readonly T[]): boolean => new Set(items).size === items.length
+
+const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
+const AUDIENCE = /^[!-~]{1,255}$/
+/** 16 hexadecimal digits, as `assay inspect quote` prints it. */
+const FIRMWARE_VERSION = /^[0-9a-f]{16}$/
+
+const hexValue = z.string().regex(/^([0-9a-f]{2})+$/, "lowercase hexadecimal")
+
+/** PCR values that belong together. A quote matches a set as a whole or not at all. */
+const referenceSet = z.strictObject({
+  name: z.string().regex(NAME),
+  bank,
+  pcrs: z
+    .record(z.string().regex(/^(0|1?[1-9]|10|2[0-3])$/, "a PCR from 0 to 23"), hexValue)
+    .refine((pcrs) => Object.keys(pcrs).length > 0, "a reference set without any PCR"),
+})
+
+const schema = z
+  .strictObject({
+    /** Of this schema. */
+    version: z.literal(1),
+    name: z.string().regex(NAME),
+    evidence: z.strictObject({
+      /** Each of these banks must be quoted, with every PCR of `pcrs`. */
+      banks: z.array(bank).min(1).refine(unique, "a bank twice"),
+      pcrs: z.array(pcr).min(1).refine(unique, "a PCR twice"),
+      eventLog: z.enum(["required", "optional"]),
+      /** What the presence of a SHA-1 bank in the quote means. It never satisfies anything. */
+      sha1Bank: z.enum(["refused", "tolerated"]).default("refused"),
+      /** What a boot PCR (0 to 7) still at its reset value means. */
+      unextendedBootPcrs: z.enum(["refused", "tolerated"]).default("refused"),
+      /** The quote's extraData is the relying party's nonce itself. Such a device gets no session. */
+      rawNonce: z.boolean().default(false),
+    }),
+    /** The quote must match one of these sets, all of its PCRs at once. */
+    references: z
+      .array(referenceSet)
+      .min(1)
+      .refine((sets) => unique(sets.map((set) => set.name)), "a set's name twice"),
+    ak: z
+      .strictObject({
+        /** `proven`: only a key bound to its TPM by activation or certificate. `operator`: the operator's word will do. */
+        binding: z.enum(["proven", "operator"]).default("proven"),
+        schemes: z
+          .array(z.enum(["rsassa", "rsapss", "ecdsa"]))
+          .min(1)
+          .optional(),
+        hashes: z.array(bank).min(1).optional(),
+      })
+      .prefault({}),
+    tpm: z
+      .strictObject({
+        /** The device's firmwareVersion must be one of these. For keys of the endorsement hierarchy only. */
+        firmwareVersions: z.array(z.string().regex(FIRMWARE_VERSION)).min(1).optional(),
+        /** What a firmwareVersion other than the one first seen means. */
+        firmwareChange: z.enum(["refused", "warned", "ignored"]).default("warned"),
+      })
+      .prefault({}),
+    clock: z
+      .strictObject({
+        /** What safe = NO means: the TPM lost power without being shut down. */
+        unsafe: z.enum(["refused", "warned", "ignored"]).default("warned"),
+        /** How many resets may lie between two attestations of a device. */
+        resetsMax: z.int().min(0).max(0x7fffffff).optional(),
+      })
+      .prefault({}),
+    session: z.strictObject({
+      lifetimeSeconds: z.int().min(10).max(86_400),
+      /** The worst tier that is let in. */
+      admit: z.enum(["affirming", "warning"]).default("affirming"),
+      audiences: z.array(z.string().regex(AUDIENCE)).min(1).refine(unique, "an audience twice"),
+    }),
+  })
+  .superRefine((policy, context) => {
+    policy.references.forEach((set, i) => {
+      for (const [index, value] of Object.entries(set.pcrs))
+        if (value.length !== 2 * HASHES[set.bank].sizeBytes)
+          context.addIssue({
+            code: "custom",
+            path: ["references", i, "pcrs", index],
+            message: `not a ${set.bank} value of ${2 * HASHES[set.bank].sizeBytes} digits`,
+          })
+    })
+  })
+
+type Document = z.infer<typeof schema>
+
+/** A set of PCR values that belong together. */
+export interface ReferenceSet {
+  readonly name: string
+  readonly bank: HashName
+  /** Values in lowercase hexadecimal: strings, for bytes cannot be frozen. */
+  readonly pcrs: readonly { readonly pcr: number; readonly value: string }[]
+}
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T
+
+/** An appraisal policy for evidence (RFC 9334), checked and frozen. */
+export interface Policy extends DeepReadonly<Omit<Document, "references">> {
+  readonly references: readonly ReferenceSet[]
+}
+
+const DOCUMENT_CHARACTERS_MAX = 262_144
+
+/**
+ * Parses a policy document, YAML (core schema, no aliases) or JSON. An empty document, an empty list, an unknown
+ * key and a value of another type are refused with their path: nothing is assumed that is not written.
+ *
+ * @throws {AssayError} POLICY_SCHEMA.
+ */
+export function parsePolicy(document: string): Policy {
+  if (document.length > DOCUMENT_CHARACTERS_MAX)
+    throw new AssayError("POLICY_SCHEMA", "the policy document is too long", {
+      expected: `at most ${DOCUMENT_CHARACTERS_MAX} characters`,
+      actual: String(document.length),
+    })
+  const parsed = schema.safeParse(readYaml(document))
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    throw new AssayError("POLICY_SCHEMA", z.prettifyError(parsed.error), {
+      location: issue === undefined || issue.path.length === 0 ? "(document)" : issue.path.join("."),
+    })
+  }
+  return deepFreeze({ ...parsed.data, references: parsed.data.references.map(toReferenceSet) })
+}
+
+const readYaml = (document: string): unknown => {
+  try {
+    return parseYaml(document, { maxAliasCount: 0, prettyErrors: true, uniqueKeys: true })
+  } catch (cause) {
+    throw new AssayError("POLICY_SCHEMA", cause instanceof Error ? cause.message : "not YAML", { cause })
+  }
+}
+
+const toReferenceSet = ({ name, bank, pcrs }: Document["references"][number]): ReferenceSet => ({
+  name,
+  bank,
+  pcrs: Object.entries(pcrs).map(([index, value]) => ({ pcr: Number(index), value })),
+})
+
+const deepFreeze = <T>(value: T): T => {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const member of Object.values(value)) deepFreeze(member)
+  }
+  return value
+}

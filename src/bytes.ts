@@ -1,0 +1,74 @@
+/**
+ * Small, total functions over bytes. Nothing here throws an AssayError and nothing here is a parser:
+ * the one reader of binary input is `evidence/reader.ts`.
+ */
+
+const encoder = new TextEncoder()
+
+/** The UTF-8 bytes of `text`. */
+export const utf8 = (text: string): Uint8Array => encoder.encode(text)
+
+/** Lowercase hexadecimal, two digits a byte. */
+export const toHex = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")
+
+/** The bytes that `text` spells in hexadecimal of either case, or nothing if it is not that. */
+export const fromHex = (text: string): Uint8Array | undefined =>
+  /^([0-9a-fA-F]{2})*$/.test(text) ? new Uint8Array(Buffer.from(text, "hex")) : undefined
+
+/** Base64url without padding (RFC 4648 section 5). */
+export const toBase64Url = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url")
+
+/**
+ * The bytes that `text` spells in base64url without padding, or nothing. Only the one canonical spelling of
+ * some bytes is read: other alphabets, padding, white space and non-zero trailing bits are not.
+ */
+export const fromBase64Url = (text: string): Uint8Array | undefined => {
+  const bytes = Buffer.from(text, "base64url")
+  return bytes.toString("base64url") === text ? new Uint8Array(bytes) : undefined
+}
+
+/** All parts, one after another, in a new array. */
+export const concat = (...parts: readonly Uint8Array[]): Uint8Array => {
+  let size = 0
+  for (const part of parts) size += part.length
+  const whole = new Uint8Array(size)
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}
+
+/** Whether both hold the same bytes. Not in constant time: for public values only. */
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/**
+ * All parts, each preceded by its length as a 32-bit big-endian number, so that no two lists of parts have
+ * the same encoding. What every transcript and every digest over several values is made over.
+ */
+export const lengthPrefixed = (...parts: readonly Uint8Array[]): Uint8Array => {
+  let size = 0
+  for (const part of parts) size += 4 + part.length
+  const whole = new Uint8Array(size)
+  let offset = 0
+  for (const part of parts) {
+    whole[offset] = part.length >>> 24
+    whole[offset + 1] = part.length >>> 16
+    whole[offset + 2] = part.length >>> 8
+    whole[offset + 3] = part.length
+    whole.set(part, offset + 4)
+    offset += 4 + part.length
+  }
+  return whole
+}
+
+/** Whether every byte is `value`. True for no bytes at all. */
+export const isFilledWith = (bytes: Uint8Array, value: number): boolean =>
+  bytes.every((byte) => byte === value)

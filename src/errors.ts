@@ -1,0 +1,155 @@
+/**
+ * Everything that Assay refuses, as one class with a closed list of codes.
+ *
+ * A code never changes its meaning: it is the attack catalogue's word with its subject, and the `reason` of
+ * the `google.rpc.ErrorInfo` that a caller sees. Its kind alone decides how the failure ends.
+ */
+
+/** How a failure ends; `server/errors.ts` gives each kind its gRPC status. */
+export type Kind =
+  | "malformed" // the bytes are not what the format says
+  | "refuted" // readable, and shown to be untrue or not allowed
+  | "stale" // spent, expired or of another context
+  | "denied" // the caller may not do this
+  | "missing" // a resource named in the request is not there
+  | "exhausted" // a limit of ours was reached
+  | "unavailable" // something cannot give a sure answer
+  | "fault" // we failed; the cause stays in our log
+
+interface CodeEntry {
+  readonly kind: Kind
+  /** The classes of the attack catalogue that get this code. */
+  readonly attacks: readonly string[]
+}
+
+const entry = (kind: Kind, ...attacks: readonly string[]): CodeEntry => ({ kind, attacks })
+
+/** Every code that Assay can answer with. */
+export const CODES = {
+  // The bytes are not what the format says.
+  FRAMING: entry("malformed", "Q-11"),
+  LENGTH: entry("malformed", "Q-12"),
+  QUOTE_MAGIC: entry("malformed", "Q-01"),
+  PCR_SELECTION_MALFORMED: entry("malformed", "Q-07"),
+  PUBLIC_AREA: entry("malformed"),
+  SPEC_ID: entry("malformed"),
+  EVENT: entry("malformed"),
+  PROTO: entry("malformed"),
+  FIELD: entry("malformed"),
+  POLICY_SCHEMA: entry("malformed", "P-01"),
+  INPUT: entry("malformed"),
+
+  // Readable, and shown to be untrue or not allowed.
+  ATTEST_TYPE: entry("refuted", "Q-02"),
+  PCR_SELECTION: entry("refuted", "Q-03", "Q-04", "Q-06"),
+  PCR_UNQUOTED: entry("refuted", "Q-05"),
+  PCR_BANK: entry("refuted", "Q-08", "Q-09"),
+  PCR_DIGEST: entry("refuted", "Q-10"),
+  SIG_ALG: entry("refuted", "Q-13", "Q-14"),
+  SIGNATURE: entry("refuted", "Q-15", "Q-16"),
+  NONCE_MISMATCH: entry("refuted", "N-03"),
+  NONCE_MISSING: entry("refuted", "N-03"),
+  QUALIFIED_SIGNER: entry("refuted"),
+  AK_ATTRIBUTES: entry("refuted"),
+  AK_ALGORITHM: entry("refuted"),
+  AK_BINDING_UNPROVEN: entry("refuted"),
+  WEAK_KEY: entry("refuted"),
+  DEVICE_EXISTS: entry("refuted"),
+  EVENT_LOG_REPLAY: entry("refuted"),
+  EVENT_LOG_BANK: entry("refuted"),
+  EVENT_LOG_MISSING: entry("refuted"),
+  CLOCK_INFO_ROLLBACK: entry("refuted"),
+  CLOCK_INFO_RESETS: entry("refuted"),
+  CLOCK_INFO_UNSAFE: entry("refuted"),
+  TPM_FIRMWARE: entry("refuted"),
+  NO_POLICY: entry("refuted", "P-01"),
+  NO_REFERENCE: entry("refuted", "P-02"),
+  REFERENCE_SET: entry("refuted", "P-05"),
+  RULE_FAILED: entry("refuted", "T-08"),
+  AUDIENCE: entry("refuted"),
+  SESSION_KEY_UNCERTIFIED: entry("refuted"),
+
+  // Spent, expired or of another context.
+  NONCE_SPENT: entry("stale", "N-01", "N-05"),
+  NONCE_CONTEXT: entry("stale", "N-04"),
+  NONCE_EXPIRED: entry("stale", "N-04"),
+  NONCE_UNKNOWN: entry("stale", "N-04"),
+  EPOCH: entry("stale"),
+  POLICY_VERSION: entry("stale"),
+  SNAPSHOT_MOVED: entry("stale"),
+
+  // The caller may not do this.
+  CALLER_UNKNOWN: entry("denied"),
+  TOKEN_ALG: entry("denied", "T-01"),
+  TOKEN_KEY: entry("denied", "T-02"),
+  TOKEN_FORMAT: entry("denied", "T-03"),
+  TOKEN_SIGNATURE: entry("denied", "T-04"),
+  TOKEN_TIME: entry("denied", "T-07"),
+  TOKEN_CLAIMS: entry("denied"),
+
+  // A resource named in the request is not there.
+  DEVICE_NOT_FOUND: entry("missing"),
+  POLICY_NOT_FOUND: entry("missing"),
+
+  // A limit of ours was reached.
+  CHALLENGES_FULL: entry("exhausted"),
+  LOG_SIZE: entry("exhausted"),
+  STREAM_FULL: entry("exhausted"),
+
+  // Something cannot give a sure answer.
+  RNG: entry("unavailable", "N-02"),
+  SIGNER: entry("unavailable"),
+  JOURNAL: entry("unavailable"),
+  REGISTRY: entry("unavailable"),
+  SHUTTING_DOWN: entry("unavailable"),
+
+  // We failed.
+  INTERNAL: entry("fault"),
+} as const satisfies Record<string, CodeEntry>
+
+/** A code of the closed list. */
+export type Code = keyof typeof CODES
+
+/** What became of the challenge of a call that failed. */
+export type ChallengeState = "none" | "unspent" | "spent"
+
+/** What a person needs to know beside the code. None of it is secret, and `printable` has made it safe to show. */
+export interface Details {
+  /** Where: a field's path, a PCR, an event, a certificate. */
+  readonly location?: string
+  readonly expected?: string
+  readonly actual?: string
+  /** For `fault` and `unavailable`: stays in our log. */
+  readonly cause?: unknown
+}
+
+const SHOWN_MAX = 300
+
+/** `text` with everything but visible ASCII escaped and its length bounded, fit for a log, a terminal and an error. */
+export const printable = (text: string): string => {
+  const cut = text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
+  return cut.replace(/[^\x20-\x7e…]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+}
+
+/** The one error class. Decide by `code` or `kind`, never by `message`. */
+export class AssayError extends Error {
+  override readonly name = "AssayError"
+  readonly code: Code
+  readonly location: string | undefined
+  readonly expected: string | undefined
+  readonly actual: string | undefined
+  /** Set by the use case that held the challenge, so that each error says whether it was spent. */
+  challenge: ChallengeState = "none"
+
+  constructor(code: Code, message: string, details: Details = {}) {
+    super(printable(message), details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.location = details.location === undefined ? undefined : printable(details.location)
+    this.expected = details.expected === undefined ? undefined : printable(details.expected)
+    this.actual = details.actual === undefined ? undefined : printable(details.actual)
+  }
+
+  get kind(): Kind {
+    return CODES[this.code].kind
+  }
+}

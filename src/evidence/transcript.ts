@@ -1,0 +1,50 @@
+import { hash } from "node:crypto"
+import { concat, lengthPrefixed, utf8 } from "../bytes.ts"
+
+/** The key that a session is bound to (RFC 7800): one method, and a SHA-256 digest of 32 bytes. */
+export interface Confirmation {
+  readonly method: "x5t#S256" | "jkt"
+  readonly digest: Uint8Array
+}
+
+/**
+ * What a challenge is about. The device fills in its own audience and its own key before it quotes; Assay
+ * fills in what it sealed. Only if both say the same does the quote answer the challenge.
+ */
+export interface Transcript {
+  readonly random: Uint8Array
+  readonly tenant: string
+  /** Empty if any device may answer. */
+  readonly device: string
+  readonly audience: string
+  readonly confirmation: Confirmation | undefined
+  /** Empty for whichever is assigned. */
+  readonly policy: string
+}
+
+/** Each mode has a label of its own, so that no digest of one can be taken for a digest of another. */
+const LABEL = {
+  challenge: utf8("assay/v1/challenge"),
+  nonce: utf8("assay/v1/nonce"),
+  epoch: utf8("assay/v1/epoch"),
+}
+
+const sha256 = (bytes: Uint8Array): Uint8Array => hash("sha256", bytes, "buffer")
+
+/** extraData of a quote that answers a challenge: SHA-256 over the length-prefixed transcript, 32 bytes. */
+export const challengeExtraData = (transcript: Transcript): Uint8Array => {
+  const { random, tenant, device, audience, confirmation, policy } = transcript
+  const key =
+    confirmation === undefined ? new Uint8Array() : concat(utf8(confirmation.method), confirmation.digest)
+  return sha256(
+    lengthPrefixed(LABEL.challenge, random, utf8(tenant), utf8(device), utf8(audience), key, utf8(policy)),
+  )
+}
+
+/** extraData of a quote over a relying party's nonce: SHA-256 over label, tenant and nonce, 32 bytes. */
+export const nonceExtraData = (tenant: string, nonce: Uint8Array): Uint8Array =>
+  sha256(lengthPrefixed(LABEL.nonce, utf8(tenant), nonce))
+
+/** extraData of a quote over an epoch: SHA-256 over label, tenant and the epoch's value, 32 bytes. */
+export const epochExtraData = (tenant: string, value: Uint8Array): Uint8Array =>
+  sha256(lengthPrefixed(LABEL.epoch, utf8(tenant), value))
