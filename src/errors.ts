@@ -102,6 +102,9 @@ export const CODES = {
   JOURNAL: entry("unavailable"),
   REGISTRY: entry("unavailable"),
   SHUTTING_DOWN: entry("unavailable"),
+  NO_ANSWER: entry("unavailable"),
+  /** On the device: its TPM, the tools that speak to it, or its event log cannot be used. */
+  TPM: entry("unavailable"),
 
   // We failed.
   INTERNAL: entry("fault"),

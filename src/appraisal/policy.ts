@@ -5,7 +5,8 @@ import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
 import { PCR_COUNT } from "../evidence/tpm/selection.ts"
 
 /** Banks that can satisfy a requirement. SHA-1 is not one of them. */
-const bank = z.enum(["sha256", "sha384", "sha512"])
+const BANKS = ["sha256", "sha384", "sha512"] as const
+const bank = z.enum(BANKS)
 const pcr = z
   .int()
   .min(0)
@@ -17,93 +18,99 @@ const AUDIENCE = /^[!-~]{1,255}$/
 /** 16 hexadecimal digits, as `assay inspect quote` prints it. */
 const FIRMWARE_VERSION = /^[0-9a-f]{16}$/
 
-const hexValue = z.string().regex(/^([0-9a-f]{2})+$/, "lowercase hexadecimal")
+/** PCR values that belong together, of one bank or of several. A quote matches a set as a whole or not at all. */
+const bankReferences = (hash: HashName) =>
+  z
+    .record(
+      z.string().regex(/^([0-9]|1[0-9]|2[0-3])$/, "a PCR from 0 to 23"),
+      z
+        .string()
+        .regex(/^[0-9a-f]*$/, "lowercase hexadecimal")
+        .length(2 * HASHES[hash].sizeBytes),
+    )
+    .refine((pcrs) => Object.keys(pcrs).length > 0, "a bank without any PCR")
+    .optional()
 
-/** PCR values that belong together. A quote matches a set as a whole or not at all. */
 const referenceSet = z.strictObject({
   name: z.string().regex(NAME),
-  bank,
   pcrs: z
-    .record(z.string().regex(/^(0|1?[1-9]|10|2[0-3])$/, "a PCR from 0 to 23"), hexValue)
-    .refine((pcrs) => Object.keys(pcrs).length > 0, "a reference set without any PCR"),
+    .strictObject({
+      sha256: bankReferences("sha256"),
+      sha384: bankReferences("sha384"),
+      sha512: bankReferences("sha512"),
+    })
+    .refine((banks) => Object.keys(banks).length > 0, "a reference set without any bank"),
 })
 
-const schema = z
-  .strictObject({
-    /** Of this schema. */
-    version: z.literal(1),
-    name: z.string().regex(NAME),
-    evidence: z.strictObject({
-      /** Each of these banks must be quoted, with every PCR of `pcrs`. */
-      banks: z.array(bank).min(1).refine(unique, "a bank twice"),
-      pcrs: z.array(pcr).min(1).refine(unique, "a PCR twice"),
-      eventLog: z.enum(["required", "optional"]),
-      /** What the presence of a SHA-1 bank in the quote means. It never satisfies anything. */
-      sha1Bank: z.enum(["refused", "tolerated"]).default("refused"),
-      /** What a boot PCR (0 to 7) still at its reset value means. */
-      unextendedBootPcrs: z.enum(["refused", "tolerated"]).default("refused"),
-      /** The quote's extraData is the relying party's nonce itself. Such a device gets no session. */
-      rawNonce: z.boolean().default(false),
-    }),
-    /** The quote must match one of these sets, all of its PCRs at once. */
-    references: z
-      .array(referenceSet)
-      .min(1)
-      .refine((sets) => unique(sets.map((set) => set.name)), "a set's name twice"),
-    ak: z
-      .strictObject({
-        /** `proven`: only a key bound to its TPM by activation or certificate. `operator`: the operator's word will do. */
-        binding: z.enum(["proven", "operator"]).default("proven"),
-        schemes: z
-          .array(z.enum(["rsassa", "rsapss", "ecdsa"]))
-          .min(1)
-          .optional(),
-        hashes: z.array(bank).min(1).optional(),
-      })
-      .prefault({}),
-    tpm: z
-      .strictObject({
-        /** The device's firmwareVersion must be one of these. For keys of the endorsement hierarchy only. */
-        firmwareVersions: z.array(z.string().regex(FIRMWARE_VERSION)).min(1).optional(),
-        /** What a firmwareVersion other than the one first seen means. */
-        firmwareChange: z.enum(["refused", "warned", "ignored"]).default("warned"),
-      })
-      .prefault({}),
-    clock: z
-      .strictObject({
-        /** What safe = NO means: the TPM lost power without being shut down. */
-        unsafe: z.enum(["refused", "warned", "ignored"]).default("warned"),
-        /** How many resets may lie between two attestations of a device. */
-        resetsMax: z.int().min(0).max(0x7fffffff).optional(),
-      })
-      .prefault({}),
-    session: z.strictObject({
-      lifetimeSeconds: z.int().min(10).max(86_400),
-      /** The worst tier that is let in. */
-      admit: z.enum(["affirming", "warning"]).default("affirming"),
-      audiences: z.array(z.string().regex(AUDIENCE)).min(1).refine(unique, "an audience twice"),
-    }),
-  })
-  .superRefine((policy, context) => {
-    policy.references.forEach((set, i) => {
-      for (const [index, value] of Object.entries(set.pcrs))
-        if (value.length !== 2 * HASHES[set.bank].sizeBytes)
-          context.addIssue({
-            code: "custom",
-            path: ["references", i, "pcrs", index],
-            message: `not a ${set.bank} value of ${2 * HASHES[set.bank].sizeBytes} digits`,
-          })
+const schema = z.strictObject({
+  /** Of this schema. */
+  version: z.literal(1),
+  name: z.string().regex(NAME),
+  evidence: z.strictObject({
+    /** Each of these banks must be quoted, with every PCR of `pcrs`. */
+    banks: z.array(bank).min(1).refine(unique, "a bank twice"),
+    pcrs: z.array(pcr).min(1).refine(unique, "a PCR twice"),
+    eventLog: z.enum(["required", "optional"]),
+    /** What the presence of a SHA-1 bank in the quote means. It never satisfies anything. */
+    sha1Bank: z.enum(["refused", "tolerated"]).default("refused"),
+    /** What a boot PCR (0 to 7) still at its reset value means. */
+    unextendedBootPcrs: z.enum(["refused", "tolerated"]).default("refused"),
+    /** The quote's extraData is the relying party's nonce itself. Such a device gets no session. */
+    rawNonce: z.boolean().default(false),
+  }),
+  /** The quote must match one of these sets, all of its PCRs at once. */
+  references: z
+    .array(referenceSet)
+    .min(1)
+    .refine((sets) => unique(sets.map((set) => set.name)), "a set's name twice"),
+  ak: z
+    .strictObject({
+      /** `proven`: only a key bound to its TPM by activation or certificate. `operator`: the operator's word will do. */
+      binding: z.enum(["proven", "operator"]).default("proven"),
+      schemes: z
+        .array(z.enum(["rsassa", "rsapss", "ecdsa"]))
+        .min(1)
+        .optional(),
+      hashes: z.array(bank).min(1).optional(),
     })
-  })
+    .prefault({}),
+  tpm: z
+    .strictObject({
+      /** The device's firmwareVersion must be one of these. For keys of the endorsement hierarchy only. */
+      firmwareVersions: z.array(z.string().regex(FIRMWARE_VERSION)).min(1).optional(),
+      /** What a firmwareVersion other than the one first seen means. */
+      firmwareChange: z.enum(["refused", "warned", "ignored"]).default("warned"),
+    })
+    .prefault({}),
+  clock: z
+    .strictObject({
+      /** What safe = NO means: the TPM lost power without being shut down. */
+      unsafe: z.enum(["refused", "warned", "ignored"]).default("warned"),
+      /** How many resets may lie between two attestations of a device. */
+      resetsMax: z.int().min(0).max(0x7fffffff).optional(),
+    })
+    .prefault({}),
+  session: z.strictObject({
+    lifetimeSeconds: z.int().min(10).max(86_400),
+    /** The worst tier that is let in. */
+    admit: z.enum(["affirming", "warning"]).default("affirming"),
+    audiences: z.array(z.string().regex(AUDIENCE)).min(1).refine(unique, "an audience twice"),
+  }),
+})
 
 type Document = z.infer<typeof schema>
+
+/** One value of a reference set, in lowercase hexadecimal: a string, for bytes cannot be frozen. */
+export interface ReferenceValue {
+  readonly bank: HashName
+  readonly pcr: number
+  readonly value: string
+}
 
 /** A set of PCR values that belong together. */
 export interface ReferenceSet {
   readonly name: string
-  readonly bank: HashName
-  /** Values in lowercase hexadecimal: strings, for bytes cannot be frozen. */
-  readonly pcrs: readonly { readonly pcr: number; readonly value: string }[]
+  readonly values: readonly ReferenceValue[]
 }
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T
@@ -145,10 +152,11 @@ const readYaml = (document: string): unknown => {
   }
 }
 
-const toReferenceSet = ({ name, bank, pcrs }: Document["references"][number]): ReferenceSet => ({
+const toReferenceSet = ({ name, pcrs }: Document["references"][number]): ReferenceSet => ({
   name,
-  bank,
-  pcrs: Object.entries(pcrs).map(([index, value]) => ({ pcr: Number(index), value })),
+  values: BANKS.flatMap((bank) =>
+    Object.entries(pcrs[bank] ?? {}).map(([pcr, value]) => ({ bank, pcr: Number(pcr), value })),
+  ),
 })
 
 const deepFreeze = <T>(value: T): T => {

@@ -24,7 +24,8 @@ export class Reader {
     structure: string,
     byteOrder: "big-endian" | "little-endian" = "big-endian",
   ) {
-    this.#bytes = bytes
+    // A plain view even of a Buffer, whose `slice` would share memory where that of a Uint8Array copies.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#structure = structure
     this.#littleEndian = byteOrder === "little-endian"

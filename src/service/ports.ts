@@ -5,6 +5,7 @@ import type { ClockInfo } from "../evidence/tpm/attest.ts"
 import type { Confirmation } from "../evidence/transcript.ts"
 import type { EarForm } from "../result/result.ts"
 import type { AttestationKey } from "../verification/key.ts"
+import type { Verified } from "../verification/verified.ts"
 
 /** Who calls: told by the connection and its credentials, never by the request. */
 export interface Caller {
@@ -209,7 +210,7 @@ export interface Signer {
 /** What a snapshot becomes before it is judged by: the key and the policy ready to use. */
 export interface Context {
   readonly snapshot: Snapshot
-  readonly ak: AttestationKey
+  readonly ak: Verified<AttestationKey>
   readonly policy: Policy | undefined
 }
 

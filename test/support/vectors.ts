@@ -13,7 +13,7 @@ const required = (process.env["ASSAY_REQUIRE"] ?? "").split(",")
  */
 export const needs = (
   prerequisite: "vectors" | "swtpm",
-  test: uvu.Test,
+  test: uvu.Test<uvu.Crumbs>,
 ): ((name: string, body: () => void | Promise<void>) => void) => {
   if (isThere(prerequisite)) return test
   if (required.includes(prerequisite))

@@ -1,4 +1,3 @@
-import { isFilledWith } from "../../bytes.ts"
 import { AssayError } from "../../errors.ts"
 import { Reader } from "../reader.ts"
 import { algorithmId, DIGEST_BYTES_MAX, HASHES, type HashName, hashName } from "../tpm/algorithm.ts"
@@ -63,15 +62,14 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
   const first = readSha1Event(r, 0)
   const algorithms = parseSpecId(first)
   const events = [first]
-  let paddingBytes = 0
-  while (r.remaining > 0) {
-    paddingBytes = paddingAt(bytes, r.offset)
-    if (paddingBytes > 0) break
+  const fillOffset = fillOffsetOf(bytes)
+  while (r.offset < fillOffset) {
     if (events.length === EVENTS_MAX) throw r.error("LOG_SIZE", undefined, `more than ${EVENTS_MAX} records`)
     events.push(
       algorithms === undefined ? readSha1Event(r, events.length) : readEvent(r, events.length, algorithms),
     )
   }
+  const paddingBytes = r.remaining
   return algorithms === undefined
     ? { format: "sha1", banks: ["sha1"], events, paddingBytes }
     : {
@@ -155,12 +153,14 @@ function readEvent(r: Reader, sequence: number, algorithms: ReadonlyMap<number, 
 }
 
 /**
- * How many bytes from `offset` to the end are padding: all zeros or all ones to the very end. No record looks
- * like that, for one of zeros would be an event of type 0 with neither digest nor data.
+ * Where the bytes of one value begin that fill the log to its very end: all zeros or all ones. No record lies wholly in
+ * there, for one of zeros would be an event of type 0 with neither data nor, in the crypto-agile form, a digest.
+ * Found once, from the end: looking ahead at each record would cost the square of a log of zeros.
  */
-function paddingAt(bytes: Uint8Array, offset: number): number {
-  const fill = bytes[offset]
-  if (fill !== 0x00 && fill !== 0xff) return 0
-  const rest = bytes.subarray(offset)
-  return isFilledWith(rest, fill) ? rest.length : 0
+function fillOffsetOf(bytes: Uint8Array): number {
+  const fill = bytes[bytes.length - 1]
+  if (fill !== 0x00 && fill !== 0xff) return bytes.length
+  let offset = bytes.length
+  while (offset > 0 && bytes[offset - 1] === fill) offset--
+  return offset
 }

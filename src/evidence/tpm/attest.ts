@@ -68,7 +68,7 @@ export function parseAttest(bytes: Uint8Array): Attest {
   const attest: Attest = {
     qualifiedSigner: r.sized("qualifiedSigner", NAME_BYTES_MAX),
     extraData: r.sized("extraData", NAME_BYTES_MAX),
-    clockInfo: readClockInfo(r, "clockInfo"),
+    clockInfo: readClockInfo(r),
     firmwareVersion: r.u64("firmwareVersion"),
     attested: readAttested(r, type),
   }
@@ -76,12 +76,12 @@ export function parseAttest(bytes: Uint8Array): Attest {
   return attest
 }
 
-function readClockInfo(r: Reader, field: string): ClockInfo {
+function readClockInfo(r: Reader): ClockInfo {
   return {
-    clockMs: r.u64(`${field}.clock`),
-    resetCount: r.u32(`${field}.resetCount`),
-    restartCount: r.u32(`${field}.restartCount`),
-    safe: r.flag(`${field}.safe`),
+    clockMs: r.u64("clockInfo.clock"),
+    resetCount: r.u32("clockInfo.resetCount"),
+    restartCount: r.u32("clockInfo.restartCount"),
+    safe: r.flag("clockInfo.safe"),
   }
 }
 
@@ -109,8 +109,8 @@ function readAttested(r: Reader, type: number): Attested {
       return {
         kind: "time",
         timeMs: r.u64("time.time"),
-        clockInfo: readClockInfo(r, "time.clockInfo"),
-        firmwareVersion: r.u64("firmwareVersion"),
+        clockInfo: readClockInfo(r),
+        firmwareVersion: r.u64("time.firmwareVersion"),
       }
     default:
       r.rest()

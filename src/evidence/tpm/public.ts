@@ -1,6 +1,5 @@
 import { hash as digest } from "node:crypto"
-import { concat, toHex } from "../../bytes.ts"
-import { AssayError } from "../../errors.ts"
+import { concat } from "../../bytes.ts"
 import { Reader } from "../reader.ts"
 import {
   algorithmId,
@@ -86,7 +85,11 @@ export interface PublicArea {
   readonly name: Uint8Array
 }
 
+/** No public area of an RSA or ECC key is larger: the modulus, a policy and less than 100 bytes of the rest. */
+const PUBLIC_AREA_BYTES_MAX = 2048
+/** RSA with 8192 bits; a TPM 2.0 has at most 4096. */
 const RSA_MODULUS_BYTES_MAX = 1024
+/** A coordinate of P-521. */
 const COORDINATE_BYTES_MAX = 66
 const RSA_DEFAULT_EXPONENT = 65537
 
@@ -134,7 +137,7 @@ export function parsePublic(bytes: Uint8Array): PublicArea {
  */
 export function parseSizedPublic(bytes: Uint8Array): PublicArea {
   const r = new Reader(bytes, "TPM2B_PUBLIC")
-  const area = r.sized("publicArea", 2048)
+  const area = r.sized("publicArea", PUBLIC_AREA_BYTES_MAX)
   r.end()
   return parsePublicArea(area)
 }
@@ -152,7 +155,7 @@ export function parseSizedPublic(bytes: Uint8Array): PublicArea {
  * @see TPM 2.0 Library, Part 2: Structures, 12.2.4.
  */
 export function parsePublicArea(input: Uint8Array): PublicArea {
-  const bytes = input.slice()
+  const bytes = new Uint8Array(input)
   const r = new Reader(bytes, "TPMT_PUBLIC")
   const type = r.u16("type")
   if (type !== TPM_ALG_RSA && type !== TPM_ALG_ECC)
@@ -227,7 +230,8 @@ function readEccKey(r: Reader): PublicKey {
 }
 
 /**
- * Parses a Name as it travels: the identifier of a hash and a digest of its size.
+ * Parses a Name as it travels: the identifier of a hash and a digest of its size. What comes back are the bytes
+ * that came in: 22, 34, 50 or 66 of them.
  *
  * @throws {AssayError} FRAMING.
  */
@@ -235,13 +239,8 @@ export function parseName(bytes: Uint8Array): Uint8Array {
   const r = new Reader(bytes, "TPM2B_NAME")
   const hash = hashName(r.u16("nameAlg"))
   if (hash === undefined || r.remaining !== HASHES[hash].sizeBytes)
-    throw new AssayError(
-      "FRAMING",
-      "not the Name of a TPM object: an algorithm identifier and a digest of its size",
-      {
-        location: "TPM2B_NAME",
-        actual: toHex(bytes.subarray(0, 8)),
-      },
-    )
+    throw r.error("FRAMING", undefined, "not an algorithm identifier and a digest of its size", {
+      actual: `${bytes.length} bytes`,
+    })
   return bytes
 }

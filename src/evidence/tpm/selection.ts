@@ -49,7 +49,8 @@ export function readPcrSelection(r: Reader): readonly PcrSelection[] {
   return banks
 }
 
-const pcrsOf = (bitmap: Uint8Array): number[] => {
+/** The PCRs whose bits are set, in ascending order: bit n of byte m is PCR 8m + n. */
+export const pcrsOf = (bitmap: Uint8Array): number[] => {
   const pcrs: number[] = []
   for (let pcr = 0; pcr < 8 * bitmap.length; pcr++)
     if (((bitmap[pcr >> 3] ?? 0) >> (pcr & 7)) & 1) pcrs.push(pcr)

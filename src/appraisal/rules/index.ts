@@ -1,0 +1,31 @@
+import { akAlgorithm } from "./ak-algorithm.ts"
+import { akBinding } from "./ak-binding.ts"
+import { audience } from "./audience.ts"
+import { clockOrder } from "./clock-order.ts"
+import { clockSafe } from "./clock-safe.ts"
+import { eventLog } from "./event-log.ts"
+import { pcrSelection } from "./pcr-selection.ts"
+import { referenceSets } from "./reference-sets.ts"
+import { resets } from "./resets.ts"
+import type { Rule } from "./rule.ts"
+import { sessionKey } from "./session-key.ts"
+import { sha1Bank } from "./sha1-bank.ts"
+import { tpmFirmware } from "./tpm-firmware.ts"
+import { unextendedBootPcrs } from "./unextended-boot-pcrs.ts"
+
+/** Every rule, by the name that its findings carry. All of them run on every appraisal. */
+export const RULES: Readonly<Record<string, Rule>> = {
+  "pcr-selection": pcrSelection,
+  "sha1-bank": sha1Bank,
+  "unextended-boot-pcrs": unextendedBootPcrs,
+  "reference-sets": referenceSets,
+  "event-log": eventLog,
+  "ak-binding": akBinding,
+  "ak-algorithm": akAlgorithm,
+  "tpm-firmware": tpmFirmware,
+  "clock-order": clockOrder,
+  "clock-safe": clockSafe,
+  resets,
+  audience,
+  "session-key": sessionKey,
+}

@@ -1,0 +1,25 @@
+import type { ClockInfo } from "../../evidence/tpm/attest.ts"
+import type { Claims } from "../../verification/claims.ts"
+import type { Verified } from "../../verification/verified.ts"
+import type { Finding } from "../finding.ts"
+import type { Policy } from "../policy.ts"
+
+/** What a rule may know beside the claims and the policy. */
+export interface Circumstances {
+  /** What the device said when it last answered a challenge; firmwareVersion as first seen. */
+  readonly before: (ClockInfo & { readonly firmwareVersion: bigint }) | undefined
+  /** Who says that the attestation key lives in the device's TPM. */
+  readonly akBinding: "operator"
+  /** The audience of the session that is asked for; nothing in the modes that yield none. */
+  readonly audience: string | undefined
+}
+
+/** Data in, one finding out; `appraise` adds the rule's name. */
+export type Rule = (
+  claims: Verified<Claims>,
+  policy: Policy,
+  circumstances: Circumstances,
+) => Omit<Finding, "rule">
+
+/** The finding of a rule that has nothing to say. */
+export const AFFIRMING = { tier: "affirming" } as const

@@ -1,0 +1,15 @@
+import { AFFIRMING, type Rule } from "./rule.ts"
+
+/** A SHA-1 bank in the quote satisfies nothing; whether it may be there at all is the policy's to say. */
+export const sha1Bank: Rule = ({ pcrs }, { evidence }) => {
+  if (!pcrs.has("sha1")) return AFFIRMING
+  const refused = evidence.sha1Bank === "refused"
+  return {
+    tier: refused ? "contraindicated" : "warning",
+    code: "PCR_BANK",
+    location: "sha1",
+    expected: "sha256 or stronger",
+    actual: "sha1",
+    claim: ["configuration", refused ? 96 : 32],
+  }
+}

@@ -1,0 +1,94 @@
+import {
+  constants,
+  generateKeyPairSync,
+  type KeyObject,
+  sign as signBytes,
+  type webcrypto,
+} from "node:crypto"
+import { fromBase64Url } from "../bytes.ts"
+import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
+import { CURVES, type CurveName, type PublicKey } from "../evidence/tpm/public.ts"
+import type { SchemeName } from "../evidence/tpm/signature.ts"
+import { encodeSignature } from "./encode.ts"
+
+/** The kinds of key that a software TPM makes. */
+export type KeyAlgorithm = "rsa-2048" | "rsa-3072" | "p256" | "p384" | "p521"
+
+/** A key pair of a software TPM. */
+export interface KeyPair {
+  readonly privateKey: KeyObject
+  readonly publicKey: PublicKey
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Uint8Array
+}
+
+const CURVE_OF: Readonly<Record<Exclude<KeyAlgorithm, `rsa-${number}`>, CurveName>> = {
+  p256: "P-256",
+  p384: "P-384",
+  p521: "P-521",
+}
+
+/** Makes a key pair: some 100 ms for RSA, below 1 ms for a curve. */
+export function generateKeys(algorithm: KeyAlgorithm): KeyPair {
+  const { privateKey, publicKey } =
+    algorithm === "rsa-2048" || algorithm === "rsa-3072"
+      ? generateKeyPairSync("rsa", { modulusLength: algorithm === "rsa-2048" ? 2048 : 3072 })
+      : generateKeyPairSync("ec", { namedCurve: CURVE_OF[algorithm] })
+  const spki = new Uint8Array(publicKey.export({ format: "der", type: "spki" }))
+  return { privateKey, publicKey: publicKeyOf(algorithm, publicKey.export({ format: "jwk" })), spki }
+}
+
+const publicKeyOf = (algorithm: KeyAlgorithm, jwk: webcrypto.JsonWebKey): PublicKey => {
+  const member = (name: "n" | "x" | "y"): Uint8Array => fromBase64Url(jwk[name] ?? "") ?? new Uint8Array()
+  if (algorithm === "rsa-2048" || algorithm === "rsa-3072") {
+    const modulus = member("n")
+    return { kind: "rsa", keyBits: 8 * modulus.length, exponent: 65537, modulus }
+  }
+  return { kind: "ecc", curve: CURVE_OF[algorithm], x: member("x"), y: member("y") }
+}
+
+const shared = new Map<KeyAlgorithm, KeyPair>()
+
+/** One key pair per algorithm for the whole process, so that tests need not wait for RSA primes. */
+export function sharedKeysOf(algorithm: KeyAlgorithm): KeyPair {
+  const keys = shared.get(algorithm) ?? generateKeys(algorithm)
+  shared.set(algorithm, keys)
+  return keys
+}
+
+/** How to sign. */
+export interface SigningScheme {
+  readonly kind: SchemeName
+  readonly hash: HashName
+  /** Of RSAPSS: as long as the digest, which is the default, or as long as fits, as older TPMs have it. */
+  readonly salt?: "digest" | "maximum"
+}
+
+/** A TPMT_SIGNATURE over `bytes`; r and s with leading zeros up to the curve's size, as swtpm writes them. */
+export function signTpm(
+  { privateKey, publicKey }: KeyPair,
+  bytes: Uint8Array,
+  scheme: SigningScheme,
+): Uint8Array {
+  const { kind, hash } = scheme
+  switch (kind) {
+    case "ecdsa": {
+      if (publicKey.kind !== "ecc") throw new TypeError("an RSA key does not sign by ECDSA")
+      const { sizeBytes } = CURVES[publicKey.curve]
+      const value = signBytes(hash, bytes, { key: privateKey, dsaEncoding: "ieee-p1363" })
+      return encodeSignature({ kind, hash, r: value.subarray(0, sizeBytes), s: value.subarray(sizeBytes) })
+    }
+    case "rsassa":
+      return encodeSignature({ kind, hash, value: signBytes(hash, bytes, privateKey) })
+    case "rsapss": {
+      const saltLength =
+        scheme.salt === "maximum" ? constants.RSA_PSS_SALTLEN_MAX_SIGN : HASHES[hash].sizeBytes
+      const padding = constants.RSA_PKCS1_PSS_PADDING
+      return encodeSignature({
+        kind,
+        hash,
+        value: signBytes(hash, bytes, { key: privateKey, padding, saltLength }),
+      })
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import { hash as digestOf } from "node:crypto"
+import { lengthPrefixed } from "../bytes.ts"
+import { AssayError } from "../errors.ts"
+import { type EventLog, parseEventLog } from "./eventlog/eventlog.ts"
+import { Reader } from "./reader.ts"
+import { HASHES, type HashName } from "./tpm/algorithm.ts"
+import { type Attest, parseAttest } from "./tpm/attest.ts"
+import type { UntrustedPcrs } from "./tpm/pcrs.ts"
+import { parseName } from "./tpm/public.ts"
+import { PCR_COUNT } from "./tpm/selection.ts"
+import { parseSignature, type Signature } from "./tpm/signature.ts"
+
+/** The PCR values of one bank: those of the signed selection, concatenated in ascending order of index. */
+export interface RawPcrBank {
+  readonly hash: HashName
+  readonly values: Uint8Array
+}
+
+/** What a device shows, as it arrives. */
+export interface RawEvidence {
+  /** Name of the attestation key: which registered key to check with. */
+  readonly akName: Uint8Array
+  /** TPMS_ATTEST, byte for byte as the TPM signed it. */
+  readonly attest: Uint8Array
+  /** TPMT_SIGNATURE. */
+  readonly signature: Uint8Array
+  readonly pcrBanks: readonly RawPcrBank[]
+  /** The TCG event log. No bytes at all mean that there is none, for on the wire the two are one. */
+  readonly eventLog: Uint8Array | undefined
+}
+
+/** Evidence that is well formed in every part. Nothing in it is proven. */
+export interface Evidence {
+  readonly akName: Uint8Array
+  readonly attest: Attest
+  /** What the signature is over. */
+  readonly attestBytes: Uint8Array
+  readonly signature: Signature
+  readonly pcrs: UntrustedPcrs
+  readonly eventLog: EventLog | undefined
+  /** SHA-256 over every part, each with its length: names the evidence in the journal. 32 bytes. */
+  readonly digest: Uint8Array
+}
+
+/**
+ * Reads everything that a device shows, and says which field is at fault if one is: `location` is the field's path in the
+ * request, the message adds the place within it.
+ *
+ * The input is copied once, and the digest is made over that copy: whoever still holds the input cannot change what was
+ * checked. What comes back are views on the copy.
+ *
+ * @throws {AssayError} QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, FRAMING, LENGTH as the parsers do; FIELD for a bank
+ *   that occurs twice; EVENT for a log that also has unused bytes behind its last event; LOG_SIZE.
+ */
+export function parseEvidence(raw: RawEvidence): Evidence {
+  const { akName, attest, signature, pcrBanks, eventLog, digest } = copyOf(raw)
+  return {
+    akName: inField("evidence.tpm.ak_name", () => parseName(akName)),
+    attest: inField("evidence.tpm.attest", () => parseAttest(attest)),
+    attestBytes: attest,
+    signature: inField("evidence.tpm.signature", () => parseSignature(signature)),
+    pcrs: { kind: "concatenated", banks: pcrBanks.map(checkedBank) },
+    eventLog:
+      eventLog === undefined ? undefined : inField("evidence.tpm.event_log", () => parseWholeLog(eventLog)),
+    digest,
+  }
+}
+
+/**
+ * The parts in their fixed order, with their lengths, in one piece of memory, and its digest. Behind the banks' pairs of
+ * identifier and values, one more part is the log, and none is no log.
+ */
+function copyOf(raw: RawEvidence): RawEvidence & { readonly digest: Uint8Array } {
+  const logs = raw.eventLog === undefined || raw.eventLog.length === 0 ? [] : [raw.eventLog]
+  const hashes = raw.pcrBanks.map(({ hash }) => hash)
+  const copy = lengthPrefixed(
+    raw.akName,
+    raw.attest,
+    raw.signature,
+    ...raw.pcrBanks.flatMap(({ hash, values }) => [identifierOf(hash), values]),
+    ...logs,
+  )
+  const r = new Reader(copy, "evidence")
+  const next = (): Uint8Array => r.sized32("part", copy.length)
+  return {
+    digest: digestOf("sha256", copy, "buffer"),
+    akName: next(),
+    attest: next(),
+    signature: next(),
+    pcrBanks: hashes.map((hash) => {
+      next()
+      return { hash, values: next() }
+    }),
+    eventLog: logs.length === 0 ? undefined : next(),
+  }
+}
+
+const identifierOf = (hash: HashName): Uint8Array => Uint8Array.of(HASHES[hash].id >>> 8, HASHES[hash].id)
+
+/** A bank of its own, with one to 24 whole digests. Whether they are those of the selection is not known here. */
+function checkedBank(bank: RawPcrBank, index: number, banks: readonly RawPcrBank[]): RawPcrBank {
+  const path = `evidence.tpm.pcr_banks[${index}]`
+  if (banks.findIndex(({ hash }) => hash === bank.hash) !== index)
+    throw new AssayError("FIELD", `${path}.hash: bank ${bank.hash} occurs twice`, {
+      location: `${path}.hash`,
+      expected: "each bank once",
+      actual: bank.hash,
+    })
+  const { sizeBytes } = HASHES[bank.hash]
+  const { length } = bank.values
+  if (length === 0 || length % sizeBytes !== 0 || length > PCR_COUNT * sizeBytes)
+    throw new AssayError("LENGTH", `${path}.values: not whole values of bank ${bank.hash}`, {
+      location: `${path}.values`,
+      expected: `1 to ${PCR_COUNT} times ${sizeBytes} bytes`,
+      actual: `${length} bytes`,
+    })
+  return bank
+}
+
+function parseWholeLog(bytes: Uint8Array): EventLog {
+  const log = parseEventLog(bytes)
+  if (log.paddingBytes > 0)
+    throw new AssayError(
+      "EVENT",
+      `event log at byte ${bytes.length - log.paddingBytes}: bytes after the last event`,
+      {
+        actual: `${log.paddingBytes} bytes of one value`,
+      },
+    )
+  return log
+}
+
+/** What `parse` gives; what it throws, it throws as an error of the field. */
+function inField<T>(location: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof AssayError)) throw error
+    const { code, message, expected, actual } = error
+    throw new AssayError(code, message, {
+      location,
+      ...(expected === undefined ? {} : { expected }),
+      ...(actual === undefined ? {} : { actual }),
+    })
+  }
+}

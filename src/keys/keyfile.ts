@@ -1,0 +1,127 @@
+import { createPrivateKey } from "node:crypto"
+import { fromBase64Url, toBase64Url, utf8 } from "../bytes.ts"
+import type { Clock, Random, SignatureAlgorithm } from "../service/ports.ts"
+import {
+  createSigningKey,
+  generateSigningKey,
+  type KeyPeriod,
+  type SigningKey,
+  signWith,
+  verifiesWith,
+} from "./key.ts"
+import { encryptedPkcs8 } from "./pkcs8.ts"
+import { createPrivateFile, fileError, readPrivateFile, usablePassphrase } from "./privatefile.ts"
+
+/**
+ * A signing key in a file of mode 0600: an encrypted PKCS#8 block that `openssl pkey` opens, and above it, where PEM
+ * allows a line of text (RFC 7468 section 2), what the block has no room for:
+ *
+ *     Assay-Key: <compact JWS>
+ *     -----BEGIN ENCRYPTED PRIVATE KEY-----
+ *
+ * Nothing in the line is trusted for being there. The algorithm and the kid follow from the key itself, and the period
+ * is signed by it, so that who can write the file but does not know the passphrase cannot make a key last longer. The
+ * same signature finds a block that was altered and yet decrypts, for CBC alone would not.
+ */
+
+const FILE_FORM =
+  /^Assay-Key: ([\w-]+\.[\w-]+)\.([\w-]+)\n(-----BEGIN ENCRYPTED PRIVATE KEY-----\n(?:[A-Za-z0-9+/=]{1,64}\n)+-----END ENCRYPTED PRIVATE KEY-----\n)$/
+
+/** Keeps the line from being taken for any other token of this key, and any other token for the line. */
+const TYP = "assay-key+jwt"
+
+/**
+ * Writes the key, encrypted. Takes 0.2 s, which is what a guess at the passphrase costs.
+ *
+ * @returns Whether it was written; false if the file was already there, which is then left alone.
+ * @throws {AssayError} SIGNER if the passphrase is not usable or the file cannot be written.
+ */
+export const writeKeyFile = (path: string, key: SigningKey, passphrase: string, random: Random): boolean => {
+  const input = periodInput(key)
+  const line = `Assay-Key: ${input}.${toBase64Url(signWith(key, utf8(input)))}\n`
+  const block = encryptedPkcs8(key.privateKey, usablePassphrase(passphrase))
+  return createPrivateFile(path, utf8(line + block), random)
+}
+
+/**
+ * The key in the file, or nothing if there is no such file. Takes 0.2 s.
+ *
+ * @throws {AssayError} SIGNER if the file is open to others, is not of this form in whole, was altered, or does not
+ *   open with this passphrase. Says which file, never anything of what is in it.
+ */
+export const readKeyFile = (path: string, passphrase: string): SigningKey | undefined => {
+  const bytes = readPrivateFile(path)
+  if (bytes === undefined) return undefined
+  const [, input, signature, block] = FILE_FORM.exec(new TextDecoder().decode(bytes)) ?? []
+  if (input === undefined || signature === undefined || block === undefined)
+    throw fileError(path, "is not a whole key file of Assay")
+  const key = decrypt(path, block, usablePassphrase(passphrase), readPeriod(path, input))
+  const raw = fromBase64Url(signature)
+  if (input !== periodInput(key) || raw === undefined || !verifiesWith(key, utf8(input), raw))
+    throw fileError(path, "was altered: its first line is not signed by its key")
+  return key
+}
+
+const decrypt = (path: string, block: string, passphrase: string, period: KeyPeriod): SigningKey => {
+  const open = () => {
+    try {
+      return createPrivateKey({ key: block, passphrase })
+    } catch {
+      // OpenSSL cannot tell the two apart, and its message may quote what it read.
+      throw fileError(path, "does not open: the passphrase is wrong, or the file is damaged")
+    }
+  }
+  return createSigningKey(open(), period)
+}
+
+/** The JWS signing input that says for when the key is; the same key and period always give the same one. */
+const periodInput = ({ publicJwk: { alg, kid }, createdAt, notAfter }: SigningKey): string => {
+  const payload = { createdAt: createdAt.toISOString(), notAfter: notAfter.toISOString() }
+  return [{ alg, kid, typ: TYP }, payload].map((part) => toBase64Url(utf8(JSON.stringify(part)))).join(".")
+}
+
+/** Reads the period, unproven until its signing input, made again from the key, is found to be the same. */
+const readPeriod = (path: string, input: string): KeyPeriod => {
+  try {
+    const payload: unknown = JSON.parse(Buffer.from(input.split(".")[1] ?? "", "base64url").toString())
+    if (typeof payload === "object" && payload !== null && "createdAt" in payload && "notAfter" in payload) {
+      const period = {
+        createdAt: new Date(`${payload.createdAt}`),
+        notAfter: new Date(`${payload.notAfter}`),
+      }
+      if (!Number.isNaN(period.createdAt.getTime()) && !Number.isNaN(period.notAfter.getTime())) return period
+    }
+  } catch {
+    // Told below.
+  }
+  throw fileError(path, "is not a whole key file of Assay")
+}
+
+/** A key to make if there is none. */
+export interface NewKey {
+  readonly algorithm: SignatureAlgorithm
+  readonly lifetimeMs: number
+}
+
+/**
+ * As `readKeyFile`, but generates and writes a key first if there is none. For development mode: in production a
+ * missing key file is a mistake, and a new key would only hide it.
+ *
+ * @throws {AssayError} SIGNER.
+ */
+export const ensureKeyFile = (
+  path: string,
+  passphrase: string,
+  { algorithm, lifetimeMs }: NewKey,
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
+): SigningKey => {
+  const found = readKeyFile(path, passphrase)
+  if (found !== undefined) return found
+  const createdAt = clock.now()
+  const notAfter = new Date(createdAt.getTime() + lifetimeMs)
+  writeKeyFile(path, generateSigningKey(algorithm, { createdAt, notAfter }), passphrase, random)
+  // Read back: what counts is what a restart will find, and another process may have been first.
+  const written = readKeyFile(path, passphrase)
+  if (written === undefined) throw fileError(path, "is gone again after it was written")
+  return written
+}

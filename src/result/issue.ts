@@ -1,0 +1,95 @@
+import type { Appraisal } from "../appraisal/appraise.ts"
+import type { Policy } from "../appraisal/policy.ts"
+import { toBase64Url } from "../bytes.ts"
+import type { Confirmation } from "../evidence/transcript.ts"
+import { earClaims, type Json } from "./ear.ts"
+import type { AttestationResult, EarForm, FreshnessKind, Token } from "./result.ts"
+import { encodeToken, type RegisteredClaims, seconds, type TokenSigner } from "./token.ts"
+
+/** A session that was asked for, and that only the appraisal can grant. */
+export interface SessionRequest {
+  readonly audience: string
+  readonly confirmation: Confirmation | undefined
+}
+
+/** Everything that a result tells beside the appraisal. */
+export interface Issue
+  extends Omit<AttestationResult, "tier" | "vector" | "findings" | "token" | "attestAt" | "policy"> {
+  readonly policy: { readonly name: string; readonly revision: number; readonly terms: Policy } | undefined
+  readonly freshness: FreshnessKind
+  /** Only in challenge mode, and only after the challenge was spent. */
+  readonly session: SessionRequest | undefined
+  /** Whom a result without session is for. */
+  readonly caller: string
+  readonly issuer: string
+  readonly build: string
+  readonly earForm: (audience: string) => EarForm
+}
+
+/** How long a result without session is valid: long enough to be handed on, and no more. */
+const RESULT_LIFETIME_SECONDS = 300
+
+/**
+ * Tells the appraisal as a result with its one token.
+ *
+ * A session only for evidence that answered a challenge and whose tier the policy lets in; otherwise the signed
+ * result, which is of another type and confirms no key. `exp` is never later than the policy's lifetime and the
+ * signing key's own end.
+ *
+ * @throws {AssayError} SIGNER.
+ */
+export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner): AttestationResult {
+  const { policy, session, caller, issuer, build, earForm, ...rest } = request
+  const { tier, vector, findings } = appraisal
+  const told = {
+    ...rest,
+    policy: policy === undefined ? undefined : { name: policy.name, revision: policy.revision },
+    tier,
+    vector,
+    findings,
+  }
+  const granted =
+    session !== undefined && policy !== undefined && admits(policy.terms, appraisal) ? session : undefined
+  const lifetime = policy?.terms.session.lifetimeSeconds ?? RESULT_LIFETIME_SECONDS
+  const audience = granted?.audience ?? caller
+  const iat = seconds(request.evaluatedAt)
+  const claims: RegisteredClaims = {
+    iss: issuer,
+    sub: request.device,
+    aud: audience,
+    iat,
+    nbf: iat,
+    exp: Math.min(
+      iat + (granted === undefined ? RESULT_LIFETIME_SECONDS : lifetime),
+      seconds(signer.notAfter),
+    ),
+    jti: request.id,
+    tenant: request.tenant,
+    device_revision: request.deviceRevision,
+    ...earClaims(told, earForm(audience), build),
+    ...confirmationClaim(granted?.confirmation),
+  }
+  const kind = granted === undefined ? "result" : "session"
+  const token: Token = {
+    kind,
+    compact: encodeToken(kind === "session" ? "assay-session+jwt" : "ear+jwt", claims, signer),
+    expiresAt: new Date(claims.exp * 1000),
+  }
+  return { ...told, token, attestAt: new Date((iat + Math.floor((lifetime * 2) / 3)) * 1000) }
+}
+
+/** Whether the policy lets a device of this tier in. Nothing but these two tiers is ever let in. */
+const admits = ({ session }: Policy, { tier }: Appraisal): boolean => {
+  switch (tier) {
+    case "affirming":
+      return true
+    case "warning":
+      return session.admit === "warning"
+    case "contraindicated":
+    case "none":
+      return false
+  }
+}
+
+const confirmationClaim = (confirmation: Confirmation | undefined): { readonly cnf?: Json } =>
+  confirmation === undefined ? {} : { cnf: { [confirmation.method]: toBase64Url(confirmation.digest) } }

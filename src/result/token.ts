@@ -1,0 +1,39 @@
+import { toBase64Url, utf8 } from "../bytes.ts"
+import type { Json } from "./ear.ts"
+
+/** The media types of Assay's tokens. Whoever expects one refuses the others. */
+export type TokenType = "assay-session+jwt" | "ear+jwt" | "assay-epoch+jwt"
+
+/** What signs a token: handed in, for the core holds no key. */
+export interface TokenSigner {
+  readonly algorithm: string
+  readonly keyId: string
+  /** After this instant no token signed by the key may be valid. */
+  readonly notAfter: Date
+  sign(input: Uint8Array): Uint8Array
+}
+
+/** Claims that every token has; times are integer seconds (RFC 7519, 4.1). */
+export interface RegisteredClaims {
+  readonly iss: string
+  readonly sub: string
+  readonly aud: string
+  readonly iat: number
+  readonly nbf: number
+  readonly exp: number
+  readonly jti: string
+  readonly [name: string]: Json
+}
+
+/**
+ * Writes a JWT in compact serialization (RFC 7515, 3.1): header with alg, kid and typ, then the claims, both as the
+ * one canonical text that `JSON.stringify` makes, so that a reader can refuse every other spelling.
+ */
+export const encodeToken = (type: TokenType, claims: RegisteredClaims, signer: TokenSigner): string => {
+  const header = { alg: signer.algorithm, kid: signer.keyId, typ: type }
+  const input = `${toBase64Url(utf8(JSON.stringify(header)))}.${toBase64Url(utf8(JSON.stringify(claims)))}`
+  return `${input}.${toBase64Url(signer.sign(utf8(input)))}`
+}
+
+/** The number of whole seconds up to an instant. */
+export const seconds = (at: Date): number => Math.floor(at.getTime() / 1000)

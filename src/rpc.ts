@@ -1,0 +1,153 @@
+/**
+ * Where protobuf-es and grpc-js meet, for server, clients and tests alike: addresses, service definitions and typed
+ * handlers. No generated stubs: a `DescService` says everything that grpc-js needs to know.
+ *
+ * Until callers are authenticated by TLS, both ends speak plaintext, and so neither knows an address that is not on
+ * this machine.
+ */
+import { isIPv4 } from "node:net"
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type Message,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf"
+import type {
+  handleBidiStreamingCall,
+  handleUnaryCall,
+  Server,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js"
+import { AssayError } from "./errors.ts"
+
+/** An address on this machine. `target` is how grpc-js spells it, so that no name is ever looked up. */
+export type Address =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly target: string }
+  | { readonly kind: "unix"; readonly path: string; readonly target: string }
+
+/**
+ * Reads `host:port`, where host is an IPv4 address of 127.0.0.0/8, `[::1]` or `localhost` (taken as 127.0.0.1), or
+ * `unix:/absolute/path`. Everything else is refused, other spellings of the same addresses included.
+ *
+ * @throws {AssayError} INPUT.
+ */
+export function parseAddress(text: string): Address {
+  const unix = /^unix:(\/[^/\0][^\0]*)$/.exec(text)?.[1]
+  if (unix !== undefined) return { kind: "unix", path: unix, target: text }
+  const [, name = "", digits = ""] = /^(\[::1\]|[a-z0-9.]+):(0|[1-9]\d{0,4})$/.exec(text) ?? []
+  const host = name === "localhost" ? "127.0.0.1" : name
+  const port = Number(digits)
+  const loopback = host === "[::1]" || (isIPv4(host) && host.startsWith("127."))
+  if (!loopback || port > 65535)
+    throw new AssayError("INPUT", `${text} is not an address on this machine`, {
+      location: "address",
+      expected: "127.x.x.x:port, [::1]:port, localhost:port or unix:/absolute/path",
+      actual: text,
+    })
+  return { kind: "tcp", host, port, target: `${host === "[::1]" ? "ipv6" : "ipv4"}:${host}:${port}` }
+}
+
+/** One wrong field of a request. `field` is its path from the root, in the names of the schema; empty for the whole. */
+export interface Violation {
+  readonly field: string
+  readonly description: string
+}
+
+/** What was received in place of a message, and the message as far as it could be read. Handlers refuse it. */
+export class Refused {
+  readonly error: AssayError
+  readonly violations: readonly Violation[]
+  readonly message: Message | undefined
+
+  constructor(error: AssayError, violations: readonly Violation[], message: Message | undefined) {
+    this.error = error
+    this.violations = violations
+    this.message = message
+  }
+}
+
+/** What a handler is given: grpc-js answers a decoder that throws without any details, so ours never throws. */
+export type Received<I extends DescMessage> = MessageShape<I> | Refused
+
+/** Reads a request. Never throws. */
+export type Decode = <I extends DescMessage>(schema: I, bytes: Uint8Array) => Received<I>
+
+/** Reads whatever protobuf can read, which is more than `server/wire.ts` does. */
+export const decode: Decode = (schema, bytes) => {
+  try {
+    return fromBinary(schema, bytes)
+  } catch {
+    const error = new AssayError("PROTO", `these bytes are no ${schema.typeName}`)
+    return new Refused(error, [], undefined)
+  }
+}
+
+/** A method with one request and one answer. */
+export type UnaryMethod<I extends DescMessage, O extends DescMessage> = DescMethod & {
+  methodKind: "unary"
+  input: I
+  output: O
+}
+/** A method with streams of both. */
+export type BidiMethod<I extends DescMessage, O extends DescMessage> = DescMethod & {
+  methodKind: "bidi_streaming"
+  input: I
+  output: O
+}
+
+/** The handlers of a service, by the method's local name. Unary and bidirectional methods only: Assay has no others. */
+export type Handlers<S extends { readonly method: Record<string, DescMethod> }> = {
+  readonly [K in keyof S["method"]]: S["method"][K] extends {
+    methodKind: "unary"
+    input: infer I extends DescMessage
+    output: infer O extends DescMessage
+  }
+    ? handleUnaryCall<Received<I>, MessageShape<O>>
+    : S["method"][K] extends {
+          methodKind: "bidi_streaming"
+          input: infer I extends DescMessage
+          output: infer O extends DescMessage
+        }
+      ? handleBidiStreamingCall<Received<I>, MessageShape<O>>
+      : never
+}
+
+/** The same bytes, as grpc-js wants them. */
+export const toBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** `/package.Service/Method`, as HTTP/2 carries it. */
+export const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`
+
+/** How grpc-js wants a service described. */
+export function definitionOf(service: DescService, read: Decode = decode): ServiceDefinition {
+  const definition: Record<string, ServiceDefinition[string]> = {}
+  for (const method of service.methods) {
+    const { input, output, methodKind } = method
+    definition[method.localName] = {
+      path: pathOf(method),
+      requestStream: methodKind === "client_streaming" || methodKind === "bidi_streaming",
+      responseStream: methodKind === "server_streaming" || methodKind === "bidi_streaming",
+      requestSerialize: (message: Message) => toBuffer(toBinary(input, message)),
+      requestDeserialize: (bytes: Buffer) => read(input, bytes),
+      responseSerialize: (message: Message) => toBuffer(toBinary(output, message)),
+      responseDeserialize: (bytes: Buffer) => fromBinary(output, bytes),
+    }
+  }
+  return definition
+}
+
+/** Adds a service to a server. */
+export function addService<S extends DescService>(
+  server: Server,
+  service: S,
+  handlers: Handlers<S>,
+  read: Decode = decode,
+): void {
+  // The one place where the types of the two libraries cannot be made to meet.
+  server.addService(definitionOf(service, read), handlers as unknown as UntypedServiceImplementation)
+}

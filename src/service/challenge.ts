@@ -1,0 +1,47 @@
+import { AssayError } from "../errors.ts"
+import type { Caller, PolicyRecord, Ports } from "./ports.ts"
+import type { ChallengeInput, CreatedChallenge } from "./service.ts"
+
+const RANDOM_BYTES = 32
+
+/**
+ * Makes a challenge. What the session will be for is fixed here and sealed: the caller that may use it, the device,
+ * the audience, the key, the policy and its lowest acceptable revision. Nothing is stored.
+ *
+ * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, AUDIENCE; RNG, REGISTRY.
+ */
+export const createCreateChallenge =
+  ({ clock, random, registry, challenges, settings }: Ports) =>
+  async (input: ChallengeInput, caller: Caller): Promise<CreatedChallenge> => {
+    const { tenant } = caller
+    const issuedAt = clock.now()
+    const policy = await policyOf(registry, input, tenant)
+    const transcript = { random: random.bytes(RANDOM_BYTES), tenant, ...input }
+    const expiresAt = new Date(issuedAt.getTime() + settings.challengeLifetimeMs)
+    const sealed = challenges.seal({
+      ...transcript,
+      caller: caller.id,
+      purpose: "attest",
+      policyRevision: policy?.revision ?? 0,
+      issuedAt,
+      expiresAt,
+    })
+    return { sealed, transcript, expiresAt }
+  }
+
+/** The policy that will judge, as far as the request determines it. */
+const policyOf = async (
+  registry: Ports["registry"],
+  { device, policy }: ChallengeInput,
+  tenant: string,
+): Promise<PolicyRecord | undefined> => {
+  const assigned = device === "" ? undefined : (await registry.device(tenant, device)).policy
+  if (device !== "" && policy !== "" && assigned !== undefined && assigned !== policy)
+    throw new AssayError("NONCE_CONTEXT", "the device has another policy than the one that was asked for", {
+      location: "policy",
+      expected: assigned,
+      actual: policy,
+    })
+  const name = policy === "" ? assigned : policy
+  return name === undefined ? registry.defaultPolicy(tenant) : registry.policy(tenant, name)
+}

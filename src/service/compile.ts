@@ -1,0 +1,22 @@
+import { parsePolicy } from "../appraisal/policy.ts"
+import { AssayError } from "../errors.ts"
+import { parsePublicArea } from "../evidence/tpm/public.ts"
+import { createAttestationKey } from "../verification/key.ts"
+import type { Context, Snapshot } from "./ports.ts"
+
+/**
+ * Makes the records of a snapshot ready to judge by. The key is held to the same rules as at registration.
+ *
+ * @throws {AssayError} REGISTRY if a stored record is not what was once accepted.
+ */
+export const compile = (snapshot: Snapshot): Context => {
+  try {
+    return {
+      snapshot,
+      ak: createAttestationKey(parsePublicArea(snapshot.device.akPublic)),
+      policy: snapshot.policy === undefined ? undefined : parsePolicy(snapshot.policy.document),
+    }
+  } catch (cause) {
+    throw new AssayError("REGISTRY", "a stored record is damaged", { cause })
+  }
+}

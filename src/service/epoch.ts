@@ -1,0 +1,28 @@
+import { toBase64Url } from "../bytes.ts"
+import { encodeToken, seconds } from "../result/token.ts"
+import type { Caller, Epoch, Ports } from "./ports.ts"
+
+/**
+ * The current epoch of the caller's tenant, and the same as a signed token (typ assay-epoch+jwt) for devices that
+ * get it through somebody else.
+ *
+ * @throws {AssayError} SIGNER.
+ */
+export const createEpoch =
+  ({ clock, random, epochs, signer, settings }: Ports) =>
+  async ({ tenant }: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }> => {
+    const at = clock.now()
+    const epoch = epochs.current(tenant, at)
+    const claims = {
+      iss: settings.issuer,
+      sub: `epoch:${epoch.number}`,
+      aud: tenant,
+      iat: seconds(at),
+      nbf: seconds(epoch.startsAt),
+      exp: Math.min(seconds(epoch.endsAt), seconds(signer.notAfter)),
+      jti: toBase64Url(random.bytes(16)),
+      epoch: epoch.number,
+      value: toBase64Url(epoch.value),
+    }
+    return { epoch, token: encodeToken("assay-epoch+jwt", claims, signer) }
+  }

@@ -1,0 +1,116 @@
+import { AssayError, type ChallengeState } from "../errors.ts"
+import { challengeExtraData, epochExtraData, nonceExtraData } from "../evidence/transcript.ts"
+import type { SessionRequest } from "../result/issue.ts"
+import type { FreshnessKind } from "../result/result.ts"
+import type { Caller, Challenge, Context, Ports } from "./ports.ts"
+import type { FreshnessInput } from "./service.ts"
+
+/** What proves that evidence is fresh, opened and not yet spent. */
+export interface Freshness {
+  readonly kind: FreshnessKind
+  /** What became of the challenge so far. */
+  readonly state: ChallengeState
+  /** extraData that the quote must have. @throws {AssayError} NONCE_CONTEXT, POLICY_VERSION. */
+  expectedFor(context: Context): Uint8Array
+  /** Spends the challenge, if there is one. @throws {AssayError} NONCE_SPENT, NONCE_EXPIRED, CHALLENGES_FULL. */
+  spend(): Promise<void>
+  /** The session that may follow; nothing unless a challenge was spent. */
+  session(): SessionRequest | undefined
+  readonly nonce: Uint8Array | undefined
+  readonly evidenceAgeMs: number | undefined
+}
+
+type FreshnessPorts = Pick<Ports, "challenges" | "epochs">
+
+/**
+ * Opens one of the three modes, without a write.
+ *
+ * @throws {AssayError} NONCE_UNKNOWN, NONCE_EXPIRED, NONCE_SPENT, NONCE_CONTEXT, EPOCH.
+ */
+export const openFreshness = (
+  ports: FreshnessPorts,
+  input: FreshnessInput,
+  caller: Caller,
+  at: Date,
+): Freshness => {
+  switch (input.kind) {
+    case "challenge":
+      return openChallenge(ports, input.challenge, caller, at)
+    case "nonce":
+      return {
+        ...withoutChallenge("nonce"),
+        nonce: input.nonce,
+        expectedFor: ({ policy }) =>
+          policy?.evidence.rawNonce === true ? input.nonce : nonceExtraData(caller.tenant, input.nonce),
+      }
+    case "epoch": {
+      const epoch = ports.epochs.accepted(caller.tenant, input.number, at)
+      return {
+        ...withoutChallenge("epoch"),
+        evidenceAgeMs: at.getTime() - epoch.startsAt.getTime(),
+        expectedFor: () => epochExtraData(caller.tenant, epoch.value),
+      }
+    }
+  }
+}
+
+const withoutChallenge = <Kind extends "nonce" | "epoch">(kind: Kind) => ({
+  kind,
+  state: "none" as const,
+  spend: async () => {},
+  session: () => undefined,
+  nonce: undefined,
+  evidenceAgeMs: undefined,
+})
+
+const openChallenge = (ports: FreshnessPorts, sealed: Uint8Array, caller: Caller, at: Date): Freshness => {
+  const challenge = ports.challenges.open(sealed, at)
+  if (challenge.tenant !== caller.tenant || challenge.caller !== caller.id || challenge.purpose !== "attest")
+    throw contextError("caller", "the one that made the challenge", caller.id)
+  let state: ChallengeState = "unspent"
+  return {
+    kind: "challenge",
+    get state() {
+      return state
+    },
+    expectedFor: (context) => {
+      checkContext(challenge, context)
+      return challengeExtraData(challenge)
+    },
+    spend: async () => {
+      try {
+        await ports.challenges.spend(challenge, at)
+      } catch (error) {
+        // Only a full store leaves it unspent for certain; an answer that was lost may have spent it.
+        if (!(error instanceof AssayError && error.code === "CHALLENGES_FULL")) state = "spent"
+        throw error
+      }
+      state = "spent"
+    },
+    session: () =>
+      state === "spent" ? { audience: challenge.audience, confirmation: challenge.confirmation } : undefined,
+    nonce: undefined,
+    evidenceAgeMs: undefined,
+  }
+}
+
+/** The evidence is of the device and under the policy that the challenge was made for. */
+const checkContext = (challenge: Challenge, { snapshot: { device, policy } }: Context): void => {
+  if (challenge.device !== "" && challenge.device !== device.id)
+    throw contextError("device", challenge.device, device.id)
+  if (challenge.policy !== "" && challenge.policy !== policy?.name)
+    throw contextError("policy", challenge.policy, policy?.name ?? "none")
+  if (policy !== undefined && policy.revision < challenge.policyRevision)
+    throw new AssayError("POLICY_VERSION", "the policy is older than when the challenge was made", {
+      location: "policy",
+      expected: `revision ${challenge.policyRevision} or later`,
+      actual: `revision ${policy.revision}`,
+    })
+}
+
+const contextError = (location: string, expected: string, actual: string): AssayError =>
+  new AssayError("NONCE_CONTEXT", `the challenge was made for another ${location}`, {
+    location,
+    expected,
+    actual,
+  })

@@ -1,0 +1,70 @@
+import type { RawEvidence } from "../evidence/evidence.ts"
+import type { Confirmation, Transcript } from "../evidence/transcript.ts"
+import type { AttestationResult } from "../result/result.ts"
+import { createCreateChallenge } from "./challenge.ts"
+import { createEpoch } from "./epoch.ts"
+import { createAssignPolicy, createSetPolicy } from "./policy.ts"
+import type { Caller, DeviceRecord, Epoch, PolicyRecord, Ports } from "./ports.ts"
+import { createRegisterDevice } from "./register.ts"
+import { createVerify } from "./verify.ts"
+
+/** What a session is asked for. */
+export interface ChallengeInput {
+  /** Empty if any device may answer. */
+  readonly device: string
+  readonly audience: string
+  readonly confirmation: Confirmation | undefined
+  /** Empty for whichever is assigned. */
+  readonly policy: string
+}
+
+/** A sealed challenge and what the device needs to answer it. */
+export interface CreatedChallenge {
+  readonly sealed: Uint8Array
+  readonly transcript: Transcript
+  readonly expiresAt: Date
+}
+
+/** What proves that evidence is fresh: one of three, never none. */
+export type FreshnessInput =
+  | { readonly kind: "challenge"; readonly challenge: Uint8Array }
+  | { readonly kind: "nonce"; readonly nonce: Uint8Array }
+  | { readonly kind: "epoch"; readonly number: number }
+
+/** Evidence, and what proves that it is fresh. */
+export interface VerifyInput {
+  readonly freshness: FreshnessInput
+  readonly evidence: RawEvidence
+}
+
+/** A device to register by its operator's word. */
+export interface RegisterDeviceInput {
+  readonly id: string
+  /** TPMT_PUBLIC or TPM2B_PUBLIC. */
+  readonly akPublic: Uint8Array
+  readonly qualifiedName: Uint8Array | undefined
+}
+
+/** Every use case. */
+export interface Service {
+  createChallenge(input: ChallengeInput, caller: Caller): Promise<CreatedChallenge>
+  verify(input: VerifyInput, caller: Caller): Promise<AttestationResult>
+  epoch(caller: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }>
+  registerDevice(input: RegisterDeviceInput, caller: Caller): Promise<DeviceRecord>
+  device(id: string, caller: Caller): Promise<DeviceRecord>
+  setPolicy(document: string, caller: Caller): Promise<PolicyRecord>
+  assignPolicy(input: { policy: string; device: string | undefined }, caller: Caller): Promise<void>
+  policy(name: string, caller: Caller): Promise<PolicyRecord>
+}
+
+/** The service over its ports. */
+export const createService = (ports: Ports): Service => ({
+  createChallenge: createCreateChallenge(ports),
+  verify: createVerify(ports),
+  epoch: createEpoch(ports),
+  registerDevice: createRegisterDevice(ports),
+  device: (id, caller) => ports.registry.device(caller.tenant, id),
+  setPolicy: createSetPolicy(ports),
+  assignPolicy: createAssignPolicy(ports),
+  policy: (name, caller) => ports.registry.policy(caller.tenant, name),
+})

@@ -1,0 +1,28 @@
+import { AssayError } from "../errors.ts"
+import type { Counters } from "../service/ports.ts"
+
+/**
+ * What is to be stored after a device answered with `ours` while `stored` was there: the later of both.
+ *
+ * Boots are ordered by (resetCount, restartCount), within a boot the clock orders. Both counts may carry a constant
+ * that only the TPM knows, so that they wrap anywhere: of two counts the later is the one less than 2^31 ahead,
+ * modulo 2^32. Across a reset neither the restart count nor the clock says anything.
+ *
+ * @throws {AssayError} SNAPSHOT_MOVED if `stored` is of a later boot: the device has meanwhile answered from it.
+ * @see TPM 2.0 Library, Part 1: Architecture, 36 (Attestation) and 34 (Timing Components).
+ */
+export function laterCounters(stored: Counters | undefined, ours: Counters): Counters {
+  if (stored === undefined) return ours
+  const boots =
+    wrappedDifference(ours.resetCount, stored.resetCount) ||
+    wrappedDifference(ours.restartCount, stored.restartCount)
+  if (boots < 0)
+    throw new AssayError(
+      "SNAPSHOT_MOVED",
+      "the device has meanwhile answered from a later boot: attest again",
+    )
+  return boots === 0 && stored.clockMs > ours.clockMs ? stored : ours
+}
+
+/** a − b modulo 2^32, from −2^31 to 2^31 − 1: exactly half a turn counts as behind. */
+const wrappedDifference = (a: number, b: number): number => (a - b) | 0

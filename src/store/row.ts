@@ -1,0 +1,58 @@
+import type { SQLOutputValue } from "node:sqlite"
+import { Reader } from "../evidence/reader.ts"
+
+/** A row as `node:sqlite` gives it. */
+export type Row = Readonly<Record<string, SQLOutputValue>>
+
+/*
+ * Columns are read by type. A value of another type means that the file was altered by something else: the
+ * plain Error becomes REGISTRY or JOURNAL where the query was made.
+ */
+
+/** A column of text. */
+export const text = (row: Row, column: string): string => {
+  const value = row[column]
+  if (typeof value !== "string") throw alien(column)
+  return value
+}
+
+/** A column of a whole number that a JavaScript number holds exactly. */
+export const integer = (row: Row, column: string): number => {
+  const value = row[column]
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw alien(column)
+  return value
+}
+
+/** A column of bytes. They are a copy. */
+export const blob = (row: Row, column: string): Uint8Array => {
+  const value = row[column]
+  if (!(value instanceof Uint8Array)) throw alien(column)
+  return value
+}
+
+/** A column of a u64, stored as 8 bytes: SQLite's own integers are signed. */
+export const u64 = (row: Row, column: string): bigint => {
+  const r = new Reader(blob(row, column), column)
+  const value = r.u64("value")
+  r.end()
+  return value
+}
+
+/** A column of an instant, stored as milliseconds since 1970. */
+export const instant = (row: Row, column: string): Date => new Date(integer(row, column))
+
+/** A column that may be NULL, which is nothing. */
+export const optional = <T>(
+  read: (row: Row, column: string) => T,
+  row: Row,
+  column: string,
+): T | undefined => (row[column] === null ? undefined : read(row, column))
+
+/** `value` as 8 bytes, big-endian. */
+export const u64Bytes = (value: bigint): Uint8Array => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(value)
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+const alien = (column: string): Error => new Error(`column ${column} holds a value of another type`)

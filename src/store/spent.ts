@@ -1,0 +1,59 @@
+/** Entries leave by whole seconds, so that forgetting them costs a step for each second and not for each entry. */
+const secondOf = (instant: Date): number => Math.floor(instant.getTime() / 1000)
+
+/**
+ * A bounded set of what was spent. It forgets an entry only after it expired, and remembers up to which expiry it
+ * has forgotten: a clock that steps back brings nothing back. When it is full it refuses.
+ */
+export class SpentSet {
+  readonly #max: number
+  /** By the second of expiry. */
+  readonly #keys = new Map<number, Set<string>>()
+  #size = 0
+  #forgottenThrough = Number.NEGATIVE_INFINITY
+  #visited = Number.NaN
+
+  constructor(max: number) {
+    if (!Number.isSafeInteger(max) || max < 1) throw new TypeError("the bound of a set is a positive integer")
+    this.#max = max
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  get isFull(): boolean {
+    return this.#size >= this.#max
+  }
+
+  has(key: string, expiresAt: Date): boolean {
+    return this.#keys.get(secondOf(expiresAt))?.has(key) ?? false
+  }
+
+  /** Whether what expires at that instant may have been forgotten, so that `has` cannot tell any more. */
+  isForgotten(expiresAt: Date): boolean {
+    return secondOf(expiresAt) <= this.#forgottenThrough
+  }
+
+  /** Adds what is not there yet. The caller has asked `isFull` and `isForgotten`. */
+  add(key: string, expiresAt: Date): void {
+    const second = secondOf(expiresAt)
+    const keys = this.#keys.get(second)
+    if (keys === undefined) this.#keys.set(second, new Set([key]))
+    else keys.add(key)
+    this.#size++
+  }
+
+  /** Forgets what has expired at that instant, as far as whole seconds of it have passed. */
+  forgetExpired(at: Date): void {
+    const now = secondOf(at)
+    if (now === this.#visited) return
+    this.#visited = now
+    for (const [second, keys] of this.#keys) {
+      if (second >= now) continue
+      this.#keys.delete(second)
+      this.#size -= keys.size
+      this.#forgottenThrough = Math.max(this.#forgottenThrough, second)
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import type { DatabaseSync } from "node:sqlite"
+import type { Journal, Registry } from "../service/ports.ts"
+import { openDatabase, storeError } from "./database.ts"
+import { createSqliteJournal, type JournalReader } from "./journal.ts"
+import { createSqliteRegistry } from "./registry.ts"
+
+/** Registry and journal in one SQLite file, so that a decision and what it changes are one transaction. */
+export interface SqliteStore {
+  readonly registry: Registry
+  readonly journal: Journal & JournalReader
+  /** Writes what waits in the journal and closes the file. Whatever is asked afterwards fails. */
+  close(): void
+}
+
+/**
+ * Opens the embedded store at `path`; see `openDatabase` for the file itself.
+ *
+ * @throws {AssayError} REGISTRY.
+ */
+export const openSqliteStore = (path: string): SqliteStore => createSqliteStore(openDatabase(path))
+
+/**
+ * The store over a database that `openDatabase` opened.
+ *
+ * @throws {AssayError} REGISTRY if its tables are not those of the schema.
+ */
+export function createSqliteStore(database: DatabaseSync): SqliteStore {
+  try {
+    const registry = createSqliteRegistry(database)
+    const journal = createSqliteJournal(database)
+    return {
+      registry,
+      journal,
+      close() {
+        journal.flush()
+        if (database.isOpen) database.close()
+      },
+    }
+  } catch (cause) {
+    throw storeError("REGISTRY", cause)
+  }
+}

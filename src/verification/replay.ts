@@ -1,0 +1,178 @@
+import { hash as digest } from "node:crypto"
+import { concat, sameBytes, toHex } from "../bytes.ts"
+import { AssayError } from "../errors.ts"
+import { EV_NO_ACTION, type Event, type EventLog } from "../evidence/eventlog/eventlog.ts"
+import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
+import type { BankValues, PcrValues } from "../evidence/tpm/pcrs.ts"
+import { type Verified, vouch } from "./verified.ts"
+
+/** PCRs that belong to the firmware: without an event they must still be as they were at reset. */
+export const BOOT_PCR_MAX = 7
+/** PCRs that begin as all ones, until a dynamic launch. */
+const DYNAMIC_PCR_MIN = 17
+const DYNAMIC_PCR_MAX = 22
+const STARTUP_LOCALITY = Buffer.from("StartupLocality\0", "latin1")
+
+/** A log that leads to the quoted values: the PCRs that it explains, by bank. */
+export interface Replay {
+  readonly explained: ReadonlyMap<HashName, readonly number[]>
+}
+
+/** A quoted PCR that the log does not lead to. */
+export interface Mismatch {
+  readonly bank: HashName
+  readonly pcr: number
+  readonly replayed: Uint8Array
+  readonly quoted: Uint8Array
+  /** The first event after which the quoted value cannot be reached any more; nothing if the PCR has no event. */
+  readonly event: Event | undefined
+}
+
+/**
+ * Proves that the log leads to the quoted PCRs, in each quoted bank: every PCR that the log extends, and the boot
+ * PCRs 0 to 7 whether it extends them or not. Other PCRs without an event are the operating system's.
+ *
+ * What is proven is the sequence of digests in each PCR and nothing else: neither types nor, in general, data.
+ *
+ * @throws {AssayError} EVENT_LOG_REPLAY with the PCR and the first event after which it cannot match;
+ *   EVENT_LOG_BANK if the log has no digests for a quoted bank.
+ */
+export function verifyReplay(pcrs: Verified<PcrValues>, log: EventLog): Verified<Replay> {
+  const explained = new Map<HashName, readonly number[]>()
+  for (const [bank, quoted] of pcrs) {
+    if (!log.banks.includes(bank))
+      throw new AssayError("EVENT_LOG_BANK", `the event log has no digests for the quoted bank ${bank}`, {
+        location: `event log, bank ${bank}`,
+        expected: bank,
+        actual: log.banks.join(", "),
+      })
+    const { values, gap } = replayBank(log, bank)
+    if (gap !== undefined) throw replayError(gap, bank, "has no digest for the bank")
+    const [mismatch] = compareBank(log, bank, values, quoted)
+    if (mismatch !== undefined) throw mismatchError(mismatch)
+    explained.set(
+      bank,
+      [...values.keys()].filter((pcr) => quoted.has(pcr)),
+    )
+  }
+  return vouch({ explained })
+}
+
+/** What a bank's part of a log leads to. */
+export interface ReplayedBank {
+  /** Only the PCRs that have an event. */
+  readonly values: BankValues
+  /** The first event that should extend a PCR and has no digest for this bank: then the values prove nothing. */
+  readonly gap: Event | undefined
+}
+
+/**
+ * Replays one bank: new = H(old then digest) for each event but EV_NO_ACTION. A StartupLocality record sets the
+ * last byte of PCR 0's first value.
+ *
+ * @throws {AssayError} EVENT_LOG_REPLAY for a StartupLocality that comes twice or after PCR 0 was extended.
+ */
+export function replayBank(log: EventLog, bank: HashName): ReplayedBank {
+  const values = new Map<number, Uint8Array>()
+  let gap: Event | undefined
+  for (const event of extending(log)) {
+    const value = event.digests.get(bank)
+    if (value === undefined) gap ??= event
+    else values.set(event.pcr, extend(bank, values.get(event.pcr) ?? firstValue(log, bank, event.pcr), value))
+  }
+  return { values, gap }
+}
+
+/** Every selected PCR that the log does not lead to. */
+export function compareBank(
+  log: EventLog,
+  bank: HashName,
+  replayed: BankValues,
+  quoted: BankValues,
+): Mismatch[] {
+  const mismatches: Mismatch[] = []
+  for (const [pcr, value] of quoted) {
+    const expected = replayed.get(pcr) ?? (pcr <= BOOT_PCR_MAX ? resetValue(bank, pcr) : undefined)
+    if (expected !== undefined && !sameBytes(expected, value))
+      mismatches.push({
+        bank,
+        pcr,
+        replayed: expected,
+        quoted: value,
+        event: firstDeviation(log, bank, pcr, value),
+      })
+  }
+  return mismatches
+}
+
+/** What a PCR holds after a TPM reset. */
+export const resetValue = (bank: HashName, pcr: number): Uint8Array =>
+  new Uint8Array(HASHES[bank].sizeBytes).fill(pcr >= DYNAMIC_PCR_MIN && pcr <= DYNAMIC_PCR_MAX ? 0xff : 0)
+
+/** Whether PCR 0 to 7 was never extended: zeros, with the startup locality in the last byte of PCR 0. */
+export const isResetValue = (pcr: number, value: Uint8Array): boolean =>
+  value.every((byte, i) => byte === 0 || (pcr === 0 && i === value.length - 1 && byte <= LOCALITY_MAX))
+
+const LOCALITY_MAX = 4
+
+const extend = (bank: HashName, before: Uint8Array, value: Uint8Array): Uint8Array =>
+  digest(bank, concat(before, value), "buffer")
+
+const extending = (log: EventLog): Event[] =>
+  log.events.filter((event) => event.untrustedType !== EV_NO_ACTION)
+
+const firstValue = (log: EventLog, bank: HashName, pcr: number): Uint8Array =>
+  pcr === 0 ? startupValue(log, bank) : resetValue(bank, pcr)
+
+/** What PCR 0 holds before its first event. @see TCG PC Client Platform Firmware Profile 1.05, 10.4.5.3. */
+function startupValue(log: EventLog, bank: HashName): Uint8Array {
+  const value = resetValue(bank, 0)
+  let settled = false
+  for (const event of log.events) {
+    if (event.untrustedType !== EV_NO_ACTION) settled ||= event.pcr === 0
+    else if (isStartupLocality(event)) {
+      if (settled) throw replayError(event, bank, "sets the startup locality when PCR 0 already has a value")
+      value[value.length - 1] = event.untrustedData[STARTUP_LOCALITY.length] ?? 0
+      settled = true
+    }
+  }
+  return value
+}
+
+const isStartupLocality = ({ untrustedData }: Event): boolean =>
+  untrustedData.length === STARTUP_LOCALITY.length + 1 &&
+  sameBytes(untrustedData.subarray(0, STARTUP_LOCALITY.length), STARTUP_LOCALITY)
+
+/**
+ * The first event after which `quoted` cannot be reached: the one that follows the longest part of the log that
+ * leads to it, for extending never leads back. If no part does, that is the PCR's first event.
+ */
+function firstDeviation(log: EventLog, bank: HashName, pcr: number, quoted: Uint8Array): Event | undefined {
+  const events = extending(log).filter((event) => event.pcr === pcr)
+  let value = firstValue(log, bank, pcr)
+  let after = 0
+  events.forEach((event, i) => {
+    if (sameBytes(value, quoted)) after = i
+    value = extend(bank, value, event.digests.get(bank) ?? new Uint8Array())
+  })
+  return events[after]
+}
+
+/** The refusal that a mismatch becomes. */
+export const mismatchError = ({ bank, pcr, replayed, quoted, event }: Mismatch): AssayError => {
+  const where = event === undefined ? "no event of the log extends it" : `event ${event.sequence}`
+  return new AssayError(
+    "EVENT_LOG_REPLAY",
+    `the event log does not lead to the quoted PCR ${pcr} (${bank})`,
+    {
+      location: `${bank}:${pcr}, ${where}`,
+      expected: `${toHex(replayed)} by the log`,
+      actual: `${toHex(quoted)} in the quote`,
+    },
+  )
+}
+
+const replayError = (event: Event, bank: HashName, what: string): AssayError =>
+  new AssayError("EVENT_LOG_REPLAY", `event ${event.sequence} of PCR ${event.pcr} ${what}`, {
+    location: `${bank}:${event.pcr}, event ${event.sequence}`,
+  })
