@@ -22,11 +22,13 @@ $(BUILT): $(INSTALLED) tsconfig.json tsconfig.build.json $(shell find src -name 
 .PHONY: build
 build: $(BUILT) ## Compile src/ to dist/
 
+# To make, `-o json` names a file that it must not remake; to whoever types `make demo -o json`, it is an option of the demo.
 TPM ?= software
-DEMO_FLAGS := $(if $(o),-o $(o))
+OUTPUT ?= $(if $(findstring -ojson,$(subst -o json,-ojson,$(shell tr '\0' ' ' < /proc/$$PPID/cmdline))),json,table)
+
 .PHONY: demo
-demo: $(BUILT) ## Show the main job with a device: TPM=software (default) or TPM=swtpm
-	@bin/assay.js demo --tpm $(TPM) $(DEMO_FLAGS)
+demo: $(BUILT) ## Show the main job with a device (TPM=software or TPM=swtpm, OUTPUT=json)
+	@bin/assay.js demo --tpm $(TPM) $(if $(filter json,$(OUTPUT)),-o json)
 
 .PHONY: run
 run: $(BUILT) ## Serve on loopback in development mode
@@ -36,12 +38,15 @@ run: $(BUILT) ## Serve on loopback in development mode
 test: $(BUILT) ## Run every test (or some: make test only="quote replay")
 	@node test/run.ts $(only)
 
-.PHONY: check
-check: $(BUILT) ## Format, lint, types, buf lint, tests
+.PHONY: lint
+lint: $(INSTALLED) ## Format, lint, types, buf lint, and whether src/gen is current
 	@biome check --error-on-warnings .
 	@tsc
 	@buf lint proto
-	@node test/run.ts
+	@rm -rf .cache/gen && mkdir -p .cache && buf generate -o .cache/gen >/dev/null && diff -r .cache/gen/src/gen src/gen
+
+.PHONY: check
+check: lint test ## All of lint, then every test
 
 .PHONY: format
 format: $(INSTALLED) ## Format and sort imports

@@ -120,6 +120,10 @@ export type Handlers<S extends { readonly method: Record<string, DescMethod> }> 
 export const toBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/** The same bytes, as everybody else wants them: a Buffer's `slice` does not copy. */
+export const fromBuffer = (bytes: Buffer): Uint8Array =>
+  new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
 /** `/package.Service/Method`, as HTTP/2 carries it. */
 export const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`
 
@@ -133,9 +137,9 @@ export function definitionOf(service: DescService, read: Decode = decode): Servi
       requestStream: methodKind === "client_streaming" || methodKind === "bidi_streaming",
       responseStream: methodKind === "server_streaming" || methodKind === "bidi_streaming",
       requestSerialize: (message: Message) => toBuffer(toBinary(input, message)),
-      requestDeserialize: (bytes: Buffer) => read(input, bytes),
+      requestDeserialize: (bytes: Buffer) => read(input, fromBuffer(bytes)),
       responseSerialize: (message: Message) => toBuffer(toBinary(output, message)),
-      responseDeserialize: (bytes: Buffer) => fromBinary(output, bytes),
+      responseDeserialize: (bytes: Buffer) => fromBinary(output, fromBuffer(bytes)),
     }
   }
   return definition

@@ -45,15 +45,16 @@ const runFile = (file: string): Promise<Outcome> =>
       const text = Buffer.concat(chunks).toString()
       const total = count(text, "Total")
       const passed = count(text, "Passed")
+      const skipped = count(text, "Skipped")
       const fault =
         faultOf(readFileSync(file, "utf8")) ??
-        (total === 0 ? "no test ran" : undefined) ??
+        (total + skipped === 0 ? "no test ran" : undefined) ??
         (status !== 0 && passed === total ? `ended with ${signal ?? `status ${status}`}` : undefined)
       resolve({
         file,
         passed,
         failed: total - passed + (fault === undefined ? 0 : 1),
-        skipped: count(text, "Skipped"),
+        skipped,
         ms: performance.now() - start,
         output: fault === undefined ? text : `${text}\n${file}: ${fault}\n`,
       })

@@ -50,12 +50,12 @@ export interface Finding {
   readonly claim?: readonly [TrustClaim, number]
 }
 
-/** The tier that a value of a trustworthiness claim belongs to. */
+/** The tier that a value of a trustworthiness claim belongs to (AR4SI, 2.3.1). Private, negative values end one lower. */
 export const tierOf = (value: number): Tier => {
-  const magnitude = Math.abs(value)
+  if (value >= -1 && value <= 1) return "none"
+  const magnitude = value < 0 ? -value - 1 : value
   if (magnitude >= 96) return "contraindicated"
-  if (magnitude >= 32) return "warning"
-  return magnitude >= 2 ? "affirming" : "none"
+  return magnitude >= 32 ? "warning" : "affirming"
 }
 
 /** The vector that the findings add up to: of several values for one claim, the worst wins. */

@@ -1,4 +1,4 @@
-import { parse as parseYaml } from "yaml"
+import { isScalar, parseDocument, type YAMLError } from "yaml"
 import { z } from "zod"
 import { AssayError } from "../errors.ts"
 import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
@@ -11,6 +11,8 @@ const pcr = z
   .int()
   .min(0)
   .max(PCR_COUNT - 1)
+  .refine((index) => !Object.is(index, -0), "a PCR from 0 to 23")
+const PCRS = Array.from({ length: PCR_COUNT }, (_, index) => String(index))
 const unique = <T>(items: readonly T[]): boolean => new Set(items).size === items.length
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
@@ -19,17 +21,18 @@ const AUDIENCE = /^[!-~]{1,255}$/
 const FIRMWARE_VERSION = /^[0-9a-f]{16}$/
 
 /** PCR values that belong together, of one bank or of several. A quote matches a set as a whole or not at all. */
-const bankReferences = (hash: HashName) =>
-  z
-    .record(
-      z.string().regex(/^([0-9]|1[0-9]|2[0-3])$/, "a PCR from 0 to 23"),
-      z
-        .string()
-        .regex(/^[0-9a-f]*$/, "lowercase hexadecimal")
-        .length(2 * HASHES[hash].sizeBytes),
-    )
+const bankReferences = (hash: HashName) => {
+  const value = z
+    .string()
+    .regex(/^[0-9a-f]*$/, "lowercase hexadecimal")
+    .length(2 * HASHES[hash].sizeBytes)
+    .optional()
+  // Not a record: that would pass over a key named __proto__ in silence.
+  return z
+    .strictObject(Object.fromEntries(PCRS.map((index) => [index, value])))
     .refine((pcrs) => Object.keys(pcrs).length > 0, "a bank without any PCR")
     .optional()
+}
 
 const referenceSet = z.strictObject({
   name: z.string().regex(NAME),
@@ -123,39 +126,67 @@ export interface Policy extends DeepReadonly<Omit<Document, "references">> {
 const DOCUMENT_CHARACTERS_MAX = 262_144
 
 /**
- * Parses a policy document, YAML (core schema, no aliases) or JSON. An empty document, an empty list, an unknown
- * key and a value of another type are refused with their path: nothing is assumed that is not written.
+ * Parses a policy document, YAML 1.2 (core schema, no aliases, no tags of others) or JSON. An empty document, an empty
+ * list, an unknown key and a value of another type are refused with their path: nothing is assumed that is not written.
  *
- * @throws {AssayError} POLICY_SCHEMA.
+ * @throws {AssayError} POLICY_SCHEMA; `location` is the path of the fault, or its line and column if it is no YAML.
  */
 export function parsePolicy(document: string): Policy {
   if (document.length > DOCUMENT_CHARACTERS_MAX)
     throw new AssayError("POLICY_SCHEMA", "the policy document is too long", {
+      location: WHOLE_DOCUMENT,
       expected: `at most ${DOCUMENT_CHARACTERS_MAX} characters`,
       actual: String(document.length),
     })
   const parsed = schema.safeParse(readYaml(document))
   if (!parsed.success) {
-    const [issue] = parsed.error.issues
-    throw new AssayError("POLICY_SCHEMA", z.prettifyError(parsed.error), {
-      location: issue === undefined || issue.path.length === 0 ? "(document)" : issue.path.join("."),
-    })
+    const faults = parsed.error.issues.map(({ path, message }) => ({
+      path: path.length === 0 ? WHOLE_DOCUMENT : path.join("."),
+      message,
+    }))
+    throw new AssayError(
+      "POLICY_SCHEMA",
+      faults.map(({ path, message }) => `${path}: ${message}`).join("; "),
+      {
+        location: faults[0]?.path ?? WHOLE_DOCUMENT,
+      },
+    )
   }
   return deepFreeze({ ...parsed.data, references: parsed.data.references.map(toReferenceSet) })
 }
 
+const WHOLE_DOCUMENT = "(document)"
+
+/** What the parser of YAML only warns of, such as a tag that it does not know, is a fault too. */
 const readYaml = (document: string): unknown => {
+  const yaml = parseDocument(document, {
+    schema: "core",
+    // 7 and "7" are one member of a JSON object: the second would silently win.
+    uniqueKeys: (a, b) => isScalar(a) && isScalar(b) && String(a.value) === String(b.value),
+  })
+  const [fault] = [...yaml.errors, ...yaml.warnings]
+  if (fault !== undefined) throw yamlError(fault.message, fault)
+  if (yaml.directives?.yaml.version !== "1.2") throw yamlError("not YAML 1.2")
   try {
-    return parseYaml(document, { maxAliasCount: 0, prettyErrors: true, uniqueKeys: true })
+    return yaml.toJS({ maxAliasCount: 0 })
   } catch (cause) {
-    throw new AssayError("POLICY_SCHEMA", cause instanceof Error ? cause.message : "not YAML", { cause })
+    throw yamlError(cause instanceof Error ? cause.message : "not readable")
   }
+}
+
+const yamlError = (message: string, at?: YAMLError): AssayError => {
+  const place = at?.linePos?.[0]
+  return new AssayError("POLICY_SCHEMA", message.split(/ at line |\n/, 1)[0] ?? message, {
+    location: place === undefined ? WHOLE_DOCUMENT : `line ${place.line}, column ${place.col}`,
+  })
 }
 
 const toReferenceSet = ({ name, pcrs }: Document["references"][number]): ReferenceSet => ({
   name,
   values: BANKS.flatMap((bank) =>
-    Object.entries(pcrs[bank] ?? {}).map(([pcr, value]) => ({ bank, pcr: Number(pcr), value })),
+    Object.entries(pcrs[bank] ?? {}).flatMap(([pcr, value]) =>
+      value === undefined ? [] : [{ bank, pcr: Number(pcr), value }],
+    ),
   ),
 })
 

@@ -12,7 +12,7 @@ import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/
 import { AssayError, CODES, type Code } from "../errors.ts"
 import { type ErrorInfo, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts"
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts"
-import { type BidiMethod, parseAddress, pathOf, toBuffer, type UnaryMethod } from "../rpc.ts"
+import { type BidiMethod, fromBuffer, parseAddress, pathOf, toBuffer, type UnaryMethod } from "../rpc.ts"
 
 /** How to reach a server. */
 export interface ConnectionOptions {
@@ -82,7 +82,7 @@ export function connect(address: string, options: ConnectionOptions = {}): Conne
         const running = client.makeUnaryRequest(
           pathOf(method),
           (message: MessageShape<typeof input>) => toBuffer(toBinary(input, message)),
-          (bytes) => fromBinary(output, bytes),
+          (bytes) => fromBinary(output, fromBuffer(bytes)),
           create(input, request),
           metadataFor(call),
           { deadline: Date.now() + deadlineMs },
@@ -101,7 +101,7 @@ export function connect(address: string, options: ConnectionOptions = {}): Conne
       const stream = client.makeBidiStreamRequest(
         pathOf(method),
         (message: MessageShape<typeof input>) => toBuffer(toBinary(input, message)),
-        (bytes) => fromBinary(output, bytes),
+        (bytes) => fromBinary(output, fromBuffer(bytes)),
         metadataFor(call),
         deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
       )

@@ -102,7 +102,7 @@ export async function endorse(keys: KeyPair): Promise<Endorsement> {
   const { certificate: issuer, privateKey } = await testAuthority()
   const publicKey = new PublicKey(keys.spki)
   const { manufacturer, model, version } = EK_SUBJECT
-  const tpm = `2.23.133.2.1=${manufacturer}+2.23.133.2.2=${model}+2.23.133.2.3=${version}`
+  const tpm = `2.23.133.2.1=${manufacturer},2.23.133.2.2=${model},2.23.133.2.3=${version}`
   const usage = keys.publicKey.kind === "rsa" ? KeyUsageFlags.keyEncipherment : KeyUsageFlags.keyAgreement
   issued += 1
   const certificate = await X509CertificateGenerator.create({

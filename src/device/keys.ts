@@ -7,7 +7,7 @@ import {
 } from "node:crypto"
 import { fromBase64Url } from "../bytes.ts"
 import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
-import { CURVES, type CurveName, type PublicKey } from "../evidence/tpm/public.ts"
+import type { CurveName, PublicKey } from "../evidence/tpm/public.ts"
 import type { SchemeName } from "../evidence/tpm/signature.ts"
 import { encodeSignature } from "./encode.ts"
 
@@ -71,11 +71,12 @@ export function signTpm(
   scheme: SigningScheme,
 ): Uint8Array {
   const { kind, hash } = scheme
+  if ((publicKey.kind === "ecc") !== (kind === "ecdsa"))
+    throw new TypeError(`a key of kind ${publicKey.kind} does not sign by ${kind}`)
   switch (kind) {
     case "ecdsa": {
-      if (publicKey.kind !== "ecc") throw new TypeError("an RSA key does not sign by ECDSA")
-      const { sizeBytes } = CURVES[publicKey.curve]
       const value = signBytes(hash, bytes, { key: privateKey, dsaEncoding: "ieee-p1363" })
+      const sizeBytes = value.length / 2
       return encodeSignature({ kind, hash, r: value.subarray(0, sizeBytes), s: value.subarray(sizeBytes) })
     }
     case "rsassa":

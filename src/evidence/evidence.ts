@@ -43,14 +43,15 @@ export interface Evidence {
 }
 
 /**
- * Reads everything that a device shows, and says which field is at fault if one is: `location` is the field's path in the
- * request, the message adds the place within it.
+ * Reads everything that a device shows, and says which field is at fault if one is: `location` is the field's
+ * path in the request, the message adds the place within it.
  *
- * The input is copied once, and the digest is made over that copy: whoever still holds the input cannot change what was
- * checked. What comes back are views on the copy.
+ * The input is copied once, and the digest is made over that copy: whoever still holds the input cannot change
+ * what was checked. What comes back are views on the copy.
  *
- * @throws {AssayError} QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, FRAMING, LENGTH as the parsers do; FIELD for a bank
- *   that occurs twice; EVENT for a log that also has unused bytes behind its last event; LOG_SIZE.
+ * @throws {AssayError} QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, EVENT, FRAMING, LENGTH, LOG_SIZE as the
+ *   parsers do; FIELD for a bank that occurs twice; LENGTH for a bank that is not 1 to 24 whole values; EVENT also
+ *   for unused bytes behind the last event of a log.
  */
 export function parseEvidence(raw: RawEvidence): Evidence {
   const { akName, attest, signature, pcrBanks, eventLog, digest } = copyOf(raw)
@@ -67,8 +68,8 @@ export function parseEvidence(raw: RawEvidence): Evidence {
 }
 
 /**
- * The parts in their fixed order, with their lengths, in one piece of memory, and its digest. Behind the banks' pairs of
- * identifier and values, one more part is the log, and none is no log.
+ * The parts in their fixed order, with their lengths, in one piece of memory, and its digest. Behind the banks'
+ * pairs of identifier and values, one more part is the log, and none is no log.
  */
 function copyOf(raw: RawEvidence): RawEvidence & { readonly digest: Uint8Array } {
   const logs = raw.eventLog === undefined || raw.eventLog.length === 0 ? [] : [raw.eventLog]

@@ -101,7 +101,10 @@ export class Reader {
   /** @throws {AssayError} FRAMING if a byte is left over. */
   end(): void {
     if (this.remaining > 0)
-      throw this.error("FRAMING", undefined, `${this.remaining} bytes after the end of the structure`)
+      throw this.error("FRAMING", undefined, "bytes after the end of the structure", {
+        expected: "no more bytes",
+        actual: `${this.remaining} bytes`,
+      })
   }
 
   /** An error about `field` at the place where reading stands. */

@@ -20,8 +20,9 @@ import { createPrivateFile, fileError, readPrivateFile, usablePassphrase } from 
  *     -----BEGIN ENCRYPTED PRIVATE KEY-----
  *
  * Nothing in the line is trusted for being there. The algorithm and the kid follow from the key itself, and the period
- * is signed by it, so that who can write the file but does not know the passphrase cannot make a key last longer. The
- * same signature finds a block that was altered and yet decrypts, for CBC alone would not.
+ * is signed by it, so that who can write the file but does not know the passphrase cannot make a key last longer. CBC
+ * alone does not notice alterations: one that changes the public half fails that signature, one that changes the
+ * private half alone fails the proof that every signer gives at load.
  */
 
 const FILE_FORM =

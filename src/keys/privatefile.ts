@@ -7,7 +7,7 @@ import {
   mkdirSync,
   openSync,
   readSync,
-  unlinkSync,
+  rmSync,
   writeSync,
 } from "node:fs"
 import { dirname } from "node:path"
@@ -75,18 +75,27 @@ export const createPrivateFile = (path: string, bytes: Uint8Array, random: Rando
   const temporary = `${path}.${toHex(random.bytes(8))}.tmp`
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    writeDurably(temporary, bytes)
     try {
-      // A link and not a rename, which would replace what is there.
-      linkSync(temporary, path)
+      writeDurably(temporary, bytes)
+      if (!linkNew(temporary, path)) return false
     } finally {
-      unlinkSync(temporary)
+      rmSync(temporary, { force: true })
     }
     syncFolder(dirname(path))
     return true
   } catch (cause) {
-    if (isSystemError(cause, "EEXIST")) return false
     throw fileError(path, "cannot be written", { cause })
+  }
+}
+
+/** A link and not a rename, which would replace what is there. */
+const linkNew = (from: string, to: string): boolean => {
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return false
+    throw error
   }
 }
 

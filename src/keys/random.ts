@@ -1,5 +1,5 @@
 import { hash, randomBytes } from "node:crypto"
-import { isFilledWith, sameBytes } from "../bytes.ts"
+import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Random } from "../service/ports.ts"
 
@@ -23,8 +23,8 @@ const DRAWS_AT_START = 4
 
 /**
  * Random bytes from `source`, whose health is tested at start and on every call (attack N-02): it must not throw,
- * must give as many bytes as asked for, not one value throughout, not one block after its twin, and never again
- * a beginning that is among the last 4096. This finds a source that is broken, not one that is predictable. A
+ * must give as many bytes as asked for, no block of 16 bytes after its twin (so no constant either), and never again a
+ * beginning that is among the last 4096. This finds a source that is broken, not one that is predictable. A
  * source that failed once stays failed until the process is restarted.
  *
  * What is remembered are digests: no output, which may have become a key, can be read from them.
@@ -80,7 +80,6 @@ const unavailable = (reason: string, cause?: unknown): AssayError =>
   new AssayError("RNG", `no random bytes: ${reason}; restart Assay once the source is repaired`, { cause })
 
 const flawOf = (drawn: Uint8Array): string | undefined => {
-  if (isFilledWith(drawn, drawn[0] ?? 0)) return "the source gave one value throughout"
   for (let at = BLOCK_BYTES; at + BLOCK_BYTES <= drawn.length; at += BLOCK_BYTES)
     if (sameBytes(drawn.subarray(at - BLOCK_BYTES, at), drawn.subarray(at, at + BLOCK_BYTES)))
       return "the source gave one block twice"

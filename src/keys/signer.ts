@@ -40,7 +40,6 @@ export const createSigner = (
   let proofs = 0
 
   const prove = (): void => {
-    if (failure !== undefined) return
     try {
       proofs += 1
       const input = utf8(`${PROOF_LABEL}${proofs}`)

@@ -26,7 +26,7 @@ export interface Issue
   readonly earForm: (audience: string) => EarForm
 }
 
-/** How long a result without session is valid: long enough to be handed on, and no more. */
+/** How long a result without session is valid at most: long enough to be handed on, and no more. */
 const RESULT_LIFETIME_SECONDS = 300
 
 /**
@@ -51,6 +51,7 @@ export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner)
   const granted =
     session !== undefined && policy !== undefined && admits(policy.terms, appraisal) ? session : undefined
   const lifetime = policy?.terms.session.lifetimeSeconds ?? RESULT_LIFETIME_SECONDS
+  const validity = granted === undefined ? Math.min(lifetime, RESULT_LIFETIME_SECONDS) : lifetime
   const audience = granted?.audience ?? caller
   const iat = seconds(request.evaluatedAt)
   const claims: RegisteredClaims = {
@@ -59,10 +60,7 @@ export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner)
     aud: audience,
     iat,
     nbf: iat,
-    exp: Math.min(
-      iat + (granted === undefined ? RESULT_LIFETIME_SECONDS : lifetime),
-      seconds(signer.notAfter),
-    ),
+    exp: Math.min(iat + validity, seconds(signer.notAfter)),
     jti: request.id,
     tenant: request.tenant,
     device_revision: request.deviceRevision,

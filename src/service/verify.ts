@@ -1,7 +1,7 @@
 import { type Appraisal, appraise, refuted } from "../appraisal/appraise.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { toBase64Url } from "../bytes.ts"
-import { AssayError } from "../errors.ts"
+import { AssayError, type ChallengeState } from "../errors.ts"
 import { type Evidence, parseEvidence } from "../evidence/evidence.ts"
 import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
@@ -23,9 +23,11 @@ export const createVerify =
   (ports: Ports) =>
   async (input: VerifyInput, caller: Caller): Promise<AttestationResult> => {
     const at = ports.clock.now()
-    const evidence = parseEvidence(input.evidence) // read
-    const freshness = openFreshness(ports, input.freshness, caller, at) // no write yet
+    let opened: Freshness | undefined
     try {
+      const evidence = parseEvidence(input.evidence) // read
+      const freshness = openFreshness(ports, input.freshness, caller, at) // no write yet
+      opened = freshness
       const snapshot = await ports.registry.snapshotFor(caller.tenant, evidence.akName) // gather
       const context = ports.compile(snapshot)
       const quote = refutable(() => prove(evidence, context, freshness)) // prove
@@ -36,10 +38,16 @@ export const createVerify =
       await ports.journal.append(record(result, context, caller), commit(quote, context, freshness)) // record
       return result
     } catch (error) {
-      if (error instanceof AssayError) error.challenge = freshness.state
+      if (error instanceof AssayError) error.challenge = opened?.state ?? stateUnopened(input, error)
       throw error
     }
   }
+
+/** What is known of a challenge that this call did not even open. */
+const stateUnopened = ({ freshness }: VerifyInput, { code }: AssayError): ChallengeState => {
+  if (freshness.kind !== "challenge") return "none"
+  return code === "NONCE_SPENT" ? "spent" : "unspent"
+}
 
 /** What `act` gives, or the refutation that it ends in. Any other error is thrown on. */
 const refutable = <T>(act: () => T): T | AssayError => {

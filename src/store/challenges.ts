@@ -9,8 +9,8 @@ import { concat, lengthPrefixed, utf8 } from "../bytes.ts"
 import { AssayError, type Code } from "../errors.ts"
 import { Reader } from "../evidence/reader.ts"
 import type { Challenge, Challenges, Random } from "../service/ports.ts"
-import { u64Bytes } from "./row.ts"
 import { SpentSet } from "./spent.ts"
+import { u64Bytes } from "./u64.ts"
 
 const CIPHER = "aes-256-gcm"
 const KEY_BYTES = 32
@@ -29,6 +29,16 @@ const CONFIRMATION_BYTES = 32
 /** About 100 MB, and more than 8000 good answers a second for two minutes. */
 const SPENT_MAX = 1_000_000
 
+/** Challenges, and their counts since the start. */
+export interface CountedChallenges extends Challenges {
+  counts(): {
+    readonly created: number
+    readonly spent: number
+    /** Spent ones that have to be remembered until they expire. */
+    readonly outstanding: number
+  }
+}
+
 /**
  * Challenges in memory, for one process.
  *
@@ -37,10 +47,14 @@ const SPENT_MAX = 1_000_000
  *
  * @throws {AssayError} RNG.
  */
-export function createChallenges(random: Random, options: { readonly spentMax?: number } = {}): Challenges {
+export function createChallenges(
+  random: Random,
+  options: { readonly spentMax?: number } = {},
+): CountedChallenges {
   const key = createSecretKey(random.bytes(KEY_BYTES))
   const spent = new SpentSet(options.spentMax ?? SPENT_MAX)
   let sealedCount = 0
+  let spentCount = 0
 
   const refuseExpired = (challenge: Challenge, at: Date): void => {
     const isLive = at.getTime() < challenge.expiresAt.getTime() && !spent.isForgotten(challenge.expiresAt)
@@ -72,7 +86,9 @@ export function createChallenges(random: Random, options: { readonly spentMax?: 
       if (spent.isFull)
         throw new AssayError("CHALLENGES_FULL", "too many challenges were answered lately: try again shortly")
       spent.add(keyOf(challenge), challenge.expiresAt)
+      spentCount++
     },
+    counts: () => ({ created: sealedCount, spent: spentCount, outstanding: spent.size }),
   }
 }
 
@@ -114,6 +130,7 @@ const unseal = (key: KeyObject, sealed: Uint8Array): Uint8Array => {
   return new Uint8Array(plain.buffer, plain.byteOffset, plain.length)
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const PURPOSES: readonly Challenge["purpose"][] = ["attest"]
 const METHODS: readonly NonNullable<Challenge["confirmation"]>["method"][] = ["x5t#S256", "jkt"]
 
@@ -147,8 +164,7 @@ const encode = (challenge: Challenge): Uint8Array => {
 
 const decode = (plain: Uint8Array): Challenge => {
   const r = new Reader(plain, "challenge")
-  const text = (field: string): string =>
-    new TextDecoder("utf-8", { ignoreBOM: true }).decode(r.sized32(field, SEALED_BYTES_MAX))
+  const text = (field: string): string => decoder.decode(r.sized32(field, SEALED_BYTES_MAX))
   const challenge = {
     random: r.sized32("random", RANDOM_BYTES),
     tenant: text("tenant"),

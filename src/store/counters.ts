@@ -9,7 +9,7 @@ import type { Counters } from "../service/ports.ts"
  * modulo 2^32. Across a reset neither the restart count nor the clock says anything.
  *
  * @throws {AssayError} SNAPSHOT_MOVED if `stored` is of a later boot: the device has meanwhile answered from it.
- * @see TPM 2.0 Library, Part 1: Architecture, 36 (Attestation) and 34 (Timing Components).
+ * @see TPM 2.0 Library, Part 2: Structures, 10.11.1 (TPMS_CLOCK_INFO).
  */
 export function laterCounters(stored: Counters | undefined, ours: Counters): Counters {
   if (stored === undefined) return ours

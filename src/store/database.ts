@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs"
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AssayError, type Code } from "../errors.ts"
@@ -19,7 +19,7 @@ const BUSY_TIMEOUT_MS = 200
 export function openDatabase(path: string): DatabaseSync {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    closeSync(openSync(path, "a", 0o600))
+    if (!existsSync(path)) closeSync(openSync(path, "ax", 0o600))
     chmodSync(path, 0o600)
     const database = new DatabaseSync(path, {
       timeout: BUSY_TIMEOUT_MS,
@@ -43,6 +43,7 @@ export function openDatabase(path: string): DatabaseSync {
 }
 
 function prepareDatabase(database: DatabaseSync): void {
+  checkVersion(database)
   const mode = text(only(database, "PRAGMA journal_mode = WAL"), "journal_mode")
   if (mode !== "wal")
     throw new AssayError("REGISTRY", "the database cannot keep a write-ahead log where its file is", {
@@ -51,18 +52,23 @@ function prepareDatabase(database: DatabaseSync): void {
     })
   database.exec("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
   transaction(database, () => {
-    const version = integer(only(database, "PRAGMA user_version"), "user_version")
-    if (version === SCHEMA_VERSION) return
-    if (version !== 0)
-      throw new AssayError("REGISTRY", "the database was written by another version of Assay: use that one", {
-        expected: `schema ${SCHEMA_VERSION}`,
-        actual: `schema ${version}`,
-      })
-    if (integer(only(database, "SELECT count(*) AS tables FROM sqlite_schema"), "tables") !== 0)
-      throw new AssayError("REGISTRY", "the database belongs to another program: choose another file")
+    if (checkVersion(database) === "current") return
     database.exec(SCHEMA)
     database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
   })
+}
+
+function checkVersion(database: DatabaseSync): "current" | "empty" {
+  const version = integer(only(database, "PRAGMA user_version"), "user_version")
+  if (version === SCHEMA_VERSION) return "current"
+  if (version !== 0)
+    throw new AssayError("REGISTRY", "the database was written by another version of Assay: use that one", {
+      expected: `schema ${SCHEMA_VERSION}`,
+      actual: `schema ${version}`,
+    })
+  if (integer(only(database, "SELECT count(*) AS objects FROM sqlite_schema"), "objects") !== 0)
+    throw new AssayError("REGISTRY", "the database belongs to another program: choose another file")
+  return "empty"
 }
 
 /** Runs `act` in one transaction that holds the right to write from its start. Whatever `act` throws undoes it. */
@@ -86,9 +92,7 @@ const MESSAGE = {
 
 /** `cause` as it may leave the store: as it is if it is an answer, else as REGISTRY or JOURNAL that keeps it. */
 export const storeError = (code: keyof typeof MESSAGE, cause: unknown): AssayError =>
-  cause instanceof AssayError && cause.kind !== "malformed"
-    ? cause
-    : new AssayError(code, MESSAGE[code], { cause })
+  cause instanceof AssayError ? cause : new AssayError(code, MESSAGE[code], { cause })
 
 const only = (database: DatabaseSync, sql: string): Row => {
   const row = database.prepare(sql).get()

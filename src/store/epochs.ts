@@ -2,7 +2,7 @@ import { createHmac, createSecretKey } from "node:crypto"
 import { lengthPrefixed, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Epoch, Epochs, Random } from "../service/ports.ts"
-import { u64Bytes } from "./row.ts"
+import { u64Bytes } from "./u64.ts"
 
 /** Evidence over an epoch can be nearly two lengths old. Longer would be no freshness. */
 const LENGTH_MS_MAX = 5 * 60_000

@@ -4,8 +4,9 @@ import type { Commit, Journal, JournalRecord, Revisions } from "../service/ports
 import { laterCounters } from "./counters.ts"
 import { storeError } from "./database.ts"
 import { countersFrom } from "./registry.ts"
-import { blob, instant, integer, optional, type Row, text, u64Bytes } from "./row.ts"
+import { blob, instant, integer, optional, type Row, text } from "./row.ts"
 import { JOIN_ASSIGNED_POLICY } from "./schema.ts"
+import { u64Bytes } from "./u64.ts"
 
 /** Reads the journal. */
 export interface JournalReader {

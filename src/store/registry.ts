@@ -86,16 +86,15 @@ export function createSqliteRegistry(database: DatabaseSync): Registry {
     device: async (tenant, id) => guard(() => device(tenant, id)),
 
     setPolicy: async (fresh) =>
-      guard(() => {
-        checkDigest(fresh)
-        return transaction(database, () => {
+      guard(() =>
+        transaction(database, () => {
           const { tenant, name, document, digest } = fresh
           const row = nextRevision.get(tenant, name)
           if (row === undefined) throw new Error("no revision came back")
           insertDocument.run(tenant, name, integer(row, "revision"), document, digest)
-          return policy(tenant, name)
-        })
-      }),
+          return policy(tenant, name) // read back, and so held against its digest before it is committed
+        }),
+      ),
 
     policy: async (tenant, name) => guard(() => policy(tenant, name)),
 

@@ -1,5 +1,5 @@
 import type { SQLOutputValue } from "node:sqlite"
-import { Reader } from "../evidence/reader.ts"
+import { u64Value } from "./u64.ts"
 
 /** A row as `node:sqlite` gives it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>
@@ -31,12 +31,7 @@ export const blob = (row: Row, column: string): Uint8Array => {
 }
 
 /** A column of a u64, stored as 8 bytes: SQLite's own integers are signed. */
-export const u64 = (row: Row, column: string): bigint => {
-  const r = new Reader(blob(row, column), column)
-  const value = r.u64("value")
-  r.end()
-  return value
-}
+export const u64 = (row: Row, column: string): bigint => u64Value(blob(row, column))
 
 /** A column of an instant, stored as milliseconds since 1970. */
 export const instant = (row: Row, column: string): Date => new Date(integer(row, column))
@@ -47,12 +42,5 @@ export const optional = <T>(
   row: Row,
   column: string,
 ): T | undefined => (row[column] === null ? undefined : read(row, column))
-
-/** `value` as 8 bytes, big-endian. */
-export const u64Bytes = (value: bigint): Uint8Array => {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64BE(value)
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
-}
 
 const alien = (column: string): Error => new Error(`column ${column} holds a value of another type`)

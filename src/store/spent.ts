@@ -50,10 +50,11 @@ export class SpentSet {
     if (now === this.#visited) return
     this.#visited = now
     for (const [second, keys] of this.#keys) {
-      if (second >= now) continue
-      this.#keys.delete(second)
-      this.#size -= keys.size
-      this.#forgottenThrough = Math.max(this.#forgottenThrough, second)
+      if (second < now) {
+        this.#keys.delete(second)
+        this.#size -= keys.size
+        this.#forgottenThrough = Math.max(this.#forgottenThrough, second)
+      }
     }
   }
 }

@@ -8,6 +8,8 @@ import { createSqliteRegistry } from "./registry.ts"
 export interface SqliteStore {
   readonly registry: Registry
   readonly journal: Journal & JournalReader
+  /** Why it cannot be asked; nothing while it can. For readiness. */
+  unready(): string | undefined
   /** Writes what waits in the journal and closes the file. Whatever is asked afterwards fails. */
   close(): void
 }
@@ -31,6 +33,14 @@ export function createSqliteStore(database: DatabaseSync): SqliteStore {
     return {
       registry,
       journal,
+      unready() {
+        try {
+          database.prepare("SELECT 1 FROM journal LIMIT 1").get()
+          return undefined
+        } catch {
+          return "the database cannot be read"
+        }
+      },
       close() {
         journal.flush()
         if (database.isOpen) database.close()

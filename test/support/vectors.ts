@@ -11,9 +11,9 @@ const required = (process.env["ASSAY_REQUIRE"] ?? "").split(",")
  * `test` if the prerequisite is there, else `test.skip`, which the runner counts and prints. With the
  * prerequisite named in ASSAY_REQUIRE, its absence is a failure.
  */
-export const needs = (
+export const needs = <T>(
   prerequisite: "vectors" | "swtpm",
-  test: uvu.Test<uvu.Crumbs>,
+  test: uvu.Test<T>,
 ): ((name: string, body: () => void | Promise<void>) => void) => {
   if (isThere(prerequisite)) return test
   if (required.includes(prerequisite))

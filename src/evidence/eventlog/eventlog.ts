@@ -153,8 +153,8 @@ function readEvent(r: Reader, sequence: number, algorithms: ReadonlyMap<number, 
 }
 
 /**
- * Where the bytes of one value begin that fill the log to its very end: all zeros or all ones. No record lies wholly in
- * there, for one of zeros would be an event of type 0 with neither data nor, in the crypto-agile form, a digest.
+ * Where the bytes of one value begin that fill the log to its very end: all zeros or all ones. No record lies
+ * wholly in there, for one of zeros would be an event of type 0 with neither data nor a digest of anything.
  * Found once, from the end: looking ahead at each record would cost the square of a log of zeros.
  */
 function fillOffsetOf(bytes: Uint8Array): number {

@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+// Starts the built command line. Plain JavaScript, for it may be started by a Node that is too old for the rest: then it
+// hands over to the one that npm installed beside it.
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { constants } from "node:os"
+import { fileURLToPath } from "node:url"
+
+const NODE_MAJOR_MIN = 24
+const WRONG_USE = 2
+
+const main = new URL("../dist/main.js", import.meta.url)
+const pinned = fileURLToPath(new URL(`../node_modules/node-linux-${process.arch}/bin/node`, import.meta.url))
+
+const fail = (message) => {
+  process.stderr.write(`assay: ${message}\n`)
+  process.exitCode = WRONG_USE
+}
+
+const run = () =>
+  import(main.href)
+    .then((program) => program.main(process.argv.slice(2)))
+    .then((status) => {
+      process.exitCode = status
+    })
+
+const handOver = () => {
+  const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: "inherit",
+  })
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
+  child.on("error", (error) => fail(`${pinned} cannot be started: ${error.message}`))
+  child.on("close", (status, signal) => {
+    process.exitCode = status === null ? 128 + constants.signals[signal] : status
+  })
+}
+
+if (!existsSync(main)) fail("not built yet: run `make build`")
+else if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) run()
+else if (existsSync(pinned)) handOver()
+else
+  fail(
+    `needs Node ${NODE_MAJOR_MIN} or later, this is ${process.version}: run \`make build\`, or install one`,
+  )

@@ -1,0 +1,383 @@
+import { generateKeyPairSync, hash, randomBytes } from "node:crypto"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import { Option } from "commander"
+import type { Logger } from "pino"
+import { concat } from "../bytes.ts"
+import { type Config, readConfig } from "../config.ts"
+import { AssayError, type Code, printable } from "../errors.ts"
+import type { Confirmation } from "../evidence/transcript.ts"
+import type {
+  CreateChallengeRequestSchema,
+  CreateChallengeResponse,
+  Transcript,
+  VerifyRequest,
+  VerifyResponse,
+} from "../gen/assay/v1/attestation_pb.ts"
+import type { TpmEvidence } from "../gen/assay/v1/evidence_pb.ts"
+import { Tier } from "../gen/assay/v1/result_pb.ts"
+import type { AddCommand, CommandContext } from "./command.ts"
+import { type EvidenceJson, evidenceJson } from "./evidence.ts"
+import { type Paint, painter, toJson } from "./output.ts"
+import { runCli } from "./program.ts"
+import type { Running } from "./serve.ts"
+
+/** A machine that attests itself, and can be made to boot something else. */
+export interface DemoMachine {
+  readonly tpm: string
+  readonly attester: {
+    readonly akPublic: Uint8Array
+    readonly qualifiedName: Uint8Array
+    answer(parts: ChallengeParts, own: Own): Promise<VerifyRequest>
+    answerNonce(tenant: string, nonce: Uint8Array): Promise<VerifyRequest>
+  }
+  boot(changed?: { readonly bootLoader: string }): Promise<void>
+  stop(): Promise<void>
+}
+
+type ChallengeParts = Pick<CreateChallengeResponse, "challenge"> &
+  Pick<Transcript, "random" | "tenant" | "device" | "policy">
+
+interface Own {
+  readonly audience: string
+  readonly confirmation: Confirmation | undefined
+}
+
+/** What the demo is given by `main.ts`. */
+export interface DemoParts {
+  readonly start: (config: Config, log: Logger) => Promise<Running>
+  readonly createLog: (level: Config["logLevel"]) => Logger
+  readonly machine: (kind: "software" | "swtpm") => Promise<DemoMachine>
+  /** A gateway's connection, with the local credential in a file. */
+  readonly gateway: (address: string, credentialFile: string) => DemoGateway
+  /** PCR values as tpm2-tools keep them in a file. */
+  readonly pcrFile: Parameters<typeof evidenceJson>[2]
+}
+
+/** A gateway's connection. */
+export interface DemoGateway {
+  createChallenge(
+    request: MessageInitShape<typeof CreateChallengeRequestSchema>,
+  ): Promise<CreateChallengeResponse>
+  verify(request: VerifyRequest): Promise<VerifyResponse>
+  close(): void
+}
+
+/** What one step showed, and whether it went as told. */
+interface Step {
+  readonly title: string
+  readonly asTold: boolean
+  readonly lines: readonly string[]
+}
+
+const DEVICE = "demo-device"
+const AUDIENCE = "orders"
+const PCRS = [0, 1, 2, 3, 4, 5, 6, 7]
+const NONCE_BYTES = 32
+
+/** `assay demo`: the main job with a device, and what is refused. */
+export const addDemo =
+  (parts: DemoParts): AddCommand =>
+  (program, context) => {
+    program
+      .command("demo")
+      .description("Show the main job: register, challenge, quote, verdict, token; then what is refused.")
+      .addOption(
+        new Option("--tpm <kind>", "whose TPM quotes").choices(["software", "swtpm"]).default("software"),
+      )
+      .addHelpText("after", HELP)
+      .action(async ({ tpm }: { tpm: "software" | "swtpm" }) => {
+        context.exitWith((await demo(parts, tpm, context)) ? 0 : 1)
+      })
+  }
+
+const HELP = `
+Starts a server of its own, on free ports and in a temporary folder. With -o json it prints the evidence, the token
+and the keys, so that other programs can check them again. Exit status 0 only if each step went as told.`
+
+async function demo(parts: DemoParts, tpm: "software" | "swtpm", context: CommandContext): Promise<boolean> {
+  const { io, output } = context
+  const paint = painter(io.colors)
+  const steps: Step[] = []
+  const tell = (title: string, asTold: boolean, lines: readonly string[]): void => {
+    steps.push({ title, asTold, lines })
+    if (output() === "table") io.out(`${paragraph(steps.length, { title, asTold, lines }, paint)}\n\n`)
+  }
+  const folder = mkdtempSync(join(tmpdir(), "assay-demo-"))
+  const cleanup: (() => void | Promise<void>)[] = [() => rmSync(folder, { recursive: true, force: true })]
+  try {
+    const machine = await parts.machine(tpm)
+    cleanup.push(() => machine.stop())
+    const running = await parts.start(configIn(folder), parts.createLog("silent"))
+    cleanup.push(() => running.stop())
+    const gateway = parts.gateway(running.listen[0] ?? "", running.credentials["gateway"] ?? "")
+    cleanup.push(() => gateway.close())
+    const shown = await play({ running, machine, gateway, folder, context, tell, pcrFile: parts.pcrFile })
+    const ok = steps.every(({ asTold }) => asTold)
+    if (output() === "json") io.out(`${toJson({ ok, tpm: machine.tpm, steps, ...shown })}\n`)
+    else
+      io.out(
+        ok ? `${paint.good("Every step went as told.")}\n` : `${paint.bad("Not every step went as told.")}\n`,
+      )
+    return ok
+  } finally {
+    for (const close of cleanup.reverse()) await close()
+  }
+}
+
+const paragraph = (number: number, { title, asTold, lines }: Step, paint: Paint): string => {
+  const mark = asTold ? paint.good("ok") : paint.bad("NOT AS TOLD")
+  return [`${number}. ${title}  ${mark}`, ...lines.map((line) => `   ${line}`)].join("\n")
+}
+
+const configIn = (folder: string): Config =>
+  readConfig(
+    {
+      development: true,
+      data: join(folder, "data"),
+      listen: ["127.0.0.1:0"],
+      "web.public": "127.0.0.1:0",
+      "web.private": "127.0.0.1:0",
+    },
+    {},
+    undefined,
+  )
+
+interface Stage {
+  readonly running: Running
+  readonly machine: DemoMachine
+  readonly gateway: DemoGateway
+  readonly folder: string
+  readonly context: CommandContext
+  readonly tell: (title: string, asTold: boolean, lines: readonly string[]) => void
+  readonly pcrFile: DemoParts["pcrFile"]
+}
+
+/** Everything that other programs need to check again what the demo showed. */
+interface Shown {
+  readonly evidence: EvidenceJson
+  readonly policy: string
+  readonly token: string
+  readonly claims: unknown
+  readonly issuer: string
+  readonly jwks: unknown
+  readonly confirmation: string
+  readonly refused: { readonly evidence: EvidenceJson; readonly resultToken: string }
+}
+
+async function play(stage: Stage): Promise<Shown> {
+  const { running, machine, gateway, tell } = stage
+  const policy = await register(stage)
+
+  const key = sessionKey()
+  const own: Own = { audience: AUDIENCE, confirmation: { method: "jkt", digest: key } }
+  const first = await answer(stage, own)
+  const json = evidenceJson(first.evidence, machine.attester.akPublic, stage.pcrFile)
+  tell("Challenge and quote", true, [
+    `The gateway got a challenge, sealed for ${DEVICE}, audience ${AUDIENCE} and the device's session key.`,
+    "The device computed the transcript itself, with its own audience and its own key, and quoted its digest:",
+    `extraData  ${json.nonce}`,
+    `PCRs       ${json.pcrSelection}, and an event log of ${first.evidence.eventLog.length} bytes`,
+  ])
+
+  const verdict = await gateway.verify(first.request)
+  const token = verdict.token.case === "sessionToken" ? verdict.token.value : ""
+  const claims = claimsOf(token)
+  const jwks: unknown = await (await fetch(`${running.publicUrl}/.well-known/jwks.json`)).json()
+  const holds = await tokenHolds(stage, token, jwks, key)
+  tell("Verdict and session token", verdict.result?.tier === Tier.WARNING && holds, [
+    ...verdictLines(verdict),
+    "A session token, decoded:",
+    ...toJson(claims).split("\n"),
+    holds ? "It holds against the published keys, for this audience and this key." : "It does not hold.",
+  ])
+
+  await machine.boot({ bootLoader: "boot loader 2.12, altered" })
+  const changed = await answer(stage, own)
+  const refusal = await gateway.verify(changed.request)
+  const [worst] = refusal.result?.findings ?? []
+  tell(
+    "Refused: the same device with another boot loader, which changes PCR 4",
+    isRefused(refusal, "REFERENCE_SET") && worst?.location.startsWith("sha256:4 ") === true,
+    verdictLines(refusal),
+  )
+
+  const lie = await answer(stage, own)
+  lie.evidence.pcrBanks = first.evidence.pcrBanks
+  lie.evidence.eventLog = first.evidence.eventLog
+  const caught = await gateway.verify(lie.request)
+  tell(
+    "Refused: the changed device shows the PCR values and the log of its good boot",
+    isRefused(caught, "PCR_DIGEST"),
+    [...verdictLines(caught)],
+  )
+
+  await machine.boot()
+  const forged = await answer(stage, own)
+  forged.evidence.attest = withLaterClock(forged.evidence.attest)
+  const exposed = await gateway.verify(forged.request)
+  tell(
+    "Refused: a good quote whose clock somebody changed after it was signed",
+    isRefused(exposed, "SIGNATURE"),
+    [...verdictLines(exposed)],
+  )
+
+  const replay = await errorOf(() => gateway.verify(first.request))
+  tell("Refused: the first evidence once more", replay?.code === "NONCE_SPENT", [
+    replay === undefined ? "It was accepted." : `${replay.code}: ${replay.message}`,
+  ])
+
+  const refused = {
+    evidence: evidenceJson(changed.evidence, machine.attester.akPublic, stage.pcrFile),
+    resultToken: refusal.token.case === "resultToken" ? refusal.token.value : "",
+  }
+  const confirmation = `jkt:${Buffer.from(key).toString("hex")}`
+  return { evidence: json, policy, token, claims, issuer: running.issuer, jwks, confirmation, refused }
+}
+
+/** Registers the device and a policy with the commands that an operator would type. */
+async function register({ running, machine, folder, context, tell, pcrFile }: Stage): Promise<string> {
+  const look = await machine.attester.answerNonce("default", randomBytes(NONCE_BYTES))
+  const policy = policyFor(evidenceJson(tpmOf(look), machine.attester.akPublic, pcrFile))
+  const files = {
+    ak: join(folder, "ak.pub"),
+    name: join(folder, "ak.qname"),
+    policy: join(folder, "policy.json"),
+  }
+  writeFileSync(files.ak, machine.attester.akPublic)
+  writeFileSync(files.name, machine.attester.qualifiedName)
+  writeFileSync(files.policy, policy)
+  const commands = [
+    ["device", "register", "--ak", files.ak, "--id", DEVICE, "--qualified-name", files.name],
+    ["policy", "set", files.policy],
+    ["policy", "assign", "demo", "--device", DEVICE],
+  ]
+  const lines: string[] = []
+  let asTold = true
+  for (const command of commands) {
+    const errors: string[] = []
+    const io = { ...context.io, isTerminal: false, out: () => {}, err: (text: string) => errors.push(text) }
+    asTold &&= (await runCli([...command, "--admin", running.admin], context.parts, io)) === 0
+    lines.push(
+      `assay ${command.map((word) => word.replace(`${folder}/`, "")).join(" ")}`,
+      ...errors.map(printable),
+    )
+  }
+  tell("Start and register", asTold, [
+    `Assay serves on ${running.listen[0]}, on embedded defaults. The device has ${machine.tpm}.`,
+    ...lines,
+    "The policy: PCR 0 to 7 of SHA-256 as they are after this boot, an event log that leads to them, and the",
+    "operator's word for the key, which is why the verdict cannot be better than a warning.",
+  ])
+  return policy
+}
+
+/** A policy that lets in a machine that booted as this one did. */
+const policyFor = ({ pcrs }: EvidenceJson): string => {
+  const reference = Object.fromEntries(PCRS.map((pcr) => [String(pcr), pcrs.sha256?.[String(pcr)] ?? ""]))
+  const policy = {
+    version: 1,
+    name: "demo",
+    evidence: { banks: ["sha256"], pcrs: PCRS, eventLog: "required" },
+    references: [{ name: "good-boot", pcrs: { sha256: reference } }],
+    ak: { binding: "operator" },
+    session: { lifetimeSeconds: 300, admit: "warning", audiences: [AUDIENCE] },
+  }
+  return `${JSON.stringify(policy, undefined, 2)}\n`
+}
+
+/** Thumbprint (RFC 7638) of a key that the device would use towards the service: what its session is bound to. */
+const sessionKey = (): Uint8Array => {
+  const { crv, kty, x, y } = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({
+    format: "jwk",
+  })
+  return hash("sha256", JSON.stringify({ crv, kty, x, y }), "buffer")
+}
+
+/** A challenge, and the device's answer to it. */
+async function answer(
+  { machine, gateway }: Stage,
+  own: Own,
+): Promise<{ request: VerifyRequest; evidence: TpmEvidence }> {
+  const { challenge, transcript } = await gateway.createChallenge({
+    device: DEVICE,
+    audience: AUDIENCE,
+    ...(own.confirmation && {
+      confirmation: { method: { case: "jkt" as const, value: own.confirmation.digest } },
+    }),
+  })
+  if (transcript === undefined) throw new AssayError("FIELD", "the challenge came without its transcript")
+  const { random, tenant, device, policy } = transcript
+  const request = await machine.attester.answer({ challenge, random, tenant, device, policy }, own)
+  return { request, evidence: tpmOf(request) }
+}
+
+const tpmOf = ({ evidence }: VerifyRequest): TpmEvidence => {
+  if (evidence?.kind.case !== "tpm") throw new AssayError("FIELD", "the answer carries no TPM evidence")
+  return evidence.kind.value
+}
+
+/** The same structure some weeks later: clockInfo.clock stands behind magic, type and two sized fields. */
+const withLaterClock = (attest: Uint8Array): Uint8Array => {
+  const sizeAt = (offset: number): number => ((attest[offset] ?? 0) << 8) | (attest[offset + 1] ?? 0)
+  const extraData = 6 + 2 + sizeAt(6)
+  const clock = extraData + 2 + sizeAt(extraData)
+  const later = concat(attest)
+  later[clock + 3] = (later[clock + 3] ?? 0) + 1
+  return later
+}
+
+const isRefused = ({ result, token }: VerifyResponse, code: Code): boolean =>
+  result?.tier === Tier.CONTRAINDICATED && token.case === "resultToken" && result.findings[0]?.code === code
+
+const TIERS: Readonly<Record<number, string>> = {
+  [Tier.UNSPECIFIED]: "none",
+  [Tier.AFFIRMING]: "affirming",
+  [Tier.WARNING]: "warning",
+  [Tier.CONTRAINDICATED]: "contraindicated",
+}
+
+const verdictLines = ({ result }: VerifyResponse): string[] => [
+  `Verdict: ${TIERS[result?.tier ?? Tier.UNSPECIFIED]}`,
+  ...(result?.findings ?? [])
+    .filter(({ code }) => code !== "")
+    .flatMap(({ code, location, expected, actual }) => [
+      `${code} at ${printable(location)}`,
+      `  expected  ${printable(expected)}`,
+      `  found     ${printable(actual)}`,
+    ]),
+]
+
+const claimsOf = (token: string): unknown =>
+  token === "" ? {} : JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
+
+/** Whether the service that the token is for would take it. */
+async function tokenHolds(
+  { running, context }: Stage,
+  token: string,
+  jwks: unknown,
+  key: Uint8Array,
+): Promise<boolean> {
+  const failure = await errorOf(async () =>
+    context.parts.verifySessionToken(token, {
+      keys: jwks as { readonly keys: readonly object[] },
+      issuer: running.issuer,
+      audience: AUDIENCE,
+      at: context.io.now(),
+      confirmation: { method: "jkt", digest: key },
+    }),
+  )
+  return failure === undefined
+}
+
+const errorOf = async (act: () => Promise<unknown>): Promise<AssayError | undefined> => {
+  try {
+    await act()
+    return undefined
+  } catch (error) {
+    if (error instanceof AssayError) return error
+    throw error
+  }
+}

@@ -1,0 +1,92 @@
+/** What the command line is given by `main.ts`: other adapters it does not know, and the process it runs in. */
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import type { Confirmation } from "../evidence/transcript.ts"
+import type {
+  AssignPolicyRequestSchema,
+  AssignPolicyResponse,
+  GetDeviceResponse,
+  GetPolicyResponse,
+  RegisterDeviceRequestSchema,
+  RegisterDeviceResponse,
+  SetPolicyResponse,
+} from "../gen/assay/v1/admin_pb.ts"
+import type { AddCommand } from "./command.ts"
+
+/** Calls over the administration socket. Every method throws the server's AssayError. */
+export interface AdminCalls {
+  registerDevice(
+    request: MessageInitShape<typeof RegisterDeviceRequestSchema>,
+  ): Promise<RegisterDeviceResponse>
+  getDevice(id: string): Promise<GetDeviceResponse>
+  setPolicy(document: string): Promise<SetPolicyResponse>
+  assignPolicy(request: MessageInitShape<typeof AssignPolicyRequestSchema>): Promise<AssignPolicyResponse>
+  getPolicy(name: string): Promise<GetPolicyResponse>
+  close(): void
+}
+
+/** How a session token is to be checked; `client/session.ts` says what each means. */
+export interface SessionCheck {
+  readonly keys: { readonly keys: readonly object[] }
+  readonly issuer: string
+  readonly audience: string
+  readonly at: Date
+  readonly confirmation?: Confirmation | "checked-elsewhere"
+}
+
+/** What a session token says that was found to be good. */
+export interface CheckedSession {
+  readonly issuer: string
+  readonly audience: string
+  readonly id: string
+  readonly device: string
+  readonly tenant: string
+  readonly deviceRevision: number
+  readonly issuedAt: Date
+  readonly expiresAt: Date
+  readonly tier: string
+  readonly vector: Readonly<Record<string, number>>
+  readonly policies: readonly string[]
+  readonly confirmation: Confirmation | undefined
+}
+
+/** What the commands need of other adapters. */
+export interface CliParts {
+  /** Of this program. */
+  readonly version: string
+  /** `unix:/absolute/path` or a loopback address. @throws {AssayError} INPUT. */
+  readonly adminClient: (address: string) => AdminCalls
+  /** @throws {AssayError} of the kind `denied`. */
+  readonly verifySessionToken: (token: string, check: SessionCheck) => CheckedSession
+  /** Commands that reach further than this room may, such as `serve` and `demo`. */
+  readonly commands: readonly AddCommand[]
+}
+
+/** The process that a command runs in. Tests hand in another. */
+export interface CliIo {
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** Whether a person reads `out`: then the default is a table, else JSON. */
+  readonly isTerminal: boolean
+  readonly colors: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly now: () => Date
+  readonly stdin: AsyncIterable<Uint8Array>
+}
+
+/** The process itself. Colors only on a terminal, and not with NO_COLOR (no-color.org). */
+export const processIo = (): CliIo => {
+  const isTerminal = process.stdout.isTTY === true
+  // Whoever reads may stop reading, as `head` does. The status still says how it ended.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error
+  })
+  return {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    isTerminal,
+    colors: isTerminal && (process.env["NO_COLOR"] ?? "") === "",
+    env: process.env,
+    now: () => new Date(),
+    stdin: process.stdin,
+  }
+}

@@ -1,0 +1,8 @@
+/** What a relying party imports: the offline check of session tokens, and the client of AttestationService. */
+
+export { AssayError, type Code, type Kind } from "../errors.ts"
+export type { Confirmation } from "../evidence/transcript.ts"
+export { type AttestationClient, createAttestationClient } from "./attestation.ts"
+export type { BidiCall, CallOptions, ConnectionOptions } from "./connection.ts"
+export { type JsonWebKeySet, type KeySet, prepareKeySet } from "./keyset.ts"
+export { type SessionClaims, type SessionTokenOptions, verifySessionToken } from "./session.ts"

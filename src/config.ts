@@ -1,0 +1,148 @@
+import { parse as parseYaml } from "yaml"
+import { z } from "zod"
+import { AssayError } from "./errors.ts"
+
+/**
+ * What `assay serve` can be told. Flags win over the environment, the environment over the file, the file over the
+ * defaults. An unknown name and a value of another type are refused with their path.
+ */
+const schema = z.strictObject({
+  /** Development mode: plaintext TCP on loopback, and a key, a passphrase and local credentials made when absent. */
+  development: z.boolean().default(false),
+  /** Folder of the database, the signing key and, in development mode, the credentials. */
+  data: z.string().min(1).default(".assay"),
+  /** gRPC addresses: `127.0.0.1:PORT` (development mode only) or `unix:PATH`. */
+  listen: z.array(z.string().min(1)).min(1).optional(),
+  /** Administration socket, `unix:PATH`; its file is for its owner alone. */
+  admin: z.string().min(1).optional(),
+  web: z
+    .strictObject({
+      /** Keys, discovery and the epoch. */
+      public: z.string().min(1).default("127.0.0.1:7401"),
+      /** Metrics and probes. */
+      private: z.string().min(1).default("127.0.0.1:7402"),
+    })
+    .prefault({}),
+  /** `iss` of every token; by default the public web address. */
+  issuer: z.url().optional(),
+  key: z
+    .strictObject({
+      algorithm: z.enum(["ES256", "EdDSA"]).default("ES256"),
+      file: z.string().min(1).optional(),
+      /** The passphrase itself; from the environment, never from the file. */
+      passphrase: z.string().min(1).optional(),
+      passphraseFile: z.string().min(1).optional(),
+    })
+    .prefault({}),
+  challenge: z
+    .strictObject({
+      lifetimeSeconds: z.int().min(5).max(600).default(120),
+      /** How many spent challenges are remembered until they expire; when full, Verify is refused. */
+      spentMax: z.int().min(1000).max(10_000_000).default(1_000_000),
+    })
+    .prefault({}),
+  epoch: z.strictObject({ lengthSeconds: z.int().min(10).max(300).default(300) }).prefault({}),
+  ear: z
+    .strictObject({
+      default: z.enum(["2023", "2026"]).default("2026"),
+      /** The wire form for an audience that reads the other one. */
+      audiences: z.record(z.string(), z.enum(["2023", "2026"])).default({}),
+    })
+    .prefault({}),
+  /** Callers that are told apart by a local credential: the name, and the file that holds it. */
+  credentials: z
+    .array(z.strictObject({ name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), file: z.string().min(1) }))
+    .default([]),
+  reflection: z.boolean().default(true),
+  logLevel: z.enum(["silent", "error", "warn", "info", "debug"]).default("info"),
+})
+
+/** The settings of a server, complete. */
+export type Config = z.infer<typeof schema>
+
+/** Settings by environment variable. */
+const ENVIRONMENT: Readonly<Record<string, readonly [path: string, kind: "text" | "list" | "flag"]>> = {
+  ASSAY_DEVELOPMENT: ["development", "flag"],
+  ASSAY_DATA: ["data", "text"],
+  ASSAY_LISTEN: ["listen", "list"],
+  ASSAY_ADMIN: ["admin", "text"],
+  ASSAY_WEB_PUBLIC: ["web.public", "text"],
+  ASSAY_WEB_PRIVATE: ["web.private", "text"],
+  ASSAY_ISSUER: ["issuer", "text"],
+  ASSAY_KEY_FILE: ["key.file", "text"],
+  ASSAY_KEY_PASSPHRASE: ["key.passphrase", "text"],
+  ASSAY_KEY_PASSPHRASE_FILE: ["key.passphraseFile", "text"],
+  ASSAY_LOG_LEVEL: ["logLevel", "text"],
+}
+
+type Tree = { [name: string]: unknown }
+
+/**
+ * Puts the settings together.
+ *
+ * @param flags By path, as `web.public`; what is undefined was not given.
+ * @param document The configuration file's text, YAML or JSON, if there is one.
+ * @throws {AssayError} INPUT.
+ */
+export function readConfig(
+  flags: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string | undefined>>,
+  document: string | undefined,
+): Config {
+  const tree = document === undefined ? {} : readDocument(document)
+  if (isTree(tree["key"]) && "passphrase" in tree["key"])
+    throw invalid(
+      "key.passphrase",
+      "the passphrase does not belong in the configuration file: use key.passphraseFile",
+    )
+  for (const [name, [path, kind]] of Object.entries(ENVIRONMENT)) {
+    const value = environment[name]
+    if (value !== undefined && value !== "") place(tree, path, fromText(name, value, kind))
+  }
+  for (const [path, value] of Object.entries(flags)) if (value !== undefined) place(tree, path, value)
+  const parsed = schema.safeParse(tree)
+  if (parsed.success) return parsed.data
+  throw invalid(parsed.error.issues[0]?.path.join(".") ?? "", z.prettifyError(parsed.error))
+}
+
+const readDocument = (document: string): Tree => {
+  try {
+    const tree: unknown = parseYaml(document, { maxAliasCount: 0 }) ?? {}
+    if (isTree(tree)) return tree
+  } catch (cause) {
+    throw invalid("", cause instanceof Error ? cause.message : "not YAML")
+  }
+  throw invalid("", "the configuration is not a list of settings")
+}
+
+const isTree = (value: unknown): value is Tree =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const fromText = (name: string, value: string, kind: "text" | "list" | "flag"): unknown => {
+  switch (kind) {
+    case "text":
+      return value
+    case "list":
+      return value.split(",")
+    case "flag":
+      if (value === "1" || value === "true") return true
+      if (value === "0" || value === "false") return false
+      throw invalid(name, "neither 1 nor 0")
+  }
+}
+
+const place = (tree: Tree, path: string, value: unknown): void => {
+  const [first = "", ...rest] = path.split(".")
+  if (rest.length === 0) {
+    tree[first] = value
+    return
+  }
+  const branch = isTree(tree[first]) ? tree[first] : {}
+  tree[first] = branch
+  place(branch, rest.join("."), value)
+}
+
+const invalid = (location: string, message: string): AssayError =>
+  new AssayError("INPUT", `the configuration is not valid: ${message}`, {
+    location: location || "(configuration)",
+  })

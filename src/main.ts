@@ -1,0 +1,230 @@
+/** The one place where the parts meet. */
+import { hash } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { type Logger, pino } from "pino"
+import { cachedCompile } from "./cache/compile.ts"
+import { addDemo } from "./cli/demo.ts"
+import { type CliParts, processIo } from "./cli/parts.ts"
+import { runCli } from "./cli/program.ts"
+import { addInit, addServe, type Running } from "./cli/serve.ts"
+import { createAdminClient } from "./client/admin.ts"
+import { createAttestationClient } from "./client/attestation.ts"
+import { verifySessionToken } from "./client/session.ts"
+import type { Config } from "./config.ts"
+import { softwareMachine, swtpmMachine } from "./device/machine.ts"
+import { pcrFile } from "./device/pcrfile.ts"
+import type { SigningKey } from "./keys/key.ts"
+import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
+import { ensurePassphraseFile, fileError, readPassphraseFile } from "./keys/privatefile.ts"
+import { createRandom } from "./keys/random.ts"
+import { createSigner } from "./keys/signer.ts"
+import type { Credential } from "./server/caller.ts"
+import { createServer } from "./server/server.ts"
+import { compile } from "./service/compile.ts"
+import { observed } from "./service/observed.ts"
+import type { Clock, Random } from "./service/ports.ts"
+import { createService } from "./service/service.ts"
+import { createChallenges } from "./store/challenges.ts"
+import { createEpochs } from "./store/epochs.ts"
+import { openSqliteStore } from "./store/sqlite.ts"
+import { listen } from "./web/listen.ts"
+import { createMetrics } from "./web/metrics.ts"
+import { createPrivateApp } from "./web/private.ts"
+import { createPublicApp } from "./web/public.ts"
+
+export const VERSION = "0.1.0"
+
+/** What a development server is reached at unless it is told otherwise. */
+const DEVELOPMENT_ADDRESS = "127.0.0.1:7400"
+/** Local credentials that development mode makes. */
+const DEVELOPMENT_CALLERS = ["gateway", "backend"]
+const KEY_LIFETIME_MS = 90 * 86_400_000
+const CONTEXTS_MAX = 10_000
+
+/**
+ * Starts a server on embedded defaults: every port of the service gets its adapter here.
+ *
+ * @throws {AssayError} INPUT, SIGNER, RNG, REGISTRY: nothing is left running then.
+ */
+export async function start(config: Config, log: Logger): Promise<Running> {
+  const folder = resolve(config.data)
+  const clock: Clock = { now: () => new Date() }
+  const random = createRandom()
+  const cleanup: (() => void | Promise<void>)[] = []
+  const stop = async (): Promise<void> => {
+    for (const close of cleanup.splice(0).reverse()) await close()
+  }
+  try {
+    const store = openSqliteStore(join(folder, "assay.db"))
+    cleanup.push(() => store.close())
+    const signer = createSigner(signingKey(config, folder, clock, random), clock)
+    cleanup.push(() => signer.close())
+    const challenges = createChallenges(random, { spentMax: config.challenge.spentMax })
+    const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
+    const settings = {
+      issuer: config.issuer ?? "",
+      build: VERSION,
+      challengeLifetimeMs: config.challenge.lifetimeSeconds * 1000,
+      earForm: (audience: string) => config.ear.audiences[audience] ?? config.ear.default,
+    }
+    const metrics = createMetrics({
+      challenges: () => challenges.counts(),
+      caches: () => [
+        { name: "context", hits: contexts.hits, misses: contexts.misses, entries: contexts.size },
+      ],
+    })
+    const service = observed(
+      createService({
+        clock,
+        random,
+        registry: store.registry,
+        journal: store.journal,
+        challenges,
+        epochs: createEpochs(random, { lengthMs: config.epoch.lengthSeconds * 1000 }),
+        signer,
+        compile: contexts.compile,
+        settings,
+      }),
+      metrics,
+    )
+
+    const reasons = (): string[] =>
+      [signer.unready(), random.unready(), store.unready()].flatMap((reason) => reason ?? [])
+    const privateWeb = await listen(
+      createPrivateApp({ metrics: metrics.registry, live: () => [], ready: reasons }),
+      hostAndPort(config.web.private),
+    )
+    cleanup.push(() => privateWeb.close())
+    const publicApp = createPublicApp({
+      issuer: () => settings.issuer,
+      jwks: () => signer.publicJwks(),
+      epoch: async () => {
+        const { epoch, token } = await service.epoch({ tenant: "default", id: "web" })
+        return { ...epoch, token }
+      },
+    })
+    const publicWeb = await listen(publicApp, hostAndPort(config.web.public))
+    cleanup.push(() => publicWeb.close())
+    settings.issuer ||= urlOf(publicWeb)
+
+    const credentials = credentialFiles(config, folder)
+    const admin = config.admin ?? `unix:${join(folder, "admin.sock")}`
+    const server = createServer({
+      service,
+      log,
+      listen: config.listen ?? [
+        ...(config.development ? [DEVELOPMENT_ADDRESS] : []),
+        `unix:${join(folder, "assay.sock")}`,
+      ],
+      admin,
+      credentials: Object.entries(credentials).map(([name, file]) =>
+        readCredential(config, name, file, random),
+      ),
+      reflection: config.reflection,
+      development: config.development,
+      observe: metrics.called,
+    })
+    const addresses = await server.start()
+    cleanup.push(() => server.stop())
+    return {
+      listen: addresses.slice(0, -1),
+      admin,
+      publicUrl: urlOf(publicWeb),
+      privateUrl: urlOf(privateWeb),
+      issuer: settings.issuer,
+      credentials,
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const signingKey = (config: Config, folder: string, clock: Clock, random: Random): SigningKey => {
+  const { algorithm, file = join(folder, "signing-key.pem") } = config.key
+  const fresh: NewKey = { algorithm, lifetimeMs: KEY_LIFETIME_MS }
+  const secret = passphrase(config, folder, random)
+  if (config.development) return ensureKeyFile(file, secret, fresh, { clock, random })
+  const key = readKeyFile(file, secret)
+  if (key === undefined) throw fileError(file, "is not there: make one with `assay init`")
+  return key
+}
+
+const passphrase = ({ key, development }: Config, folder: string, random: Random): string => {
+  if (key.passphrase !== undefined) return key.passphrase
+  if (key.passphraseFile !== undefined) return readPassphraseFile(key.passphraseFile)
+  if (development) return ensurePassphraseFile(join(folder, "signing-key.passphrase"), random)
+  throw fileError(join(folder, "signing-key.pem"), "needs ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE")
+}
+
+const credentialFiles = (config: Config, folder: string): Record<string, string> =>
+  Object.fromEntries([
+    ...(config.development
+      ? DEVELOPMENT_CALLERS.map((name) => [name, join(folder, `${name}.credential`)])
+      : []),
+    ...config.credentials.map(({ name, file }) => [name, resolve(file)]),
+  ])
+
+const readCredential = (config: Config, name: string, file: string, random: Random): Credential => {
+  const secret = config.development ? ensurePassphraseFile(file, random) : readPassphraseFile(file)
+  return { name, sha256: hash("sha256", secret, "buffer") }
+}
+
+const hostAndPort = (address: string): { host: string; port: number } => {
+  const split = address.lastIndexOf(":")
+  return { host: address.slice(0, split), port: Number(address.slice(split + 1) || Number.NaN) }
+}
+
+const urlOf = ({ host, port }: { host: string; port: number }): string =>
+  `http://${host.includes(":") ? `[${host}]` : host}:${port}`
+
+/** Logs as JSON lines on stdout, without anything that could be presented. */
+export const createLog = (level: Config["logLevel"]): Logger =>
+  pino(
+    { level, redact: ["*.token", "*.challenge", "*.nonce", "*.credential", "*.passphrase"] },
+    pino.destination({ sync: true }),
+  )
+
+/** Makes the signing key of a server outside development mode, unless there is one. */
+const init = (config: Config): string => {
+  const folder = resolve(config.data)
+  const random = createRandom()
+  const clock = { now: () => new Date() }
+  const { algorithm, file = join(folder, "signing-key.pem") } = config.key
+  openSqliteStore(join(folder, "assay.db")).close()
+  ensureKeyFile(
+    file,
+    passphrase(config, folder, random),
+    { algorithm, lifetimeMs: KEY_LIFETIME_MS },
+    { clock, random },
+  )
+  return file
+}
+
+const stopped = (): Promise<string> =>
+  new Promise((told) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => told(signal))
+  })
+
+const parts: CliParts = {
+  version: VERSION,
+  adminClient: createAdminClient,
+  verifySessionToken,
+  commands: [
+    addServe({ start, createLog, init, stopped }),
+    addInit({ init }),
+    addDemo({
+      start,
+      createLog,
+      machine: async (kind) => (kind === "swtpm" ? swtpmMachine() : softwareMachine()),
+      gateway: (address, credentialFile) =>
+        createAttestationClient(address, { credential: readFileSync(credentialFile, "utf8").trim() }),
+      pcrFile,
+    }),
+  ],
+}
+
+/** Runs one command line. Gives the exit status. */
+export const main = (argv: readonly string[]): Promise<number> => runCli(argv, parts, processIo())

@@ -1,0 +1,34 @@
+import {
+  type AttestationService,
+  CreateChallengeRequestSchema,
+  GetEpochRequestSchema,
+  VerifyRequestSchema,
+} from "../gen/assay/v1/attestation_pb.ts"
+import type { Handlers } from "../rpc.ts"
+import type { Service } from "../service/service.ts"
+import { unary } from "./call.ts"
+import {
+  challengeInputFromProto,
+  challengeToProto,
+  epochToProto,
+  resultToProto,
+  verifyInputFromProto,
+} from "./convert.ts"
+import { verifyStream } from "./stream.ts"
+
+/** Convert, call, convert. */
+export const attestationHandlers = (
+  service: Service,
+  stream: { readonly inFlightMax: number; readonly draining: AbortSignal },
+): Handlers<typeof AttestationService> => ({
+  createChallenge: unary(CreateChallengeRequestSchema, async (request, caller) =>
+    challengeToProto(await service.createChallenge(challengeInputFromProto(request), caller)),
+  ),
+  verify: unary(VerifyRequestSchema, async (request, caller) =>
+    resultToProto(await service.verify(verifyInputFromProto(request), caller)),
+  ),
+  getEpoch: unary(GetEpochRequestSchema, async (_request, caller) =>
+    epochToProto(await service.epoch(caller)),
+  ),
+  verifyStream: verifyStream(service, stream),
+})

@@ -1,0 +1,146 @@
+/** What happens around every call: who calls, what is logged and measured, and how a failure is answered. */
+import { randomUUID } from "node:crypto"
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
+import {
+  type handleUnaryCall,
+  Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  type StatusObject,
+  status,
+} from "@grpc/grpc-js"
+import type { Logger } from "pino"
+import { AssayError, CODES, type Code } from "../errors.ts"
+import type { Received, Violation } from "../rpc.ts"
+import type { Caller } from "../service/ports.ts"
+import { type Credential, callerOf, type Transport } from "./caller.ts"
+import { codeOf, toStatus } from "./errors.ts"
+import { check } from "./validate.ts"
+
+/** Told of each call that ends: `package.Service/Method`, the gRPC status by name, and how long it took. */
+export type Observe = (method: string, code: string, seconds: number) => void
+
+/** What the calls of one server share. */
+export interface Edge {
+  readonly log: Logger
+  readonly observe: Observe
+  readonly credentials: readonly Credential[]
+  readonly transport: Transport
+  /** Aborted when no new work is accepted. */
+  readonly draining: AbortSignal
+  /** Calls that are not answered yet. */
+  readonly open: Set<object>
+}
+
+/** One call. Handlers find it by the call's metadata, which grpc-js hands on unchanged. */
+export interface CallContext {
+  readonly id: string
+  readonly caller: Caller
+  /** Answers with a failure, having logged what only we may know of it. */
+  fail(error: unknown, violations?: readonly Violation[]): StatusObject
+  /** Logs what only we may know of a failure. */
+  note(error: unknown): void
+}
+
+const contexts = new WeakMap<Metadata, CallContext>()
+
+/** The context of a call that came through `observed`: nothing for any other. */
+export const contextOf = (metadata: Metadata): CallContext | undefined => contexts.get(metadata)
+
+/** Anything can be thrown, and not everything survives being looked at by a logger. */
+const loggable = (error: unknown): Error =>
+  error instanceof Error ? error : new Error(`thrown: ${typeof error === "string" ? error : typeof error}`)
+
+/** Anyone may ask these, credential or none, and they are answered to the end. */
+const OPEN_TO_ALL = /^\/grpc\.(health|reflection)\./
+
+/**
+ * Gives each call its context, and logs and measures its end, one line a call. Refuses unknown callers before their
+ * request is read, and every call while the server drains.
+ */
+export const observed =
+  (edge: Edge): ServerInterceptor =>
+  ({ path }, call) => {
+    const start = performance.now()
+    const id = randomUUID()
+    let caller: Caller | undefined
+    let reason: Code | undefined
+    const openToAll = OPEN_TO_ALL.test(path)
+    if (!openToAll) edge.open.add(call)
+
+    const note = (error: unknown): void => {
+      reason = codeOf(error)
+      const { kind } = CODES[reason]
+      if (kind === "fault") edge.log.error({ request: id, err: loggable(error) }, "fault")
+      else if (kind === "unavailable" && error instanceof AssayError && error.cause !== undefined)
+        edge.log.warn({ request: id, err: error }, "unavailable")
+    }
+    const fail = (error: unknown, violations?: readonly Violation[]): StatusObject => {
+      note(error)
+      return toStatus(error, violations)
+    }
+    let ended = false
+    const end = (code: status): void => {
+      if (ended) return
+      ended = true
+      edge.open.delete(call)
+      const ms = performance.now() - start
+      const method = path.slice(1)
+      edge.observe(method, status[code], ms / 1000)
+      const line = { method, code: status[code], reason, ms: Math.round(ms * 10) / 10, caller: caller?.id }
+      if (openToAll) edge.log.debug({ ...line, request: id }, "call")
+      else edge.log.info({ ...line, request: id }, "call")
+    }
+
+    // The lowest layer ends some calls by itself (deadline, size, no message), unseen by interceptors.
+    const send = call.sendStatus.bind(call)
+    call.sendStatus = (answer) => {
+      end(answer.code)
+      if (answer.code === status.OK) return send(answer)
+      const metadata = answer.metadata ?? new Metadata()
+      metadata.set("x-request-id", id)
+      send({ ...answer, metadata })
+    }
+    return new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, forward) => {
+            if (openToAll) return forward(metadata)
+            try {
+              if (edge.draining.aborted) throw new AssayError("SHUTTING_DOWN", "this server is shutting down")
+              caller = callerOf(metadata, edge.transport, call.getPeer(), edge.credentials)
+            } catch (error) {
+              return call.sendStatus(fail(error))
+            }
+            contexts.set(metadata, { id, caller, fail, note })
+            forward(metadata)
+          },
+          onCancel: () => end(status.CANCELLED),
+        }),
+    })
+  }
+
+/**
+ * A unary handler: checks the request, calls, and answers with what came or with the failure. A call that was
+ * cancelled, or whose deadline passed, does no work and gets no answer.
+ */
+export const unary =
+  <I extends DescMessage, O>(
+    schema: I,
+    answer: (request: MessageShape<I>, caller: Caller) => Promise<O>,
+  ): handleUnaryCall<Received<I>, O> =>
+  async (call, callback) => {
+    const context = contextOf(call.metadata)
+    try {
+      if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
+      if (call.cancelled) return
+      if (Number(call.getDeadline()) <= Date.now())
+        return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
+      const checked = check(schema, call.request)
+      if (checked.kind === "invalid") return callback(context.fail(checked.error, checked.violations))
+      const value = await answer(checked.request, context.caller)
+      if (!call.cancelled) callback(null, value)
+    } catch (error) {
+      callback(context?.fail(error) ?? toStatus(error))
+    }
+  }

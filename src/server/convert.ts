@@ -1,0 +1,247 @@
+/** Between the messages of the contract and the values of the service. Nothing is decided here. */
+import { create } from "@bufbuild/protobuf"
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt"
+import type { Finding, Tier, TrustVector } from "../appraisal/finding.ts"
+import { AssayError, type ChallengeState } from "../errors.ts"
+import type { RawEvidence } from "../evidence/evidence.ts"
+import type { HashName } from "../evidence/tpm/algorithm.ts"
+import type { Confirmation, Transcript } from "../evidence/transcript.ts"
+import * as admin from "../gen/assay/v1/admin_pb.ts"
+import * as attestation from "../gen/assay/v1/attestation_pb.ts"
+import * as evidence from "../gen/assay/v1/evidence_pb.ts"
+import * as results from "../gen/assay/v1/result_pb.ts"
+import type { AttestationResult } from "../result/result.ts"
+import type { DeviceRecord, Epoch, PolicyRecord } from "../service/ports.ts"
+import type {
+  ChallengeInput,
+  CreatedChallenge,
+  FreshnessInput,
+  RegisterDeviceInput,
+  VerifyInput,
+} from "../service/service.ts"
+
+/** What the rules of the schema exclude, and the types do not. */
+const absent = (location: string): AssayError =>
+  new AssayError("FIELD", `${location}: value is required`, { location })
+
+const presentBytes = (bytes: Uint8Array): Uint8Array | undefined => (bytes.length === 0 ? undefined : bytes)
+
+/** @throws {AssayError} FIELD. */
+export const challengeInputFromProto = (request: attestation.CreateChallengeRequest): ChallengeInput => ({
+  device: request.device,
+  audience: request.audience,
+  confirmation: request.confirmation && confirmationFromProto(request.confirmation),
+  policy: request.policy,
+})
+
+function confirmationFromProto({ method }: attestation.Confirmation): Confirmation {
+  switch (method.case) {
+    case "x5tS256":
+      return { method: "x5t#S256", digest: method.value }
+    case "jkt":
+      return { method: "jkt", digest: method.value }
+    case undefined:
+      throw absent("confirmation.method")
+  }
+}
+
+/** @throws {AssayError} FIELD. */
+export const verifyInputFromProto = (request: attestation.VerifyRequest): VerifyInput => ({
+  freshness: freshnessFromProto(request.freshness),
+  evidence: evidenceFromProto(request.evidence),
+})
+
+function freshnessFromProto(freshness: attestation.VerifyRequest["freshness"]): FreshnessInput {
+  switch (freshness.case) {
+    case "challenge":
+      return { kind: "challenge", challenge: freshness.value }
+    case "nonce":
+      return { kind: "nonce", nonce: freshness.value }
+    case "epoch":
+      return { kind: "epoch", number: Number(freshness.value) }
+    case undefined:
+      throw absent("freshness")
+  }
+}
+
+function evidenceFromProto(message: evidence.Evidence | undefined): RawEvidence {
+  if (message === undefined) throw absent("evidence")
+  const { kind } = message
+  switch (kind.case) {
+    case "tpm": {
+      const { akName, attest, signature, pcrBanks, eventLog } = kind.value
+      return {
+        akName,
+        attest,
+        signature,
+        pcrBanks: pcrBanks.map(({ hash, values }, i) => ({ hash: hashFromProto(hash, i), values })),
+        eventLog: presentBytes(eventLog),
+      }
+    }
+    case undefined:
+      throw absent("evidence.kind")
+  }
+}
+
+function hashFromProto(hash: evidence.HashAlgorithm, index: number): HashName {
+  switch (hash) {
+    case evidence.HashAlgorithm.SHA1:
+      return "sha1"
+    case evidence.HashAlgorithm.SHA256:
+      return "sha256"
+    case evidence.HashAlgorithm.SHA384:
+      return "sha384"
+    case evidence.HashAlgorithm.SHA512:
+      return "sha512"
+    default:
+      throw absent(`evidence.tpm.pcr_banks[${index}].hash`)
+  }
+}
+
+/** Copies what is kept: bytes of a message are views on the buffer that it was received in. */
+export const registerDeviceInputFromProto = (request: admin.RegisterDeviceRequest): RegisterDeviceInput => ({
+  id: request.id,
+  akPublic: request.akPublic.slice(),
+  qualifiedName: presentBytes(request.qualifiedName.slice()),
+})
+
+/** The device that a policy is assigned to; nothing for the tenant's default. */
+export const assignmentFromProto = (
+  request: admin.AssignPolicyRequest,
+): { policy: string; device: string | undefined } => ({
+  policy: request.policy,
+  device: request.device === "" ? undefined : request.device,
+})
+
+/** A challenge, for its maker. */
+export const challengeToProto = ({
+  sealed,
+  transcript,
+  expiresAt,
+}: CreatedChallenge): attestation.CreateChallengeResponse =>
+  create(attestation.CreateChallengeResponseSchema, {
+    challenge: sealed,
+    transcript: transcriptToProto(transcript),
+    expireTime: timestampFromDate(expiresAt),
+  })
+
+const transcriptToProto = ({ confirmation, ...parts }: Transcript): attestation.Transcript =>
+  create(attestation.TranscriptSchema, {
+    random: parts.random,
+    tenant: parts.tenant,
+    device: parts.device,
+    audience: parts.audience,
+    policy: parts.policy,
+    ...(confirmation && { confirmation: { method: methodToProto(confirmation) } }),
+  })
+
+function methodToProto({ method, digest }: Confirmation): attestation.Confirmation["method"] {
+  switch (method) {
+    case "x5t#S256":
+      return { case: "x5tS256", value: digest }
+    case "jkt":
+      return { case: "jkt", value: digest }
+  }
+}
+
+/** A result with its token. */
+export const resultToProto = (result: AttestationResult): attestation.VerifyResponse =>
+  create(attestation.VerifyResponseSchema, {
+    result: create(results.AttestationResultSchema, {
+      id: result.id,
+      tier: TIER[result.tier],
+      vector: vectorToProto(result.vector),
+      findings: result.findings.map(findingToProto),
+      device: result.device,
+      policy: result.policy?.name ?? "",
+      policyRevision: BigInt(result.policy?.revision ?? 0),
+      deviceRevision: BigInt(result.deviceRevision),
+      evaluateTime: timestampFromDate(result.evaluatedAt),
+      evidenceDigest: result.evidenceDigest,
+      ...(result.nonce && { nonce: result.nonce }),
+      ...(result.evidenceAgeMs !== undefined && { evidenceAge: durationFromMs(result.evidenceAgeMs) }),
+    }),
+    token: tokenToProto(result.token),
+    expireTime: timestampFromDate(result.token.expiresAt),
+    attestTime: timestampFromDate(result.attestAt),
+    challengeState: CHALLENGE_STATE[result.challengeState],
+  })
+
+function tokenToProto({ kind, compact }: AttestationResult["token"]): attestation.VerifyResponse["token"] {
+  switch (kind) {
+    case "session":
+      return { case: "sessionToken", value: compact }
+    case "result":
+      return { case: "resultToken", value: compact }
+  }
+}
+
+const TIER: Readonly<Record<Tier, results.Tier>> = {
+  none: results.Tier.UNSPECIFIED,
+  affirming: results.Tier.AFFIRMING,
+  warning: results.Tier.WARNING,
+  contraindicated: results.Tier.CONTRAINDICATED,
+}
+
+const CHALLENGE_STATE: Readonly<Record<ChallengeState, attestation.ChallengeState>> = {
+  none: attestation.ChallengeState.UNSPECIFIED,
+  unspent: attestation.ChallengeState.UNSPENT,
+  spent: attestation.ChallengeState.SPENT,
+}
+
+const vectorToProto = (vector: TrustVector): results.TrustVector =>
+  create(results.TrustVectorSchema, {
+    instanceIdentity: vector["instance-identity"] ?? 0,
+    configuration: vector.configuration ?? 0,
+    executables: vector.executables ?? 0,
+    fileSystem: vector["file-system"] ?? 0,
+    hardware: vector.hardware ?? 0,
+    runtimeOpaque: vector["runtime-opaque"] ?? 0,
+    storageOpaque: vector["storage-opaque"] ?? 0,
+    sourcedData: vector["sourced-data"] ?? 0,
+  })
+
+const findingToProto = (finding: Finding): results.Finding =>
+  create(results.FindingSchema, {
+    rule: finding.rule,
+    tier: TIER[finding.tier],
+    code: finding.code ?? "",
+    expected: finding.expected ?? "",
+    actual: finding.actual ?? "",
+    location: finding.location ?? "",
+  })
+
+/** The epoch, and the same as a token. */
+export const epochToProto = ({
+  epoch,
+  token,
+}: {
+  readonly epoch: Epoch
+  readonly token: string
+}): attestation.GetEpochResponse =>
+  create(attestation.GetEpochResponseSchema, {
+    number: BigInt(epoch.number),
+    value: epoch.value,
+    startTime: timestampFromDate(epoch.startsAt),
+    endTime: timestampFromDate(epoch.endsAt),
+    token,
+  })
+
+/** A device, without what only verification needs. */
+export const deviceToProto = (device: DeviceRecord): admin.Device =>
+  create(admin.DeviceSchema, {
+    id: device.id,
+    akName: device.akName,
+    revision: BigInt(device.revision),
+    policy: device.policy ?? "",
+    createTime: timestampFromDate(device.createdAt),
+  })
+
+/** A policy. */
+export const policyToProto = (policy: PolicyRecord): admin.Policy =>
+  create(admin.PolicySchema, {
+    name: policy.name,
+    revision: BigInt(policy.revision),
+    document: policy.document,
+    digest: policy.digest,
+  })

@@ -1,0 +1,179 @@
+import type { DescService } from "@bufbuild/protobuf"
+import { Server } from "@grpc/grpc-js"
+import { HealthImplementation } from "grpc-health-check"
+import type { Logger } from "pino"
+import { DeviceService, PolicyService } from "../gen/assay/v1/admin_pb.ts"
+import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
+import { type Address, addService } from "../rpc.ts"
+import type { Service } from "../service/service.ts"
+import { deviceHandlers, policyHandlers } from "./admin.ts"
+import { attestationHandlers } from "./attestation.ts"
+import { type Edge, type Observe, observed } from "./call.ts"
+import { type Credential, checkCredentials, type Transport } from "./caller.ts"
+import { ADMIN_MODE, type Bound, bind, checkAddress, SOCKET_MODE } from "./listen.ts"
+import { addReflection } from "./reflection.ts"
+import { warm } from "./validate.ts"
+import { decodeStrictly } from "./wire.ts"
+
+/** Bounds of what callers may ask for at once. */
+export interface Limits {
+  /** Of one request. The largest evidence is its event log of 1 MiB and 10 KiB around it. */
+  readonly messageBytesMax: number
+  /** Calls at a time on one connection. */
+  readonly callsMax: number
+  /** Requests of one stream at a time. */
+  readonly streamInFlightMax: number
+  /** How long a shutdown waits for calls that are not answered yet. */
+  readonly drainMs: number
+}
+
+/** What is right unless somebody knows better. */
+export const LIMITS: Limits = {
+  messageBytesMax: 2 * 1024 * 1024,
+  callsMax: 256,
+  streamInFlightMax: 64,
+  drainMs: 10_000,
+}
+
+/**
+ * Connections that died without a word are found within 80 seconds, idle ones are closed, old ones are made anew.
+ * Channelz stays on, as it is by default: without it, grpc-js 1.14 forgets its sessions and cannot force a shutdown.
+ */
+const CONNECTIONS = {
+  "grpc.keepalive_time_ms": 60_000,
+  "grpc.keepalive_timeout_ms": 20_000,
+  "grpc.max_connection_idle_ms": 600_000,
+  "grpc.max_connection_age_ms": 3_600_000,
+}
+
+/** How long answers that were given may take to leave, before connections are cut. */
+const FLUSH_MS = 250
+
+/** What a server is made of. */
+export interface ServerConfig {
+  readonly service: Service
+  readonly log: Logger
+  /** Addresses of AttestationService, see `parseAddress`. */
+  readonly listen: readonly string[]
+  /** `unix:/absolute/path` of the administration socket, if there is one: all services, for the file's owner alone. */
+  readonly admin: string | undefined
+  readonly credentials: readonly Credential[]
+  /** Whether callers may ask for the schema. */
+  readonly reflection: boolean
+  /** Allows plaintext TCP on loopback. */
+  readonly development: boolean
+  readonly observe?: Observe
+  readonly limits?: Partial<Limits>
+}
+
+/** A server, not yet started. */
+export interface AssayServer {
+  /**
+   * Listens, on all addresses or on none. Gives them in order, with the ports that port 0 became; the
+   * administration socket last.
+   *
+   * @throws {AssayError} INPUT for an address that cannot be listened on.
+   */
+  start(): Promise<readonly string[]>
+  /** Says so to health checks, refuses new calls, answers open ones until `drainMs`, and closes. */
+  stop(): Promise<void>
+}
+
+/**
+ * A server for `config`. Nothing is opened yet.
+ *
+ * @throws {AssayError} INPUT for an address that is not allowed, or a malformed credential.
+ */
+export function createServer(config: ServerConfig): AssayServer {
+  const limits = { ...LIMITS, ...config.limits }
+  checkCredentials(config.credentials)
+  const draining = new AbortController()
+  const open = new Set<object>()
+  const listeners = addressesOf(config).map(({ address, transport }) => {
+    const edge: Edge = {
+      log: config.log,
+      observe: config.observe ?? (() => {}),
+      credentials: config.credentials,
+      transport,
+      draining: draining.signal,
+      open,
+    }
+    const server = new Server({
+      ...CONNECTIONS,
+      "grpc.max_receive_message_length": limits.messageBytesMax,
+      "grpc.max_concurrent_streams": limits.callsMax,
+      interceptors: [observed(edge)],
+    })
+    const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }
+    addService(server, AttestationService, attestationHandlers(config.service, stream), decodeStrictly)
+    const services = transport === "admin" ? ADMINISTRATION : PUBLIC
+    if (transport === "admin") {
+      addService(server, DeviceService, deviceHandlers(config.service), decodeStrictly)
+      addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
+    }
+    const health = new HealthImplementation()
+    const setHealth = (status: "SERVING" | "NOT_SERVING"): void => {
+      for (const name of ["", ...services.map(({ typeName }) => typeName)]) health.setStatus(name, status)
+    }
+    health.addToServer(server)
+    if (config.reflection) addReflection(server, services)
+    return { server, address, mode: transport === "admin" ? ADMIN_MODE : SOCKET_MODE, setHealth }
+  })
+  const bound: Bound[] = []
+
+  const close = (): void => {
+    for (const { server } of listeners) server.forceShutdown()
+    for (const { release } of bound.splice(0)) release()
+  }
+  return {
+    start: async () => {
+      ADMINISTRATION.forEach(warm)
+      try {
+        for (const { server, address, mode } of listeners) bound.push(await bind(server, address, mode))
+      } catch (error) {
+        close()
+        throw error
+      }
+      for (const { setHealth } of listeners) setHealth("SERVING")
+      return bound.map(({ address }) => address)
+    },
+    stop: async () => {
+      for (const { setHealth } of listeners) setHealth("NOT_SERVING")
+      draining.abort()
+      const drained = Promise.all(
+        listeners.map(({ server }) => new Promise<void>((done) => server.tryShutdown(() => done()))),
+      )
+      const waiting = answered(open, limits.drainMs)
+      await Promise.race([drained, waiting.done])
+      waiting.cancel()
+      close()
+    },
+  }
+}
+
+const PUBLIC: readonly DescService[] = [AttestationService]
+const ADMINISTRATION: readonly DescService[] = [AttestationService, DeviceService, PolicyService]
+
+/** @throws {AssayError} INPUT. */
+function addressesOf(config: ServerConfig): { address: Address; transport: Transport }[] {
+  const addresses = config.listen.map((text) => {
+    const address = checkAddress(text, config.development)
+    return { address, transport: address.kind }
+  })
+  if (config.admin === undefined) return addresses
+  // TCP has no owner, so administration is never on it.
+  return [...addresses, { address: checkAddress(config.admin, false), transport: "admin" }]
+}
+
+/** `done` when every open call has been answered and had time to leave, or when the limit is reached. */
+function answered(open: ReadonlySet<object>, limitMs: number): { done: Promise<void>; cancel: () => void } {
+  const { promise: done, resolve } = Promise.withResolvers<void>()
+  const limit = performance.now() + limitMs
+  let idleSince: number | undefined
+  const timer = setInterval(() => {
+    const now = performance.now()
+    idleSince = open.size > 0 ? undefined : (idleSince ?? now)
+    if (now >= limit || (idleSince !== undefined && now - idleSince >= FLUSH_MS)) resolve()
+  }, 25)
+  return { done, cancel: () => clearInterval(timer) }
+}

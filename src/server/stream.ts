@@ -1,0 +1,140 @@
+import { create, isMessage } from "@bufbuild/protobuf"
+import type { handleBidiStreamingCall } from "@grpc/grpc-js"
+import { AssayError } from "../errors.ts"
+import {
+  type VerifyRequest,
+  VerifyStreamRequestSchema,
+  type VerifyStreamResponse,
+  VerifyStreamResponseSchema,
+} from "../gen/assay/v1/attestation_pb.ts"
+import { type Received, Refused, type Violation } from "../rpc.ts"
+import type { Caller } from "../service/ports.ts"
+import type { Service } from "../service/service.ts"
+import { contextOf } from "./call.ts"
+import { resultToProto, verifyInputFromProto } from "./convert.ts"
+import { toRpcStatus, toStatus } from "./errors.ts"
+import { check } from "./validate.ts"
+
+/** What one message of a stream turns out to be. */
+type Read =
+  | { readonly kind: "request"; readonly id: string; readonly request: VerifyRequest }
+  | {
+      readonly kind: "refused"
+      /** Nothing if the answer would have no address. */
+      readonly id: string | undefined
+      readonly error: AssayError
+      readonly violations: readonly Violation[]
+    }
+
+/**
+ * Verify, many times on one stream. Requests run beside one another, at most `inFlightMax` at a time: beyond that, and
+ * while the caller does not read its answers, nothing more is read. A request that fails is answered with its error
+ * and the stream goes on; only a message without a usable id ends it. When the server drains, what runs is answered
+ * and the stream then ends with SHUTTING_DOWN.
+ */
+export const verifyStream =
+  (
+    service: Service,
+    { inFlightMax, draining }: { readonly inFlightMax: number; readonly draining: AbortSignal },
+  ): handleBidiStreamingCall<Received<typeof VerifyStreamRequestSchema>, VerifyStreamResponse> =>
+  (call) => {
+    const context = contextOf(call.metadata)
+    if (context === undefined) {
+      call.emit("error", toStatus(undefined))
+      return
+    }
+    const inFlight = new Set<string>()
+    /** Set when no more requests are read: how the stream ends once all answers are out. */
+    let ending:
+      | { readonly error: AssayError | undefined; readonly violations?: readonly Violation[] }
+      | undefined
+
+    const proceed = (): void => {
+      if (call.cancelled || call.writableEnded) return
+      if (ending !== undefined) {
+        if (inFlight.size > 0) return
+        if (ending.error === undefined) call.end()
+        else call.emit("error", context.fail(ending.error, ending.violations))
+      } else if (inFlight.size < inFlightMax && !call.writableNeedDrain) call.resume()
+      else call.pause()
+    }
+    const endWith = (error?: AssayError, violations?: readonly Violation[]): void => {
+      ending ??= { error, ...(violations && { violations }) }
+      call.pause()
+      proceed()
+    }
+    const reply = (id: string, outcome: VerifyStreamResponse["outcome"]): void => {
+      if (call.cancelled || call.writableEnded) return
+      call.write(create(VerifyStreamResponseSchema, { id, outcome }))
+    }
+    const refuse = (id: string, error: unknown, violations?: readonly Violation[]): void => {
+      context.note(error)
+      reply(id, { case: "error", value: toRpcStatus(error, violations) })
+    }
+    const run = async (id: string, request: VerifyRequest): Promise<void> => {
+      inFlight.add(id)
+      try {
+        reply(id, { case: "response", value: await answer(service, request, context.caller) })
+      } catch (error) {
+        refuse(id, error)
+      }
+      inFlight.delete(id)
+      proceed()
+    }
+
+    const stopReading = (): void => endWith(new AssayError("SHUTTING_DOWN", "this server is shutting down"))
+    draining.addEventListener("abort", stopReading, { once: true })
+    call.on("close", () => draining.removeEventListener("abort", stopReading))
+    call.on("drain", proceed)
+    call.on("end", () => endWith())
+    call.on("data", (received: Received<typeof VerifyStreamRequestSchema>) => {
+      if (ending !== undefined || call.cancelled) return
+      const read = readOne(received)
+      if (read.kind === "refused" && read.id === undefined) return endWith(read.error, read.violations)
+      if (read.kind === "refused") refuse(read.id ?? "", read.error, read.violations)
+      else if (inFlight.has(read.id)) refuse(read.id, duplicateOf(read.id))
+      else void run(read.id, read.request)
+      proceed()
+    })
+  }
+
+const answer = async (service: Service, request: VerifyRequest, caller: Caller) =>
+  resultToProto(await service.verify(verifyInputFromProto(request), caller))
+
+const duplicateOf = (id: string): AssayError =>
+  new AssayError("FIELD", "id: a request with this id is not answered yet", { location: "id", actual: id })
+
+/** Paths are those of the Verify request within, so that both ways of asking get the same answers. */
+const within = (path: string): string => path.replace(/^request\./, "")
+
+function readOne(received: Received<typeof VerifyStreamRequestSchema>): Read {
+  const checked = check(VerifyStreamRequestSchema, received)
+  if (checked.kind === "valid") {
+    const { id, request } = checked.request
+    if (request !== undefined) return { kind: "request", id, request }
+  }
+  const error =
+    checked.kind === "invalid" ? checked.error : new AssayError("FIELD", "request: value is required")
+  const violations = checked.kind === "invalid" ? checked.violations : []
+  return {
+    kind: "refused",
+    id: usableId(received, error),
+    error: new AssayError(error.code, within(error.message), {
+      location: within(error.location ?? ""),
+      cause: error.cause,
+    }),
+    violations: violations.map(({ field, description }) => ({ field: within(field), description })),
+  }
+}
+
+/** The id of a refused message, if the id itself is what it must be. */
+function usableId(
+  received: Received<typeof VerifyStreamRequestSchema>,
+  error: AssayError,
+): string | undefined {
+  const message = received instanceof Refused ? received.message : received
+  if (!isMessage(message, VerifyStreamRequestSchema) || error.location === "id") return undefined
+  const checked = check(VerifyStreamRequestSchema, message)
+  const isWrong = checked.kind === "invalid" && checked.violations.some(({ field }) => field === "id")
+  return isWrong ? undefined : message.id
+}

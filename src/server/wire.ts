@@ -1,0 +1,118 @@
+/**
+ * Reads a request more strictly than protobuf does. Protobuf keeps unknown fields aside and lets the last of two
+ * values win; with both, a caller could send evidence that nobody looks at. So one walk over the wire looks for them.
+ */
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf"
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire"
+import { AssayError } from "../errors.ts"
+import { type Decode, decode, Refused } from "../rpc.ts"
+
+/** Our messages nest four deep. */
+const DEPTH_MAX = 8
+
+/** What one field looks like on the wire. */
+interface Expected {
+  readonly name: string
+  readonly wire: WireType
+  readonly message: DescMessage | undefined
+  readonly list: boolean
+  /** Occurs once, unless it is a list: the field, or the oneof that it belongs to. */
+  readonly slot: object
+}
+
+/**
+ * Reads a request all of whose fields are known and occur once (in a list: as often as they like). A field of a oneof
+ * occurs instead of its siblings. Measured: 0.8 µs for a Verify request of 900 bytes, beside 1.0 µs for reading it.
+ */
+export const decodeStrictly: Decode = (schema, bytes) => {
+  const message = decode(schema, bytes)
+  if (message instanceof Refused) return message
+  try {
+    walk(schema, new BinaryReader(bytes), bytes.length, "", 0)
+    return message
+  } catch (error) {
+    const known =
+      error instanceof AssayError ? error : new AssayError("PROTO", "not in protobuf's wire format")
+    return new Refused(known, [], message)
+  }
+}
+
+function walk(schema: DescMessage, reader: BinaryReader, end: number, path: string, depth: number): void {
+  if (depth > DEPTH_MAX) throw refusal("PROTO", path, "nested too deep")
+  const fields = expectedOf(schema)
+  const seen = new Map<object, number>()
+  while (reader.pos < end) {
+    const [number, wire] = reader.tag()
+    const field = fields.get(number)
+    if (field === undefined) throw refusal("FIELD", `${path}${number}`, "not a field that Assay reads")
+    const { name, message, list, slot } = field
+    const before = seen.get(slot) ?? 0
+    if (before > 0 && !list) throw refusal("FIELD", `${path}${name}`, "given twice, or with its alternative")
+    if (wire !== field.wire) throw refusal("PROTO", `${path}${name}`, "not of the field's wire type")
+    seen.set(slot, before + 1)
+    if (message === undefined) reader.skip(wire, number)
+    else {
+      const size = reader.uint32()
+      walk(message, reader, reader.pos + size, `${path}${name}${list ? `[${before}]` : ""}.`, depth + 1)
+    }
+  }
+  if (reader.pos !== end) throw refusal("PROTO", path, "longer than its size says")
+}
+
+const refusal = (code: "PROTO" | "FIELD", location: string, flaw: string): AssayError =>
+  new AssayError(code, `${location}: ${flaw}`, { location })
+
+const compiled = new WeakMap<DescMessage, ReadonlyMap<number, Expected>>()
+
+function expectedOf(schema: DescMessage): ReadonlyMap<number, Expected> {
+  const known = compiled.get(schema)
+  if (known !== undefined) return known
+  const fields = new Map(schema.fields.map((field) => [field.number, expect(field)]))
+  compiled.set(schema, fields)
+  return fields
+}
+
+const expect = (field: DescField): Expected => ({
+  name: field.name,
+  wire: wireOf(field),
+  message: field.message,
+  list: field.fieldKind === "list",
+  slot: field.oneof ?? field,
+})
+
+/** @throws {TypeError} for what no request of ours has: maps, groups and packed lists. */
+function wireOf(field: DescField): WireType {
+  switch (field.fieldKind) {
+    case "message":
+      if (field.delimitedEncoding) break
+      return WireType.LengthDelimited
+    case "enum":
+      return WireType.Varint
+    case "scalar":
+      return scalarWireOf(field.scalar)
+    case "list":
+      if (field.packed || (field.listKind === "message" && field.delimitedEncoding)) break
+      return field.listKind === "message" ? WireType.LengthDelimited : scalarWireOf(field.scalar)
+    case "map":
+      break
+  }
+  throw new TypeError(`${field.parent.typeName}.${field.name}: requests have no field of this kind`)
+}
+
+function scalarWireOf(scalar: ScalarType | undefined): WireType {
+  switch (scalar) {
+    case ScalarType.STRING:
+    case ScalarType.BYTES:
+      return WireType.LengthDelimited
+    case ScalarType.DOUBLE:
+    case ScalarType.FIXED64:
+    case ScalarType.SFIXED64:
+      return WireType.Bit64
+    case ScalarType.FLOAT:
+    case ScalarType.FIXED32:
+    case ScalarType.SFIXED32:
+      return WireType.Bit32
+    default:
+      return WireType.Varint
+  }
+}

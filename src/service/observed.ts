@@ -1,0 +1,26 @@
+import type { Tier } from "../appraisal/finding.ts"
+import { AssayError, type Code } from "../errors.ts"
+import type { Service } from "./service.ts"
+
+/** Is told how verifications end. */
+export interface ResultObserver {
+  verified(tier: Tier): void
+  refused(code: Code): void
+}
+
+/** The same service, with an observer of its verdicts. */
+export const observed = (service: Service, observer: ResultObserver): Service => ({
+  ...service,
+  verify: async (input, caller) => {
+    try {
+      const result = await service.verify(input, caller)
+      observer.verified(result.tier)
+      for (const { tier, code } of result.findings)
+        if (tier === "contraindicated" && code !== undefined) observer.refused(code)
+      return result
+    } catch (error) {
+      observer.refused(error instanceof AssayError ? error.code : "INTERNAL")
+      throw error
+    }
+  },
+})

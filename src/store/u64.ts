@@ -1,0 +1,10 @@
+/** `value` as 8 bytes, big-endian. @throws {RangeError} if it does not fit a u64. */
+export const u64Bytes = (value: bigint): Uint8Array => {
+  const bytes = new Uint8Array(8)
+  Buffer.from(bytes.buffer).writeBigUInt64BE(value)
+  return bytes
+}
+
+/** The value of 8 bytes, big-endian. @throws {RangeError} if there are fewer. */
+export const u64Value = (bytes: Uint8Array): bigint =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readBigUInt64BE()

@@ -1,0 +1,140 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client"
+import type { Tier } from "../appraisal/finding.ts"
+import type { Code } from "../errors.ts"
+
+/** Counts that others keep, read at each scrape. All but `outstanding` and `entries` only grow. */
+export interface MetricSources {
+  readonly challenges: () => {
+    readonly created: number
+    readonly spent: number
+    /** Spent ones that have to be remembered until they expire. */
+    readonly outstanding: number
+  }
+  readonly caches: () => readonly {
+    readonly name: string
+    readonly hits: number
+    readonly misses: number
+    readonly entries: number
+  }[]
+}
+
+/** What happens, as it happens. No label names a device, a caller or a tenant. */
+export interface Metrics {
+  readonly registry: Registry
+  verified(tier: Tier): void
+  /** A call that was refused, or a finding that a result was contraindicated for. */
+  refused(code: Code): void
+  /** A call that ended. `code` is the name of its gRPC status. */
+  called(method: string, code: string, seconds: number): void
+}
+
+const TIERS: readonly Tier[] = ["affirming", "warning", "contraindicated", "none"]
+
+/** Seconds: from a warm Verify call, 0.2 ms, to a call that ran into its deadline. */
+const DURATION_BUCKETS = [0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
+
+/** More methods than any server of ours has. Should a caller be able to make some up, the rest counts as `other`. */
+const METHODS_MAX = 64
+
+/** One value that is read at a scrape. */
+interface Count {
+  readonly count: number
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** The metrics of Assay beside those of its process, in a registry of their own. */
+export const createMetrics = ({ challenges, caches }: MetricSources): Metrics => {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const verifications = new Counter({
+    name: "assay_verifications_total",
+    help: "Verifications that ended with a result, by its tier.",
+    labelNames: ["tier"],
+    registers,
+  })
+  for (const tier of TIERS) verifications.inc({ tier }, 0)
+  const refusals = new Counter({
+    name: "assay_refusals_total",
+    help: "Refusals by code: calls that failed, and findings that made a result contraindicated.",
+    labelNames: ["code"],
+    registers,
+  })
+  const durations = new Histogram({
+    name: "assay_rpc_duration_seconds",
+    help: "Time that calls took, by method and gRPC status.",
+    labelNames: ["method", "code"],
+    buckets: DURATION_BUCKETS,
+    registers,
+  })
+
+  const one = (count: number): readonly Count[] => [{ count, labels: {} }]
+  const perCache = (key: "hits" | "misses" | "entries"): readonly Count[] =>
+    caches().map((cache) => ({ count: cache[key], labels: { cache: cache.name } }))
+  for (const { kind, name, help, labelNames, read } of [
+    {
+      kind: Counter,
+      name: "assay_challenges_created_total",
+      help: "Challenges that were handed out.",
+      labelNames: [],
+      read: () => one(challenges().created),
+    },
+    {
+      kind: Counter,
+      name: "assay_challenges_spent_total",
+      help: "Challenges that evidence answered.",
+      labelNames: [],
+      read: () => one(challenges().spent),
+    },
+    {
+      kind: Gauge,
+      name: "assay_challenges_outstanding",
+      help: "Spent challenges that have not expired and are remembered.",
+      labelNames: [],
+      read: () => one(challenges().outstanding),
+    },
+    {
+      kind: Counter,
+      name: "assay_cache_hits_total",
+      help: "Answers that a cache had.",
+      labelNames: ["cache"],
+      read: () => perCache("hits"),
+    },
+    {
+      kind: Counter,
+      name: "assay_cache_misses_total",
+      help: "Answers that a cache did not have.",
+      labelNames: ["cache"],
+      read: () => perCache("misses"),
+    },
+    {
+      kind: Gauge,
+      name: "assay_cache_entries",
+      help: "Entries in a cache.",
+      labelNames: ["cache"],
+      read: () => perCache("entries"),
+    },
+  ])
+    new kind({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        for (const { count, labels } of read()) this.inc(labels, count)
+      },
+    })
+
+  const methods = new Set<string>()
+  return {
+    registry,
+    verified: (tier) => verifications.inc({ tier }),
+    refused: (code) => refusals.inc({ code }),
+    called: (method, code, seconds) => {
+      if (methods.size < METHODS_MAX) methods.add(method)
+      durations.observe({ method: methods.has(method) ? method : "other", code }, seconds)
+    },
+  }
+}

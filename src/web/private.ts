@@ -1,0 +1,45 @@
+import type { Hono } from "hono"
+import type { Registry } from "prom-client"
+import { createApp, json } from "./app.ts"
+
+/** Gives the reasons why not; none if all is well. */
+export type Check = () => readonly string[] | Promise<readonly string[]>
+
+/** What the private pages show. */
+export interface PrivatePages {
+  readonly metrics: Registry
+  /** Whether the process still does its work; if not, only a restart helps. */
+  readonly live: Check
+  /** Whether it can answer calls now: keys, store, random source. */
+  readonly ready: Check
+}
+
+/**
+ * The pages for who runs Assay: `/metrics` in the text format of Prometheus, `/livez` and `/readyz`, which answer 200
+ * or 503 with `{ status, reasons }`. A check that throws counts as failed: silence is not health.
+ */
+export const createPrivateApp = ({ metrics, live, ready }: PrivatePages): Hono =>
+  createApp({
+    "/metrics": async () =>
+      new Response(await metrics.metrics(), {
+        headers: { "Content-Type": metrics.contentType, "Cache-Control": "no-store" },
+      }),
+    "/livez": () => probe(live),
+    "/readyz": () => probe(ready),
+  })
+
+const probe = async (check: Check): Promise<Response> => {
+  const reasons = await reasonsOf(check)
+  return reasons.length === 0
+    ? json({ status: "ok" }, "no-store")
+    : json({ status: "unavailable", reasons }, "no-store", 503)
+}
+
+const reasonsOf = async (check: Check): Promise<readonly string[]> => {
+  try {
+    return await check()
+  } catch {
+    // What was thrown may say more than a probe should show.
+    return ["the check itself failed"]
+  }
+}

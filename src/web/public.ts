@@ -1,0 +1,63 @@
+import type { Hono } from "hono"
+import { toBase64Url } from "../bytes.ts"
+import type { Epoch } from "../service/ports.ts"
+import { createApp, json } from "./app.ts"
+
+/** What the public pages show. Each function is called for each request. */
+export interface PublicPages {
+  /** `iss` of every token: an http or https URL without query and fragment, under which relying parties find these pages. */
+  readonly issuer: () => string
+  /** The published keys, as a JWK Set. */
+  readonly jwks: () => { readonly keys: readonly { readonly alg: string }[] }
+  /** The current epoch, and the same in a signed token. */
+  readonly epoch: () => PublishedEpoch | Promise<PublishedEpoch>
+}
+
+/** An epoch with the token (typ `assay-epoch+jwt`) that proves it. */
+export interface PublishedEpoch extends Epoch {
+  readonly token: string
+}
+
+/** How long a key may go on being used, or go unknown, after the set has changed. */
+const KEYS_AGE_SECONDS_MAX = 300
+const DISCOVERY_AGE_SECONDS_MAX = 3600
+
+/**
+ * The pages that anyone may read:
+ *
+ * - `/.well-known/jwks.json`: the keys (RFC 7517);
+ * - `/.well-known/openid-configuration`: what OpenID Connect libraries need to trust a token issuer, and no more, since
+ *   nobody logs in here (OpenID Connect Discovery 1.0, section 3);
+ * - `/epoch`: `{ number, value, start, end, token }`, the value in base64url, the bounds in ISO 8601.
+ */
+export const createPublicApp = ({ issuer, jwks, epoch }: PublicPages): Hono =>
+  createApp({
+    "/.well-known/jwks.json": () => {
+      const response = json(jwks(), `public, max-age=${KEYS_AGE_SECONDS_MAX}`)
+      response.headers.set("Content-Type", "application/jwk-set+json")
+      return response
+    },
+    "/.well-known/openid-configuration": () =>
+      json(
+        {
+          issuer: issuer(),
+          jwks_uri: `${issuer().replace(/\/$/, "")}/.well-known/jwks.json`,
+          response_types_supported: ["id_token"],
+          subject_types_supported: ["public"],
+          id_token_signing_alg_values_supported: [...new Set(jwks().keys.map(({ alg }) => alg))],
+        },
+        `public, max-age=${DISCOVERY_AGE_SECONDS_MAX}`,
+      ),
+    "/epoch": async () => {
+      const { number, value, startsAt, endsAt, token } = await epoch()
+      const document = {
+        number,
+        value: toBase64Url(value),
+        start: startsAt.toISOString(),
+        end: endsAt.toISOString(),
+        token,
+      }
+      // A remembered epoch would be refused as soon as the one after it has begun and ended.
+      return json(document, "no-store")
+    },
+  })

@@ -1,0 +1,112 @@
+import { hash } from "node:crypto"
+import { Metadata } from "@grpc/grpc-js"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { createAttestationClient } from "../../src/client/attestation.ts"
+import { type Credential, callerOf, checkCredentials, type Transport } from "../../src/server/caller.ts"
+import { rejectsCode, throwsCode } from "../support/assert.ts"
+import { goodVerify, inFolder, running } from "./fake.ts"
+
+const test = suite("callerOf")
+const credential = (name: string, secret: string): Credential => ({
+  name,
+  sha256: hash("sha256", secret, "buffer"),
+})
+const credentials = [credential("gateway", "s3cret-of-gateway"), credential("backend", "s3cret-of-backend")]
+const metadataOf = (...values: readonly string[]): Metadata => {
+  const metadata = new Metadata()
+  for (const value of values) metadata.add("authorization", value)
+  return metadata
+}
+const callerWith = (transport: Transport, peer: string, ...authorization: readonly string[]): string =>
+  callerOf(metadataOf(...authorization), transport, peer, credentials).id
+
+const accepted: [name: string, transport: Transport, peer: string, authorization: string[], id: string][] = [
+  ["a credential", "tcp", "127.0.0.1:4711", ["Bearer s3cret-of-gateway"], "gateway"],
+  ["another credential", "tcp", "127.0.0.1:4711", ["Bearer s3cret-of-backend"], "backend"],
+  ["a credential over a Unix socket", "unix", "unknown", ["bearer s3cret-of-backend"], "backend"],
+  ["an IPv4 peer by its address, not its port", "tcp", "127.0.0.1:4711", [], "local:127.0.0.1"],
+  ["another loopback address as another caller", "tcp", "127.0.0.2:4711", [], "local:127.0.0.2"],
+  ["an IPv6 peer", "tcp", "::1:4711", [], "local:::1"],
+  ["a Unix socket peer", "unix", "unknown", [], "local:unix"],
+  ["a peer of the administration socket", "admin", "unknown", [], "local:admin"],
+]
+for (const [name, transport, peer, authorization, id] of accepted)
+  test(`knows ${name} as ${id}`, () => assert.is(callerWith(transport, peer, ...authorization), id))
+
+const refused: [name: string, transport: Transport, peer: string, authorization: string[]][] = [
+  ["an unknown credential", "tcp", "127.0.0.1:1", ["Bearer s3cret-of-nobody"]],
+  ["a credential that begins like another", "tcp", "127.0.0.1:1", ["Bearer s3cret-of-gatewa"]],
+  ["a credential's name in place of its secret", "tcp", "127.0.0.1:1", ["Bearer gateway"]],
+  ["an empty credential", "tcp", "127.0.0.1:1", ["Bearer "]],
+  ["another scheme", "tcp", "127.0.0.1:1", ["Basic s3cret-of-gateway"]],
+  ["a credential without a scheme", "unix", "unknown", ["s3cret-of-gateway"]],
+  ["empty metadata", "unix", "unknown", [""]],
+  ["two credentials, both good", "unix", "unknown", ["Bearer s3cret-of-gateway", "Bearer s3cret-of-gateway"]],
+  ["a list of credentials in one value", "unix", "unknown", ["Bearer s3cret-of-gateway, Bearer x"]],
+  ["a very long credential", "unix", "unknown", [`Bearer ${"x".repeat(513)}`]],
+  ["a TCP peer that is gone", "tcp", "unknown", []],
+  ["a TCP peer of another machine", "tcp", "10.0.0.1:4711", []],
+  ["a TCP peer of an IPv4-mapped address", "tcp", "::ffff:127.0.0.1:4711", []],
+]
+for (const [name, transport, peer, authorization] of refused)
+  test(`refuses ${name}`, () => {
+    throwsCode(() => callerWith(transport, peer, ...authorization), "CALLER_UNKNOWN")
+  })
+test("says nothing of the credential that it refuses", () => {
+  const error = throwsCode(
+    () => callerWith("tcp", "127.0.0.1:1", "Bearer s3cret-of-nobody"),
+    "CALLER_UNKNOWN",
+  )
+  assert.not.match(JSON.stringify({ ...error, message: error.message }), /s3cret/)
+})
+
+const lists: [name: string, list: Credential[]][] = [
+  ["a name like that of a local caller", [credential("local:127.0.0.1", "x")]],
+  ["an empty name", [credential("", "x")]],
+  ["a name in capitals", [credential("Gateway", "x")]],
+  ["a name that is too long", [credential("n".repeat(64), "x")]],
+  ["a digest of 31 bytes", [{ name: "a", sha256: new Uint8Array(31) }]],
+  ["a name twice", [credential("a", "x"), credential("a", "y")]],
+  ["a secret twice", [credential("a", "x"), credential("b", "x")]],
+]
+for (const [name, list] of lists)
+  test(`refuses a list of credentials with ${name}`, () => {
+    throwsCode(() => checkCredentials(list), "INPUT")
+  })
+
+test("tells callers apart on a running server, and answers unknown ones UNAUTHENTICATED", () =>
+  inFolder(async (folder) => {
+    const server = await running({}, { credentials, listen: ["127.0.0.1:0", `unix:${folder}/public.sock`] })
+    const [tcp = "", unix = ""] = server.addresses
+    const callers = [
+      createAttestationClient(tcp, { credential: "s3cret-of-gateway" }),
+      createAttestationClient(tcp, { credential: "s3cret-of-backend" }),
+      createAttestationClient(tcp),
+      createAttestationClient(unix),
+      createAttestationClient(unix, { credential: "s3cret-of-gateway" }),
+    ]
+    for (const client of callers) await client.verify(goodVerify())
+    assert.equal(
+      server.seen.map(({ caller }) => `${caller.tenant} ${caller.id}`),
+      [
+        "default gateway",
+        "default backend",
+        "default local:127.0.0.1",
+        "default local:unix",
+        "default gateway",
+      ],
+    )
+    const stranger = createAttestationClient(tcp, { credential: "s3cret-of-nobody" })
+    await rejectsCode(() => stranger.verify(goodVerify()), "CALLER_UNKNOWN")
+    await rejectsCode(() => stranger.createChallenge({}), "CALLER_UNKNOWN")
+    const call = stranger.verifyStream()
+    await rejectsCode(async () => {
+      for await (const _ of call) assert.unreachable()
+    }, "CALLER_UNKNOWN")
+    assert.is(server.seen.length, 5)
+    assert.not.match(JSON.stringify(server.lines), /s3cret/)
+    for (const client of [...callers, stranger]) client.close()
+    await server.stop()
+  }))
+test.run()

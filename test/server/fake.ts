@@ -1,0 +1,193 @@
+/** A service that gives plausible answers, and a server around it with a connection to it. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import { Client, type ClientOptions, credentials, Metadata, type ServiceError } from "@grpc/grpc-js"
+import pino from "pino"
+import { type AttestationClient, createAttestationClient } from "../../src/client/attestation.ts"
+import type { VerifyRequestSchema } from "../../src/gen/assay/v1/attestation_pb.ts"
+import { HashAlgorithm } from "../../src/gen/assay/v1/evidence_pb.ts"
+import type { AttestationResult } from "../../src/result/result.ts"
+import { createServer, type ServerConfig } from "../../src/server/server.ts"
+import type { Caller, DeviceRecord, PolicyRecord } from "../../src/service/ports.ts"
+import type { Service } from "../../src/service/service.ts"
+
+const AT = new Date("2026-01-02T03:04:05.000Z")
+
+/** `size` bytes of 1. */
+export const ones = (size: number): Uint8Array => new Uint8Array(size).fill(1)
+
+export const result = (id = "result-1"): AttestationResult => ({
+  id,
+  tenant: "default",
+  tier: "contraindicated",
+  vector: { "instance-identity": 99, hardware: -1 },
+  findings: [
+    {
+      rule: "pcrs",
+      tier: "contraindicated",
+      code: "PCR_DIGEST",
+      expected: "a",
+      actual: "b",
+      location: "sha256:7",
+    },
+    { rule: "clock", tier: "affirming" },
+  ],
+  device: "device-1",
+  deviceRevision: 3,
+  policy: { name: "servers", revision: 2 },
+  evaluatedAt: AT,
+  evidenceDigest: ones(32),
+  freshness: "challenge",
+  challengeState: "spent",
+  nonce: undefined,
+  evidenceAgeMs: undefined,
+  token: { kind: "result", compact: "a.b.c", expiresAt: new Date(AT.getTime() + 60_000) },
+  attestAt: new Date(AT.getTime() + 30_000),
+})
+
+const device: DeviceRecord = {
+  tenant: "default",
+  id: "device-1",
+  akPublic: ones(90),
+  akName: ones(34),
+  qualifiedName: undefined,
+  policy: "servers",
+  revision: 3,
+  createdAt: AT,
+  counters: undefined,
+}
+
+const policy: PolicyRecord = {
+  tenant: "default",
+  name: "servers",
+  revision: 2,
+  document: "name: servers",
+  digest: ones(32),
+}
+
+/** Who called what with which input, in order. */
+export type Seen = { readonly method: string; readonly input: unknown; readonly caller: Caller }[]
+
+/** A service that remembers its calls in `seen`. */
+export const fakeService = (seen: Seen, overrides: Partial<Service> = {}): Service => {
+  const remember =
+    <I, O>(method: string, answer: (input: I) => O) =>
+    async (input: I, caller: Caller): Promise<O> => {
+      seen.push({ method, input, caller })
+      return answer(input)
+    }
+  return {
+    createChallenge: remember("createChallenge", (input) => ({
+      sealed: ones(100),
+      transcript: { random: ones(32), tenant: "default", ...input },
+      expiresAt: AT,
+    })),
+    verify: remember("verify", () => result()),
+    epoch: async (caller) => {
+      seen.push({ method: "epoch", input: undefined, caller })
+      return { epoch: { number: 7, value: ones(32), startsAt: AT, endsAt: AT }, token: "e.f.g" }
+    },
+    registerDevice: remember("registerDevice", () => device),
+    device: remember("device", () => device),
+    setPolicy: remember("setPolicy", () => policy),
+    assignPolicy: remember("assignPolicy", () => undefined),
+    policy: remember("policy", () => policy),
+    ...overrides,
+  }
+}
+
+/** Evidence that keeps every rule of the schema. */
+export const goodVerify = (): MessageInitShape<typeof VerifyRequestSchema> => ({
+  freshness: { case: "challenge", value: ones(100) },
+  evidence: {
+    kind: {
+      case: "tpm",
+      value: {
+        akName: ones(34),
+        attest: ones(129),
+        signature: ones(262),
+        pcrBanks: [{ hash: HashAlgorithm.SHA256, values: ones(32) }],
+        eventLog: ones(3),
+      },
+    },
+  },
+})
+
+/** One line that the server logged. */
+export type Line = Readonly<Record<string, unknown>>
+
+export interface Running {
+  readonly address: string
+  readonly addresses: readonly string[]
+  readonly client: AttestationClient
+  readonly lines: Line[]
+  readonly seen: Seen
+  stop(): Promise<void>
+}
+
+/** Starts a server on loopback with a fake service, unless `config` says otherwise. */
+export const running = async (
+  overrides: Partial<Service> = {},
+  config: Partial<ServerConfig> = {},
+): Promise<Running> => {
+  const lines: Line[] = []
+  const seen: Seen = []
+  const server = createServer({
+    service: fakeService(seen, overrides),
+    log: pino({ level: "debug" }, { write: (line: string) => lines.push(JSON.parse(line)) }),
+    listen: ["127.0.0.1:0"],
+    admin: undefined,
+    credentials: [],
+    reflection: true,
+    development: true,
+    ...config,
+  })
+  const addresses = await server.start()
+  const [address = ""] = addresses
+  const client = createAttestationClient(address)
+  const stop = async (): Promise<void> => {
+    client.close()
+    await server.stop()
+  }
+  return { address, addresses, client, lines, seen, stop }
+}
+
+/** A call with any bytes as its request, as no typed client would make it. Gives the error, or the answer's bytes. */
+export const rawCall = (
+  address: string,
+  path: string,
+  bytes: Uint8Array,
+  headers: Readonly<Record<string, string>> = {},
+  options: ClientOptions = {},
+): Promise<{ error: ServiceError } | { error: undefined; answer: Buffer }> => {
+  const client = new Client(address, credentials.createInsecure(), options)
+  const metadata = new Metadata()
+  for (const [key, value] of Object.entries(headers)) metadata.set(key, value)
+  const same = (buffer: Buffer): Buffer => buffer
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(
+      path,
+      same,
+      same,
+      Buffer.from(bytes),
+      metadata,
+      { deadline: Date.now() + 5000 },
+      (error, answer) => {
+        client.close()
+        resolve(error ? { error } : { error: undefined, answer: answer ?? Buffer.alloc(0) })
+      },
+    )
+  })
+}
+
+/** Runs `act` with a folder that is removed afterwards. */
+export const inFolder = async (act: (folder: string) => Promise<void>): Promise<void> => {
+  const folder = mkdtempSync(join(tmpdir(), "assay-"))
+  try {
+    await act(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,266 @@
+import { fromBinary } from "@bufbuild/protobuf"
+import { BinaryReader } from "@bufbuild/protobuf/wire"
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt"
+import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { createAttestationClient } from "../../src/client/attestation.ts"
+import type { Service } from "../../src/service/service.ts"
+import { rejectsCode } from "../support/assert.ts"
+import { goodVerify, inFolder, rawCall, result, running } from "./fake.ts"
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+const CHECK = "/grpc.health.v1.Health/Check"
+const WATCH = "/grpc.health.v1.Health/Watch"
+const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+const same = (buffer: Buffer): Buffer => buffer
+const string = (number: number, text: string): Buffer =>
+  Buffer.concat([Buffer.from([(number << 3) | 2, text.length]), Buffer.from(text)])
+
+/** Every length-delimited field of this number, in order. */
+const fieldsOf = (bytes: Uint8Array, wanted: number): Uint8Array[] => {
+  const reader = new BinaryReader(bytes)
+  const found: Uint8Array[] = []
+  while (reader.pos < reader.len) {
+    const [number, wire] = reader.tag()
+    if (number === wanted) found.push(reader.bytes())
+    else reader.skip(wire, number)
+  }
+  return found
+}
+
+/** A service whose verifications end when they are told to. */
+const gated = () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const started = Promise.withResolvers<void>()
+  let count = 0
+  const verify: Service["verify"] = async () => {
+    count++
+    started.resolve()
+    await promise
+    return result()
+  }
+  return { verify, open: resolve, started: started.promise, count: () => count }
+}
+
+const health = suite("health")
+const SERVING = Buffer.from([0x08, 1])
+health("serves for the server as a whole and for each service that it has", () =>
+  inFolder(async (folder) => {
+    const server = await running({}, { admin: `unix:${folder}/admin.sock` })
+    const [tcp = "", admin = ""] = server.addresses
+    const cases: [address: string, service: string, serving: boolean][] = [
+      [tcp, "", true],
+      [tcp, "assay.v1.AttestationService", true],
+      [tcp, "assay.v1.DeviceService", false],
+      [admin, "assay.v1.DeviceService", true],
+      [admin, "assay.v1.PolicyService", true],
+    ]
+    for (const [address, service, serving] of cases) {
+      const answer = await rawCall(address, CHECK, service === "" ? Buffer.alloc(0) : string(1, service))
+      if (answer.error === undefined) assert.equal([serving, answer.answer], [true, SERVING])
+      else assert.equal([serving, answer.error.code], [false, status.NOT_FOUND])
+    }
+    await server.stop()
+  }),
+)
+health("answers anyone, also with a credential that nobody has", async () => {
+  const server = await running()
+  const answer = await rawCall(server.address, CHECK, Buffer.alloc(0), { authorization: "Bearer nobody" })
+  assert.is(answer.error, undefined)
+  await server.stop()
+})
+health("says NOT_SERVING to who watches, before the server is gone", async () => {
+  const server = await running()
+  const client = new Client(server.address, credentials.createInsecure())
+  const watch = client.makeServerStreamRequest(WATCH, same, same, Buffer.alloc(0))
+  const states: number[] = []
+  watch.on("data", (bytes: Buffer) => states.push(bytes[1] ?? 0))
+  watch.on("error", () => {})
+  await new Promise<void>((resolve) => watch.once("data", () => resolve()))
+  const start = Date.now()
+  await server.stop()
+  assert.equal(states, [1, 2])
+  assert.ok(Date.now() - start < 2000, "an open watch does not hold the shutdown")
+  client.close()
+})
+health.run()
+
+const reflection = suite("reflection")
+const reflect = (address: string, request: Buffer): Promise<Buffer | ServiceError> =>
+  new Promise((resolve) => {
+    const client = new Client(address, credentials.createInsecure())
+    const stream = client.makeBidiStreamRequest(REFLECTION, same, same)
+    let answer: Buffer | ServiceError = Buffer.alloc(0)
+    stream.on("data", (bytes: Buffer) => {
+      answer = bytes
+    })
+    stream.on("error", (error: ServiceError) => {
+      answer = error
+    })
+    stream.on("status", () => {
+      client.close()
+      resolve(answer)
+    })
+    stream.write(request)
+    stream.end()
+  })
+const listOf = async (address: string): Promise<string[]> => {
+  const answer = await reflect(address, string(7, "*"))
+  if (!(answer instanceof Buffer)) throw answer
+  const [list = new Uint8Array()] = fieldsOf(answer, 6)
+  return fieldsOf(list, 1).flatMap((service) =>
+    fieldsOf(service, 1).map((name) => Buffer.from(name).toString()),
+  )
+}
+reflection("lists the services of each listener", () =>
+  inFolder(async (folder) => {
+    const server = await running({}, { admin: `unix:${folder}/admin.sock` })
+    const [tcp = "", admin = ""] = server.addresses
+    assert.equal(await listOf(tcp), ["assay.v1.AttestationService"])
+    assert.equal((await listOf(admin)).sort(), [
+      "assay.v1.AttestationService",
+      "assay.v1.DeviceService",
+      "assay.v1.PolicyService",
+    ])
+    await server.stop()
+  }),
+)
+reflection("gives the schema of a service", async () => {
+  const server = await running()
+  const answer = await reflect(server.address, string(4, "assay.v1.AttestationService"))
+  if (!(answer instanceof Buffer)) throw answer
+  const files = fieldsOf(answer, 4).flatMap((files) => fieldsOf(files, 1))
+  const methods = files
+    .map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes))
+    .flatMap((file) => file.service.flatMap(({ method }) => method.map(({ name }) => name)))
+  assert.equal(methods, ["CreateChallenge", "Verify", "VerifyStream", "GetEpoch"])
+  await server.stop()
+})
+reflection("can be switched off", async () => {
+  const server = await running({}, { reflection: false })
+  const answer = await reflect(server.address, string(7, "*"))
+  assert.ok(!(answer instanceof Buffer) && answer.code === status.UNIMPLEMENTED)
+  await server.stop()
+})
+reflection("survives requests that make no sense", async () => {
+  const server = await running()
+  for (const request of [Buffer.alloc(0), string(4, "no.such.Service"), Buffer.from([0xff]), string(99, "x")])
+    await reflect(server.address, request)
+  await server.client.getEpoch()
+  await server.stop()
+})
+reflection.run()
+
+const calls = suite("deadlines and cancellation")
+calls("ends a call at its deadline, and lets others go on", async () => {
+  const gate = gated()
+  const server = await running({ verify: gate.verify })
+  const error = await rejectsCode(() => server.client.verify(goodVerify(), { deadlineMs: 30 }), "NO_ANSWER")
+  assert.match(error.message, /^DEADLINE_EXCEEDED/)
+  await server.client.getEpoch()
+  gate.open()
+  await pause(20)
+  assert.equal(
+    server.lines.filter(({ msg }) => msg === "call").map(({ code }) => code),
+    ["DEADLINE_EXCEEDED", "OK"],
+  )
+  await server.stop()
+})
+calls("starts no work for a call whose deadline has passed", async () => {
+  const server = await running()
+  // The event loop is held until the deadline has passed, so that both find the call expired.
+  const call = rejectsCode(() => server.client.verify(goodVerify(), { deadlineMs: 5 }), "NO_ANSWER")
+  const end = performance.now() + 20
+  while (performance.now() < end);
+  await call
+  await pause(20)
+  assert.is(server.seen.length, 0)
+  await server.stop()
+})
+calls("does not answer a call that was cancelled", async () => {
+  const gate = gated()
+  const server = await running({ verify: gate.verify })
+  const control = new AbortController()
+  const call = rejectsCode(() => server.client.verify(goodVerify(), { signal: control.signal }), "NO_ANSWER")
+  await gate.started
+  control.abort()
+  const error = await call
+  assert.match(error.message, /^CANCELLED/)
+  await pause(20)
+  gate.open()
+  await pause(20)
+  const [line = {}] = server.lines
+  assert.is(line["code"], "CANCELLED")
+  assert.is(server.lines.length, 1)
+  await server.stop()
+})
+calls("does not begin a call that was cancelled before", async () => {
+  const server = await running()
+  await rejectsCode(() => server.client.verify(goodVerify(), { signal: AbortSignal.abort() }), "NO_ANSWER")
+  await pause(20)
+  assert.is(server.seen.length, 0)
+  await server.stop()
+})
+calls("tells the metrics of each call once, by method and status", async () => {
+  const seen: string[] = []
+  const server = await running(
+    {},
+    {
+      observe: (method, code, seconds) => {
+        assert.ok(seconds >= 0 && seconds < 5)
+        seen.push(`${method} ${code}`)
+      },
+    },
+  )
+  await server.client.getEpoch()
+  await rejectsCode(() => server.client.verify({}), "FIELD")
+  await rawCall(server.address, CHECK, Buffer.alloc(0))
+  assert.equal(seen, [
+    "assay.v1.AttestationService/GetEpoch OK",
+    "assay.v1.AttestationService/Verify INVALID_ARGUMENT",
+    "grpc.health.v1.Health/Check OK",
+  ])
+  await server.stop()
+})
+calls.run()
+
+const shutdown = suite("stop")
+shutdown("answers the calls that are open, and refuses new ones", async () => {
+  const gate = gated()
+  const server = await running({ verify: gate.verify })
+  const open = server.client.verify(goodVerify())
+  await gate.started
+  const stopped = server.stop()
+  await pause(20)
+  const late = createAttestationClient(server.address)
+  await rejectsCode(() => late.getEpoch({ deadlineMs: 300 }), ["NO_ANSWER", "SHUTTING_DOWN"])
+  late.close()
+  gate.open()
+  assert.is((await open).result?.id, "result-1")
+  await stopped
+})
+shutdown("waits no longer than its limit", async () => {
+  const gate = gated()
+  const server = await running({ verify: gate.verify }, { limits: { drainMs: 100 } })
+  const open = rejectsCode(() => server.client.verify(goodVerify()), "NO_ANSWER")
+  await gate.started
+  const start = Date.now()
+  await server.stop()
+  assert.ok(Date.now() - start < 1500)
+  await open
+  gate.open()
+})
+shutdown("may be called twice", async () => {
+  const server = await running()
+  await Promise.all([server.stop(), server.stop()])
+  await server.stop()
+})
+shutdown("is at once when nobody calls", async () => {
+  const server = await running()
+  await server.client.getEpoch()
+  const start = Date.now()
+  await server.stop()
+  assert.ok(Date.now() - start < 1000)
+})
+shutdown.run()

@@ -1,0 +1,138 @@
+import { mkdirSync, statSync, writeFileSync } from "node:fs"
+import { dirname } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { openDatabase } from "../../src/store/database.ts"
+import { SCHEMA_VERSION } from "../../src/store/schema.ts"
+import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
+import { throwsCode } from "../support/assert.ts"
+import { newRecord } from "../support/ports/samples.ts"
+import { scratch } from "./folder.ts"
+
+const test = suite("openDatabase")
+const { path } = scratch(test)
+const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8)
+
+test("makes folder and files that only their owner can read", async () => {
+  const file = path()
+  const { journal, close } = openSqliteStore(file)
+  await journal.append(newRecord("device-1"))
+  assert.equal([dirname(file), file, `${file}-wal`, `${file}-shm`].map(modeOf), ["700", "600", "600", "600"])
+  close()
+})
+
+test("takes a file that others could read away from them", () => {
+  const file = path()
+  mkdirSync(dirname(file))
+  writeFileSync(file, "", { mode: 0o644 })
+  openDatabase(file).close()
+  assert.is(modeOf(file), "600")
+})
+
+test("opens its own file again without a change", () => {
+  const file = path()
+  openDatabase(file).close()
+  const schemaOf = (): unknown => {
+    const database = openDatabase(file)
+    const rows = database.prepare("SELECT * FROM sqlite_schema ORDER BY name").all()
+    database.close()
+    return rows
+  }
+  assert.equal(schemaOf(), schemaOf())
+})
+
+test("keeps the tenant first in every key, and every table strict", () => {
+  const database = openDatabase(path())
+  const tables = database.prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").all()
+  const own = tables.filter(({ name }) => !String(name).startsWith("sqlite_"))
+  assert.is(own.length, 6)
+  for (const { name, strict } of own) {
+    assert.is(strict, 1, String(name))
+    const keys = database
+      .prepare(
+        `SELECT c.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) c ON c.seqno = 0
+         WHERE l."unique" = 1`,
+      )
+      .all(String(name))
+    assert.ok(keys.length > 0, String(name))
+    for (const key of keys) assert.is(key["name"], "tenant", String(name))
+  }
+  database.close()
+})
+
+const schemaVersions: [what: string, version: number][] = [
+  ["the next schema", SCHEMA_VERSION + 1],
+  ["a much later schema", 2 ** 31 - 1],
+  ["a negative schema", -1],
+]
+for (const [what, version] of schemaVersions)
+  test(`refuses S-03 a file of ${what}, and leaves it as it is`, () => {
+    const file = path()
+    openDatabase(file).close()
+    const other = new DatabaseSync(file)
+    other.exec(`PRAGMA user_version = ${version}`)
+    other.close()
+    throwsCode(() => openDatabase(file), "REGISTRY")
+    const again = new DatabaseSync(file)
+    assert.is(again.prepare("PRAGMA user_version").get()?.["user_version"], version)
+    again.close()
+  })
+
+test("refuses S-03 a file of a later schema without any table", () => {
+  const file = path()
+  mkdirSync(dirname(file))
+  const other = new DatabaseSync(file)
+  other.exec(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`)
+  other.close()
+  throwsCode(() => openDatabase(file), "REGISTRY")
+})
+
+test("refuses the database of another program", () => {
+  const file = path()
+  mkdirSync(dirname(file))
+  const other = new DatabaseSync(file)
+  other.exec("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+  other.close()
+  throwsCode(() => openDatabase(file), "REGISTRY")
+})
+
+test("refuses another program's database of the same schema version", () => {
+  const file = path()
+  mkdirSync(dirname(file))
+  const other = new DatabaseSync(file)
+  other.exec(`CREATE TABLE notes (id INTEGER PRIMARY KEY); PRAGMA user_version = ${SCHEMA_VERSION}`)
+  other.close()
+  throwsCode(() => openSqliteStore(file), "REGISTRY")
+})
+
+const unusable: [what: string, make: (file: string) => void][] = [
+  [
+    "a file that is no database",
+    (file) => writeFileSync(file, "not a database, but long enough ".repeat(200)),
+  ],
+  ["a folder in place of the file", (file) => mkdirSync(file)],
+]
+for (const [what, make] of unusable)
+  test(`refuses ${what}`, () => {
+    const file = path()
+    mkdirSync(dirname(file))
+    make(file)
+    throwsCode(() => openDatabase(file), "REGISTRY")
+  })
+
+test("refuses a file where there can be no folder", () => {
+  const file = path()
+  mkdirSync(dirname(dirname(file)), { recursive: true })
+  writeFileSync(dirname(file), "")
+  throwsCode(() => openDatabase(file), "REGISTRY")
+})
+
+test("refuses a database whose tables are gone", () => {
+  const database = openDatabase(path())
+  database.exec("DROP TABLE counters")
+  throwsCode(() => createSqliteStore(database), "REGISTRY")
+  database.close()
+})
+
+test.run()

@@ -1,0 +1,25 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Test } from "uvu"
+import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite.ts"
+
+/** Places for databases, and stores in them, that are gone after the suite's last test. */
+export const scratch = (test: Test): { readonly path: () => string; readonly store: () => SqliteStore } => {
+  const folder = mkdtempSync(join(tmpdir(), "assay-store-"))
+  const stores: SqliteStore[] = []
+  let count = 0
+  const path = (): string => join(folder, `${count++}`, "assay.db")
+  test.after(() => {
+    for (const store of stores) store.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return {
+    path,
+    store: () => {
+      const store = openSqliteStore(path())
+      stores.push(store)
+      return store
+    },
+  }
+}

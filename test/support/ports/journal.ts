@@ -1,0 +1,203 @@
+import type { Test } from "uvu"
+import * as assert from "uvu/assert"
+import type { Commit, Counters, Journal, Registry } from "../../../src/service/ports.ts"
+import type { JournalReader } from "../../../src/store/journal.ts"
+import { rejectsCode } from "../assert.ts"
+import { afterNoon, digestOf, newCounters, newDevice, newPolicy, newRecord } from "./samples.ts"
+
+/** A journal, and the registry that its commits are about. */
+export interface JournalUnderTest {
+  readonly registry: Registry
+  readonly journal: Journal & JournalReader
+}
+
+/** What every journal does. `create` makes an empty one for each test. */
+export const journalConformance = (test: Test, name: string, create: () => JournalUnderTest): void => {
+  const check = (behavior: string, body: (under: JournalUnderTest) => Promise<void>): void =>
+    test(`${name} ${behavior}`, () => body(create()))
+  const commit = (change: Partial<Commit> = {}): Commit => ({
+    device: "device-1",
+    revisions: { device: 1, policy: undefined },
+    counters: newCounters(),
+    ...change,
+  })
+  const written = async ({ journal }: JournalUnderTest): Promise<number> =>
+    (await journal.records("default")).length
+  const counters = async ({ registry }: JournalUnderTest): Promise<Counters | undefined> =>
+    (await registry.device("default", "device-1")).counters
+
+  check("gives records back as they were appended, in their order, by tenant", async ({ journal }) => {
+    const records = [
+      newRecord("device-1", { at: afterNoon(1), tokenId: "token-1" }),
+      newRecord("device-2", {
+        outcome: "contraindicated",
+        codes: ["REFERENCE_SET", "CLOCK_INFO_UNSAFE"],
+        policyDigest: digestOf("document"),
+        revisions: { device: 3, policy: { name: "base", revision: 7 } },
+      }),
+      newRecord("", { act: "set-policy", outcome: "done", revisions: undefined }),
+    ]
+    for (const record of records) await journal.append(record)
+    await journal.append(newRecord("device-1", { tenant: "other" }))
+    assert.equal(await journal.records("default"), records)
+    assert.equal(await journal.records("default", { limit: 2 }), records.slice(1))
+    assert.is((await journal.records("other")).length, 1)
+    assert.equal(await journal.records("nobody"), [])
+  })
+
+  check("keeps the order of records that arrive together", async ({ journal }) => {
+    const ids = Array.from({ length: 50 }, (_, i) => `device-${i}`)
+    await Promise.all(ids.map((id) => journal.append(newRecord(id))))
+    const records = await journal.records("default")
+    assert.equal(
+      records.map(({ device }) => device),
+      ids,
+    )
+  })
+
+  check("writes counters with their record, and leaves the device's revision alone", async (under) => {
+    await under.registry.registerDevice(newDevice("device-1"))
+    assert.is(await counters(under), undefined)
+    const ours = newCounters({ clockMs: 2n ** 64n - 1n, firmwareVersion: 2n ** 63n + 1n, safe: false })
+    await under.journal.append(newRecord("device-1"), commit({ counters: ours }))
+    assert.equal(await counters(under), ours)
+    assert.is((await under.registry.device("default", "device-1")).revision, 1)
+    await under.journal.append(newRecord("device-1"), commit({ counters: undefined }))
+    assert.equal(await counters(under), ours)
+    assert.is(await written(under), 2)
+  })
+
+  const movedBy: [
+    what: string,
+    act: (registry: Registry) => Promise<unknown>,
+    revisions: Commit["revisions"],
+  ][] = [
+    ["a device that is not there", async () => undefined, { device: 1, policy: undefined }],
+    [
+      "a device whose own policy was assigned meanwhile",
+      async (registry) => {
+        await registry.registerDevice(newDevice("device-1"))
+        await registry.setPolicy(newPolicy("base", "one"))
+        await registry.assignPolicy("default", "base", "device-1")
+      },
+      { device: 1, policy: { name: "base", revision: 1 } },
+    ],
+    [
+      "a policy that has a later revision meanwhile",
+      async (registry) => {
+        await registry.registerDevice(newDevice("device-1"))
+        await registry.setPolicy(newPolicy("base", "one"))
+        await registry.assignPolicy("default", "base", undefined)
+        await registry.setPolicy(newPolicy("base", "two"))
+      },
+      { device: 1, policy: { name: "base", revision: 1 } },
+    ],
+    [
+      "a default policy that is another one meanwhile",
+      async (registry) => {
+        await registry.registerDevice(newDevice("device-1"))
+        await registry.setPolicy(newPolicy("base", "one"))
+        await registry.setPolicy(newPolicy("other", "one"))
+        await registry.assignPolicy("default", "other", undefined)
+      },
+      { device: 1, policy: { name: "base", revision: 1 } },
+    ],
+    [
+      "a first policy where there was none",
+      async (registry) => {
+        await registry.registerDevice(newDevice("device-1"))
+        await registry.setPolicy(newPolicy("base", "one"))
+        await registry.assignPolicy("default", "base", undefined)
+      },
+      { device: 1, policy: undefined },
+    ],
+    [
+      "a policy that was never assigned",
+      async (registry) => {
+        await registry.registerDevice(newDevice("device-1"))
+        await registry.setPolicy(newPolicy("base", "one"))
+      },
+      { device: 1, policy: { name: "base", revision: 1 } },
+    ],
+    [
+      "a device of another tenant",
+      (registry) => registry.registerDevice(newDevice("device-1", { tenant: "other" })),
+      { device: 1, policy: undefined },
+    ],
+  ]
+  for (const [what, act, revisions] of movedBy)
+    check(`refuses S-04 a commit on ${what}, and writes nothing`, async (under) => {
+      await act(under.registry)
+      await rejectsCode(
+        () => under.journal.append(newRecord("device-1"), commit({ revisions })),
+        "SNAPSHOT_MOVED",
+      )
+      assert.is(await written(under), 0)
+    })
+
+  check("accepts a commit under the revisions that are current", async (under) => {
+    await under.registry.registerDevice(newDevice("device-1"))
+    await under.registry.setPolicy(newPolicy("base", "one"))
+    await under.registry.setPolicy(newPolicy("base", "two"))
+    await under.registry.assignPolicy("default", "base", "device-1")
+    const revisions = { device: 2, policy: { name: "base", revision: 2 } }
+    await under.journal.append(newRecord("device-1"), commit({ revisions }))
+    assert.is(await written(under), 1)
+  })
+
+  check("refuses S-04 one of many commits without touching the others", async (under) => {
+    for (const id of ["device-1", "device-2", "device-3"]) await under.registry.registerDevice(newDevice(id))
+    const outcomes = await Promise.allSettled(
+      ["device-1", "device-2", "device-3"].map((device, i) =>
+        under.journal.append(
+          newRecord(device),
+          commit({ device, revisions: { device: i === 1 ? 9 : 1, policy: undefined } }),
+        ),
+      ),
+    )
+    assert.equal(
+      outcomes.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled"],
+    )
+    const records = await under.journal.records("default")
+    assert.equal(
+      records.map(({ device }) => device),
+      ["device-1", "device-3"],
+    )
+    assert.is((await under.registry.device("default", "device-2")).counters, undefined)
+    assert.equal((await under.registry.device("default", "device-3")).counters, newCounters())
+  })
+
+  const stored = newCounters()
+  check("never rewinds counters, and still writes a record of the same boot", async (under) => {
+    await under.registry.registerDevice(newDevice("device-1"))
+    await under.journal.append(newRecord("device-1"), commit({ counters: stored }))
+    await under.journal.append(newRecord("device-1"), commit({ counters: newCounters({ clockMs: 999n }) }))
+    assert.equal(await counters(under), stored)
+    assert.is(await written(under), 2)
+  })
+
+  const earlier: [what: string, ours: Counters][] = [
+    ["a reset before", newCounters({ resetCount: 4, restartCount: 9, clockMs: 9999n })],
+    ["a restart before", newCounters({ restartCount: 1, clockMs: 9999n })],
+  ]
+  for (const [what, ours] of earlier)
+    check(`refuses S-04 counters of ${what}, and writes nothing`, async (under) => {
+      await under.registry.registerDevice(newDevice("device-1"))
+      await under.journal.append(newRecord("device-1"), commit({ counters: stored }))
+      await rejectsCode(
+        () => under.journal.append(newRecord("device-1"), commit({ counters: ours })),
+        "SNAPSHOT_MOVED",
+      )
+      assert.equal(await counters(under), stored)
+      assert.is(await written(under), 1)
+    })
+
+  check("moves counters on to a later boot, whatever its clock says", async (under) => {
+    await under.registry.registerDevice(newDevice("device-1"))
+    await under.journal.append(newRecord("device-1"), commit({ counters: stored }))
+    const later = newCounters({ resetCount: 6, restartCount: 0, clockMs: 1n })
+    await under.journal.append(newRecord("device-1"), commit({ counters: later }))
+    assert.equal(await counters(under), later)
+  })
+}

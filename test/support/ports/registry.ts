@@ -1,0 +1,119 @@
+import type { Test } from "uvu"
+import * as assert from "uvu/assert"
+import { toHex } from "../../../src/bytes.ts"
+import type { Registry } from "../../../src/service/ports.ts"
+import { rejectsCode } from "../assert.ts"
+import { digestOf, newDevice, newPolicy, plainDevice } from "./samples.ts"
+
+/** What every registry does. `create` makes an empty one for each test. */
+export const registryConformance = (test: Test, name: string, create: () => Registry): void => {
+  const check = (behavior: string, body: (registry: Registry) => Promise<void>): void =>
+    test(`${name} ${behavior}`, () => body(create()))
+
+  check("gives a device back as it was registered", async (registry) => {
+    const fresh = newDevice("device-1", { qualifiedName: digestOf("qualified") })
+    const expected = { ...fresh, policy: undefined, revision: 1, counters: undefined }
+    assert.equal(plainDevice(await registry.registerDevice(fresh)), plainDevice(expected))
+    assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(expected))
+    const snapshot = await registry.snapshotFor("default", fresh.akName)
+    assert.equal(plainDevice(snapshot.device), plainDevice(expected))
+    assert.is(snapshot.policy, undefined)
+  })
+
+  check("keeps its own copy of the bytes", async (registry) => {
+    const fresh = newDevice("device-1")
+    const publicArea = toHex(fresh.akPublic)
+    await registry.registerDevice(fresh)
+    fresh.akPublic.fill(0)
+    assert.is(toHex((await registry.device("default", "device-1")).akPublic), publicArea)
+  })
+
+  const taken: [what: string, second: ReturnType<typeof newDevice>][] = [
+    ["the same device again", newDevice("device-1")],
+    ["another key under a taken id", newDevice("device-1", { akName: digestOf("other") })],
+    ["a taken key under another id", newDevice("device-2", { akName: newDevice("device-1").akName })],
+  ]
+  for (const [what, second] of taken)
+    check(`refuses ${what}, and leaves the old record untouched`, async (registry) => {
+      const before = await registry.registerDevice(newDevice("device-1"))
+      await rejectsCode(() => registry.registerDevice(second), "DEVICE_EXISTS")
+      assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(before))
+      if (second.id !== "device-1")
+        await rejectsCode(() => registry.device("default", second.id), "DEVICE_NOT_FOUND")
+    })
+
+  check("refuses a device that it does not know", async (registry) => {
+    await rejectsCode(() => registry.device("default", "device-1"), "DEVICE_NOT_FOUND")
+    await rejectsCode(() => registry.snapshotFor("default", digestOf("nobody")), "DEVICE_NOT_FOUND")
+    await rejectsCode(() => registry.snapshotFor("default", new Uint8Array()), "DEVICE_NOT_FOUND")
+  })
+
+  check("counts the documents of a policy's name, and shows the latest", async (registry) => {
+    const first = await registry.setPolicy(newPolicy("base", "one"))
+    const second = await registry.setPolicy(newPolicy("base", "two — ≥"))
+    const other = await registry.setPolicy(newPolicy("other", "one"))
+    assert.equal([first.revision, second.revision, other.revision], [1, 2, 1])
+    const latest = await registry.policy("default", "base")
+    assert.equal([latest.tenant, latest.name, latest.revision], ["default", "base", 2])
+    assert.is(latest.document, "two — ≥")
+    assert.is(toHex(latest.digest), toHex(digestOf("two — ≥")))
+  })
+
+  check("refuses a policy that it does not know", async (registry) => {
+    await registry.registerDevice(newDevice("device-1"))
+    await rejectsCode(() => registry.policy("default", "base"), "POLICY_NOT_FOUND")
+    await rejectsCode(() => registry.assignPolicy("default", "base", "device-1"), "POLICY_NOT_FOUND")
+    await rejectsCode(() => registry.assignPolicy("default", "base", undefined), "POLICY_NOT_FOUND")
+    assert.is(await registry.defaultPolicy("default"), undefined)
+    assert.is((await registry.device("default", "device-1")).revision, 1)
+  })
+
+  check("refuses to assign a policy to a device that it does not know", async (registry) => {
+    await registry.setPolicy(newPolicy("base", "one"))
+    await rejectsCode(() => registry.assignPolicy("default", "base", "device-1"), "DEVICE_NOT_FOUND")
+  })
+
+  check(
+    "judges by a device's own policy before the default, and by its latest revision",
+    async (registry) => {
+      const { akName } = await registry.registerDevice(newDevice("device-1"))
+      const judgedBy = async (): Promise<string> => {
+        const { device, policy } = await registry.snapshotFor("default", akName)
+        return `${policy?.name} ${policy?.revision} for revision ${device.revision}`
+      }
+      assert.is(await judgedBy(), "undefined undefined for revision 1")
+      await registry.setPolicy(newPolicy("base", "one"))
+      await registry.assignPolicy("default", "base", undefined)
+      assert.is(await judgedBy(), "base 1 for revision 1")
+      assert.is((await registry.defaultPolicy("default"))?.document, "one")
+      await registry.setPolicy(newPolicy("own", "one"))
+      await registry.assignPolicy("default", "own", "device-1")
+      assert.is(await judgedBy(), "own 1 for revision 2")
+      await registry.setPolicy(newPolicy("own", "two"))
+      assert.is(await judgedBy(), "own 2 for revision 2")
+      await registry.setPolicy(newPolicy("default-2", "one"))
+      await registry.assignPolicy("default", "default-2", undefined)
+      assert.is(await judgedBy(), "own 2 for revision 2")
+      assert.is((await registry.defaultPolicy("default"))?.name, "default-2")
+      assert.is((await registry.device("default", "device-1")).policy, "own")
+    },
+  )
+
+  check("keeps what belongs to one tenant from every other", async (registry) => {
+    const { akName } = await registry.registerDevice(newDevice("device-1"))
+    await registry.setPolicy(newPolicy("base", "one"))
+    await registry.assignPolicy("default", "base", undefined)
+    await rejectsCode(() => registry.device("other", "device-1"), "DEVICE_NOT_FOUND")
+    await rejectsCode(() => registry.snapshotFor("other", akName), "DEVICE_NOT_FOUND")
+    await rejectsCode(() => registry.policy("other", "base"), "POLICY_NOT_FOUND")
+    await rejectsCode(() => registry.assignPolicy("other", "base", "device-1"), "POLICY_NOT_FOUND")
+    assert.is(await registry.defaultPolicy("other"), undefined)
+    await registry.registerDevice(newDevice("device-1", { tenant: "other" }))
+    assert.is((await registry.snapshotFor("other", akName)).policy, undefined)
+    const { revision } = await registry.setPolicy(newPolicy("base", "theirs", "other"))
+    assert.is(revision, 1)
+    await registry.assignPolicy("other", "base", "device-1")
+    assert.is((await registry.device("default", "device-1")).revision, 1)
+    assert.is((await registry.policy("default", "base")).document, "one")
+  })
+}

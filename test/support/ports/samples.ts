@@ -1,0 +1,87 @@
+import { hash } from "node:crypto"
+import { toHex, utf8 } from "../../../src/bytes.ts"
+import type {
+  Challenge,
+  Counters,
+  DeviceRecord,
+  JournalRecord,
+  NewDevice,
+  PolicyRecord,
+} from "../../../src/service/ports.ts"
+
+/** The instant at which samples are made. */
+export const NOON = new Date("2026-03-01T12:00:00.000Z")
+
+/** SHA-256 of a text. */
+export const digestOf = (text: string): Uint8Array => new Uint8Array(hash("sha256", utf8(text), "buffer"))
+
+/** A device whose key and Name follow from its id; a store does not look into them. */
+export const newDevice = (id: string, change: Partial<NewDevice> = {}): NewDevice => ({
+  tenant: "default",
+  id,
+  akPublic: utf8(`public area of ${id}`),
+  akName: digestOf(`name of ${id}`),
+  qualifiedName: undefined,
+  createdAt: NOON,
+  ...change,
+})
+
+/** A policy document to set. */
+export const newPolicy = (
+  name: string,
+  document: string,
+  tenant = "default",
+): Omit<PolicyRecord, "revision"> => ({ tenant, name, document, digest: digestOf(document) })
+
+/** The record of a decision on a device. */
+export const newRecord = (device: string, change: Partial<JournalRecord> = {}): JournalRecord => ({
+  at: NOON,
+  tenant: "default",
+  caller: "gateway",
+  act: "verify",
+  device,
+  outcome: "affirming",
+  codes: [],
+  evidenceDigest: digestOf(`evidence of ${device}`),
+  policyDigest: undefined,
+  revisions: { device: 1, policy: undefined },
+  tokenId: undefined,
+  ...change,
+})
+
+/** What a device said of its clock. */
+export const newCounters = (change: Partial<Counters> = {}): Counters => ({
+  clockMs: 1000n,
+  resetCount: 5,
+  restartCount: 2,
+  safe: true,
+  firmwareVersion: 0x2019_1023_0016_3636n,
+  ...change,
+})
+
+/** A challenge of a minute, made at noon. Its random bytes follow from `name`. */
+export const newChallenge = (name: string, change: Partial<Challenge> = {}): Challenge => ({
+  random: digestOf(name),
+  tenant: "default",
+  caller: "gateway",
+  purpose: "attest",
+  device: "device-1",
+  audience: "https://backend.example",
+  confirmation: undefined,
+  policy: "",
+  policyRevision: 0,
+  issuedAt: NOON,
+  expiresAt: new Date(NOON.getTime() + 60_000),
+  ...change,
+})
+
+/** The instant so many milliseconds after noon. */
+export const afterNoon = (ms: number): Date => new Date(NOON.getTime() + ms)
+
+/** A device without what differs between two adapters: which class its bytes are of. */
+export const plainDevice = (device: DeviceRecord) => ({
+  ...device,
+  akPublic: toHex(device.akPublic),
+  akName: toHex(device.akName),
+  qualifiedName: device.qualifiedName === undefined ? undefined : toHex(device.qualifiedName),
+})

@@ -1,0 +1,155 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { cachedCompile } from "../../src/cache/compile.ts"
+import type { SoftwareDevice } from "../../src/device/software.ts"
+import type { RawEvidence } from "../../src/evidence/evidence.ts"
+import { type Confirmation, challengeExtraData } from "../../src/evidence/transcript.ts"
+import { generateSigningKey } from "../../src/keys/key.ts"
+import { createRandom } from "../../src/keys/random.ts"
+import { createSigner } from "../../src/keys/signer.ts"
+import type { AttestationResult } from "../../src/result/result.ts"
+import { compile } from "../../src/service/compile.ts"
+import type { Caller, Ports, SignatureAlgorithm } from "../../src/service/ports.ts"
+import {
+  type ChallengeInput,
+  createService,
+  type Service,
+  type VerifyInput,
+} from "../../src/service/service.ts"
+import { createChallenges } from "../../src/store/challenges.ts"
+import { createEpochs } from "../../src/store/epochs.ts"
+import { openSqliteStore } from "../../src/store/sqlite.ts"
+
+/** When every test begins. */
+export const START = new Date("2026-11-21T12:00:00Z")
+
+export const GATEWAY: Caller = { tenant: "default", id: "gateway" }
+
+/** What to change of the world. */
+export interface ServiceOptions {
+  readonly algorithm?: SignatureAlgorithm
+  readonly keyLifetimeMs?: number
+  readonly spentMax?: number
+  readonly earForm?: Ports["settings"]["earForm"]
+  /** Replaces ports by ones that fail. */
+  readonly ports?: (ports: Ports) => Partial<Ports>
+  /** With the cache of compiled contexts, as the server runs; without it by default. */
+  readonly cached?: boolean
+}
+
+/** A service over the embedded adapters, with a clock that tests set. */
+export const createTestService = (options: ServiceOptions = {}) => {
+  const folder = mkdtempSync(join(tmpdir(), "assay-test-"))
+  const store = openSqliteStore(join(folder, "assay.db"))
+  const random = createRandom()
+  let now = START
+  const clock = { now: () => now }
+  const key = generateSigningKey(options.algorithm ?? "ES256", {
+    createdAt: START,
+    notAfter: new Date(START.getTime() + (options.keyLifetimeMs ?? 86_400_000)),
+  })
+  const signer = createSigner(key, clock)
+  const base: Ports = {
+    clock,
+    random,
+    registry: store.registry,
+    journal: store.journal,
+    challenges: createChallenges(
+      random,
+      options.spentMax === undefined ? {} : { spentMax: options.spentMax },
+    ),
+    epochs: createEpochs(random),
+    signer,
+    compile: options.cached === true ? cachedCompile(compile, { max: 100 }).compile : compile,
+    settings: {
+      issuer: "https://assay.example",
+      build: "test",
+      challengeLifetimeMs: 60_000,
+      earForm: options.earForm ?? (() => "2026"),
+    },
+  }
+  const ports: Ports = { ...base, ...options.ports?.(base) }
+  return {
+    ports,
+    service: createService(ports),
+    journal: store.journal,
+    registry: store.registry,
+    jwks: signer.publicJwks(),
+    /** Lets time pass. */
+    advance(ms: number): void {
+      now = new Date(now.getTime() + ms)
+    },
+    now: () => now,
+    close(): void {
+      signer.close()
+      store.close()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+export type TestService = ReturnType<typeof createTestService>
+
+/** Registers a device with a policy of its own. */
+export const enroll = async (
+  service: Service,
+  device: SoftwareDevice,
+  policy: string,
+  id = "device-1",
+): Promise<void> => {
+  await service.registerDevice(
+    { id, akPublic: device.akPublic, qualifiedName: device.qualifiedName },
+    GATEWAY,
+  )
+  const { name } = await service.setPolicy(policy, GATEWAY)
+  await service.assignPolicy({ policy: name, device: id }, GATEWAY)
+}
+
+/** Evidence of a device over any extraData, as the service takes it. */
+export const evidenceOver = (
+  device: SoftwareDevice,
+  extraData: Uint8Array,
+  changed: Partial<Parameters<SoftwareDevice["attest"]>[0]> = {},
+): RawEvidence => ({ akName: device.akName, ...device.attest({ extraData, ...changed }) })
+
+export interface Session {
+  readonly audience?: string
+  readonly confirmation?: Confirmation
+  readonly device?: string
+  readonly policy?: string
+}
+
+const challengeInput = (session: Session): ChallengeInput => ({
+  device: session.device ?? "",
+  audience: session.audience ?? "orders",
+  confirmation: session.confirmation,
+  policy: session.policy ?? "",
+})
+
+/** A challenge, and the evidence of a device that answers it. */
+export const answered = async (
+  service: Service,
+  device: SoftwareDevice,
+  session: Session = {},
+  caller: Caller = GATEWAY,
+): Promise<
+  VerifyInput & { readonly freshness: { readonly kind: "challenge"; readonly challenge: Uint8Array } }
+> => {
+  const { sealed, transcript } = await service.createChallenge(challengeInput(session), caller)
+  return {
+    freshness: { kind: "challenge", challenge: sealed },
+    evidence: evidenceOver(device, challengeExtraData(transcript)),
+  }
+}
+
+/** The whole main job. */
+export const attest = async (
+  service: Service,
+  device: SoftwareDevice,
+  session: Session = {},
+): Promise<AttestationResult> => service.verify(await answered(service, device, session), GATEWAY)
+
+/** Codes of a result's findings, the worst first. */
+export const codesOf = (result: AttestationResult): string[] =>
+  result.findings.flatMap((finding) => finding.code ?? [])

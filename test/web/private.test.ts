@@ -1,0 +1,64 @@
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { createMetrics } from "../../src/web/metrics.ts"
+import { type Check, createPrivateApp } from "../../src/web/private.ts"
+
+const test = suite("createPrivateApp")
+
+const metrics = createMetrics({
+  challenges: () => ({ created: 0, spent: 0, outstanding: 0 }),
+  caches: () => [],
+})
+const app = (live: Check, ready: Check = () => []) =>
+  createPrivateApp({ metrics: metrics.registry, live, ready })
+
+test("shows the metrics as Prometheus reads them", async () => {
+  const response = await app(() => []).request("/metrics")
+  assert.is(response.status, 200)
+  assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/)
+  assert.is(response.headers.get("cache-control"), "no-store")
+  assert.match(await response.text(), "assay_verifications_total")
+})
+
+test("answers 200 while there is no reason against it", async () => {
+  for (const path of ["/livez", "/readyz"]) {
+    const response = await app(() => []).request(path)
+    assert.is(response.status, 200)
+    assert.equal(await response.json(), { status: "ok" })
+  }
+})
+
+test("answers 503 with every reason", async () => {
+  const reasons = ["no random bytes", "the signing key has ended"]
+  const response = await app(
+    () => [],
+    async () => reasons,
+  ).request("/readyz")
+  assert.is(response.status, 503)
+  assert.is(response.headers.get("cache-control"), "no-store")
+  assert.equal(await response.json(), { status: "unavailable", reasons })
+})
+
+for (const [name, check] of [
+  [
+    "throws",
+    () => {
+      throw new Error("secret")
+    },
+  ],
+  ["rejects", () => Promise.reject(new Error("secret"))],
+] as const)
+  test(`answers 503 for a check that ${name}, and does not say what`, async () => {
+    for (const path of ["/livez", "/readyz"]) {
+      const response = await app(check, check).request(path)
+      assert.is(response.status, 503)
+      assert.not((await response.text()).includes("secret"))
+    }
+  })
+
+test("does not show the public pages", async () => {
+  for (const path of ["/.well-known/jwks.json", "/epoch", "/"])
+    assert.is((await app(() => []).request(path)).status, 404)
+})
+
+test.run()
