@@ -28,7 +28,7 @@ OUTPUT ?= $(if $(findstring -ojson,$(subst -o json,-ojson,$(shell tr '\0' ' ' < 
 
 .PHONY: demo
 demo: $(BUILT) ## Show the main job with a device (TPM=software or TPM=swtpm, OUTPUT=json)
-	@bin/assay.js demo --tpm $(TPM) $(if $(filter json,$(OUTPUT)),-o json)
+	@bin/assay.js demo --tpm $(TPM) -o $(OUTPUT)
 
 .PHONY: run
 run: $(BUILT) ## Serve on loopback in development mode

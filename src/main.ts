@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { type Logger, pino } from "pino"
 import { cachedCompile } from "./cache/compile.ts"
+import { addAgent } from "./cli/agent.ts"
 import { addDemo } from "./cli/demo.ts"
 import { type CliParts, processIo } from "./cli/parts.ts"
 import { runCli } from "./cli/program.ts"
@@ -12,6 +13,7 @@ import { createAdminClient } from "./client/admin.ts"
 import { createAttestationClient } from "./client/attestation.ts"
 import { verifySessionToken } from "./client/session.ts"
 import type { Config } from "./config.ts"
+import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
 import { softwareMachine, swtpmMachine } from "./device/machine.ts"
 import { pcrFile } from "./device/pcrfile.ts"
 import type { SigningKey } from "./keys/key.ts"
@@ -215,6 +217,12 @@ const parts: CliParts = {
   commands: [
     addServe({ start, createLog, init, stopped }),
     addInit({ init }),
+    addAgent({
+      agent: createAgent,
+      gateway: (address, credential) =>
+        createAttestationClient(address, credential === undefined ? {} : { credential }),
+      eventLogPath: LINUX_EVENT_LOG,
+    }),
     addDemo({
       start,
       createLog,

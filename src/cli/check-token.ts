@@ -105,7 +105,10 @@ const refusedReport = (error: AssayError, checked: Checked): Report => ({
 
 const DIGEST_BYTES = 32
 
-const parseConfirmation = (text: string | undefined): Confirmation | "checked-elsewhere" | undefined => {
+/** The key in an option: `x5t#S256:HEX`, `jkt:HEX`, or `unchecked`. @throws {AssayError} INPUT. */
+export const parseConfirmation = (
+  text: string | undefined,
+): Confirmation | "checked-elsewhere" | undefined => {
   if (text === undefined) return undefined
   if (text === "unchecked") return "checked-elsewhere"
   const [method, hex = "", ...rest] = text.split(":")

@@ -2,24 +2,24 @@ import { generateKeyPairSync, hash, randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Option } from "commander"
 import type { Logger } from "pino"
 import { concat } from "../bytes.ts"
 import { type Config, readConfig } from "../config.ts"
 import { AssayError, type Code, printable } from "../errors.ts"
-import type { Confirmation } from "../evidence/transcript.ts"
-import type {
-  CreateChallengeRequestSchema,
-  CreateChallengeResponse,
-  Transcript,
-  VerifyRequest,
-  VerifyResponse,
-} from "../gen/assay/v1/attestation_pb.ts"
-import type { TpmEvidence } from "../gen/assay/v1/evidence_pb.ts"
+import type { VerifyResponse } from "../gen/assay/v1/attestation_pb.ts"
 import { Tier } from "../gen/assay/v1/result_pb.ts"
 import type { AddCommand, CommandContext } from "./command.ts"
 import { type EvidenceJson, evidenceJson } from "./evidence.ts"
+import {
+  challengeAndAnswer,
+  claimsOf,
+  type DeviceSide,
+  type Gateway,
+  type Own,
+  tpmOf,
+  verdictLines,
+} from "./gateway.ts"
 import { type Paint, painter, toJson } from "./output.ts"
 import { runCli } from "./program.ts"
 import type { Running } from "./serve.ts"
@@ -27,22 +27,9 @@ import type { Running } from "./serve.ts"
 /** A machine that attests itself, and can be made to boot something else. */
 export interface DemoMachine {
   readonly tpm: string
-  readonly attester: {
-    readonly akPublic: Uint8Array
-    readonly qualifiedName: Uint8Array
-    answer(parts: ChallengeParts, own: Own): Promise<VerifyRequest>
-    answerNonce(tenant: string, nonce: Uint8Array): Promise<VerifyRequest>
-  }
+  readonly attester: DeviceSide
   boot(changed?: { readonly bootLoader: string }): Promise<void>
   stop(): Promise<void>
-}
-
-type ChallengeParts = Pick<CreateChallengeResponse, "challenge"> &
-  Pick<Transcript, "random" | "tenant" | "device" | "policy">
-
-interface Own {
-  readonly audience: string
-  readonly confirmation: Confirmation | undefined
 }
 
 /** What the demo is given by `main.ts`. */
@@ -51,18 +38,9 @@ export interface DemoParts {
   readonly createLog: (level: Config["logLevel"]) => Logger
   readonly machine: (kind: "software" | "swtpm") => Promise<DemoMachine>
   /** A gateway's connection, with the local credential in a file. */
-  readonly gateway: (address: string, credentialFile: string) => DemoGateway
+  readonly gateway: (address: string, credentialFile: string) => Gateway
   /** PCR values as tpm2-tools keep them in a file. */
   readonly pcrFile: Parameters<typeof evidenceJson>[2]
-}
-
-/** A gateway's connection. */
-export interface DemoGateway {
-  createChallenge(
-    request: MessageInitShape<typeof CreateChallengeRequestSchema>,
-  ): Promise<CreateChallengeResponse>
-  verify(request: VerifyRequest): Promise<VerifyResponse>
-  close(): void
 }
 
 /** What one step showed, and whether it went as told. */
@@ -148,7 +126,7 @@ const configIn = (folder: string): Config =>
 interface Stage {
   readonly running: Running
   readonly machine: DemoMachine
-  readonly gateway: DemoGateway
+  readonly gateway: Gateway
   readonly folder: string
   readonly context: CommandContext
   readonly tell: (title: string, asTold: boolean, lines: readonly string[]) => void
@@ -296,28 +274,8 @@ const sessionKey = (): Uint8Array => {
   return hash("sha256", JSON.stringify({ crv, kty, x, y }), "buffer")
 }
 
-/** A challenge, and the device's answer to it. */
-async function answer(
-  { machine, gateway }: Stage,
-  own: Own,
-): Promise<{ request: VerifyRequest; evidence: TpmEvidence }> {
-  const { challenge, transcript } = await gateway.createChallenge({
-    device: DEVICE,
-    audience: AUDIENCE,
-    ...(own.confirmation && {
-      confirmation: { method: { case: "jkt" as const, value: own.confirmation.digest } },
-    }),
-  })
-  if (transcript === undefined) throw new AssayError("FIELD", "the challenge came without its transcript")
-  const { random, tenant, device, policy } = transcript
-  const request = await machine.attester.answer({ challenge, random, tenant, device, policy }, own)
-  return { request, evidence: tpmOf(request) }
-}
-
-const tpmOf = ({ evidence }: VerifyRequest): TpmEvidence => {
-  if (evidence?.kind.case !== "tpm") throw new AssayError("FIELD", "the answer carries no TPM evidence")
-  return evidence.kind.value
-}
+const answer = ({ gateway, machine }: Stage, own: Own) =>
+  challengeAndAnswer(gateway, machine.attester, own, { device: DEVICE, policy: "" })
 
 /** The same structure some weeks later: clockInfo.clock stands behind magic, type and two sized fields. */
 const withLaterClock = (attest: Uint8Array): Uint8Array => {
@@ -331,27 +289,6 @@ const withLaterClock = (attest: Uint8Array): Uint8Array => {
 
 const isRefused = ({ result, token }: VerifyResponse, code: Code): boolean =>
   result?.tier === Tier.CONTRAINDICATED && token.case === "resultToken" && result.findings[0]?.code === code
-
-const TIERS: Readonly<Record<number, string>> = {
-  [Tier.UNSPECIFIED]: "none",
-  [Tier.AFFIRMING]: "affirming",
-  [Tier.WARNING]: "warning",
-  [Tier.CONTRAINDICATED]: "contraindicated",
-}
-
-const verdictLines = ({ result }: VerifyResponse): string[] => [
-  `Verdict: ${TIERS[result?.tier ?? Tier.UNSPECIFIED]}`,
-  ...(result?.findings ?? [])
-    .filter(({ code }) => code !== "")
-    .flatMap(({ code, location, expected, actual }) => [
-      `${code} at ${printable(location)}`,
-      `  expected  ${printable(expected)}`,
-      `  found     ${printable(actual)}`,
-    ]),
-]
-
-const claimsOf = (token: string): unknown =>
-  token === "" ? {} : JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
 
 /** Whether the service that the token is for would take it. */
 async function tokenHolds(

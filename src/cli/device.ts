@@ -36,7 +36,10 @@ interface RegisterOptions extends AdminOptions {
 /** `assay device …`: devices that Assay knows. */
 export const addDevice = (program: Command, context: CommandContext): void => {
   const { reporting } = context
-  const device = program.command("device").description("Register and show devices.").addHelpText("after", HELP)
+  const device = program
+    .command("device")
+    .description("Register and show devices.")
+    .addHelpText("after", HELP)
   withAdminOption(device.command("register"))
     .description("Register a device by its attestation key, on your word alone.")
     .requiredOption("--ak <FILE>", "TPMT_PUBLIC or TPM2B_PUBLIC of the attestation key")

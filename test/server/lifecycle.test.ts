@@ -140,7 +140,7 @@ reflection("gives the schema of a service", async () => {
 reflection("can be switched off", async () => {
   const server = await running({}, { reflection: false })
   const answer = await reflect(server.address, string(7, "*"))
-  assert.ok(!(answer instanceof Buffer) && answer.code === status.UNIMPLEMENTED)
+  assert.is("code" in answer ? answer.code : undefined, status.UNIMPLEMENTED)
   await server.stop()
 })
 reflection("survives requests that make no sense", async () => {
@@ -247,8 +247,8 @@ shutdown("waits no longer than its limit", async () => {
   await gate.started
   const start = Date.now()
   await server.stop()
-  assert.ok(Date.now() - start < 1500)
   await open
+  assert.ok(Date.now() - start < 1500)
   gate.open()
 })
 shutdown("may be called twice", async () => {

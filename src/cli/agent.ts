@@ -1,0 +1,150 @@
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { type Command, Option } from "commander"
+import { toHex } from "../bytes.ts"
+import { Tier } from "../gen/assay/v1/result_pb.ts"
+import { parseConfirmation } from "./check-token.ts"
+import type { AddCommand } from "./command.ts"
+import {
+  challengeAndAnswer,
+  claimsOf,
+  type DeviceSide,
+  type Gateway,
+  TIERS,
+  verdictLines,
+} from "./gateway.ts"
+import { type Report, toJson } from "./output.ts"
+
+/** Where the agent's TPM is, and what of it to use. */
+export interface AgentSettings {
+  readonly tcti?: string
+  readonly algorithm?: "rsa-2048" | "p256" | "p384"
+  readonly eventLogPath?: string
+}
+
+/** What `agent` is given by `main.ts`. */
+export interface AgentParts {
+  readonly agent: (settings: AgentSettings) => Promise<DeviceSide>
+  readonly gateway: (address: string, credential: string | undefined) => Gateway
+  /** Where Linux shows the firmware's event log. */
+  readonly eventLogPath: string
+}
+
+interface AgentOptions {
+  readonly tcti?: string
+  readonly algorithm?: "rsa-2048" | "p256" | "p384"
+  readonly eventlog: string
+}
+
+interface AttestOptions extends AgentOptions {
+  readonly address: string
+  readonly credential?: string
+  readonly audience: string
+  readonly device: string
+  readonly policy: string
+  readonly confirmation?: string
+}
+
+const HELP = `
+Examples:
+  assay agent key --out /tmp
+  assay device register --ak /tmp/ak.pub --qualified-name /tmp/ak.qname --id gate-7
+  assay agent attest --audience orders --device gate-7
+
+The agent needs tpm2-tools. Its attestation key is a primary key of the endorsement hierarchy at 0x81010200, made when
+there is none. It quotes PCR 0 to 9 of SHA-256, and only digests that it computed itself.`
+
+/** `assay agent …`: the device's side, on the device. */
+export const addAgent =
+  (parts: AgentParts): AddCommand =>
+  (program, context) => {
+    const agent = program
+      .command("agent")
+      .description("The device's side, with its TPM 2.0 over tpm2-tools.")
+      .addHelpText("after", HELP)
+    const withTpm = (command: Command): Command =>
+      command
+        .option("--tcti <TCTI>", "how tpm2-tools reach the TPM (default: their own, TPM2TOOLS_TCTI)")
+        .addOption(
+          new Option("--algorithm <NAME>", "of a key that is made")
+            .choices(["p256", "p384", "rsa-2048"])
+            .default("p256"),
+        )
+        .option("--eventlog <FILE>", "the firmware's event log", parts.eventLogPath)
+
+    withTpm(agent.command("key"))
+      .description("Make the attestation key if there is none, and write what registers it.")
+      .option("--out <FOLDER>", "where ak.pub and ak.qname go", ".")
+      .action(context.reporting((options: AgentOptions & { readonly out: string }) => key(options, parts)))
+
+    withTpm(agent.command("attest"))
+      .description("Ask for a challenge, answer it, and show the verdict and the token.")
+      .requiredOption("--audience <NAME>", "the service that the session is for")
+      .option("--address <ADDRESS>", "Assay", "127.0.0.1:7400")
+      .option("--credential <FILE>", "a local credential")
+      .option("--device <ID>", "the device that the challenge is for", "")
+      .option("--policy <NAME>", "the policy that the device must be judged by", "")
+      .option("--confirmation <KEY>", "the key that the session is bound to: x5t#S256:HEX or jkt:HEX")
+      .action(context.reporting((options: AttestOptions) => attest(options, parts)))
+  }
+
+const settingsOf = ({ tcti, algorithm, eventlog }: AgentOptions): AgentSettings => ({
+  ...(tcti !== undefined && { tcti }),
+  ...(algorithm !== undefined && { algorithm }),
+  eventLogPath: eventlog,
+})
+
+const key = async (options: AgentOptions & { readonly out: string }, parts: AgentParts): Promise<Report> => {
+  const { akPublic, qualifiedName } = await parts.agent(settingsOf(options))
+  const files = { ak: join(options.out, "ak.pub"), qualifiedName: join(options.out, "ak.qname") }
+  writeFileSync(files.ak, akPublic)
+  writeFileSync(files.qualifiedName, qualifiedName)
+  const json = { files, qualifiedName: toHex(qualifiedName) }
+  return {
+    accepted: true,
+    json,
+    table: () => [
+      `Register it with: assay device register --ak ${files.ak} --qualified-name ${files.qualifiedName}`,
+    ],
+  }
+}
+
+const attest = async (options: AttestOptions, parts: AgentParts): Promise<Report> => {
+  const { address, credential, audience, device, policy } = options
+  const confirmation = parseConfirmation(options.confirmation)
+  const own = { audience, confirmation: confirmation === "checked-elsewhere" ? undefined : confirmation }
+  const attester = await parts.agent(settingsOf(options))
+  const gateway = parts.gateway(
+    address,
+    credential === undefined ? undefined : readFileSync(credential, "utf8").trim(),
+  )
+  try {
+    const { request } = await challengeAndAnswer(gateway, attester, own, { device, policy })
+    const verdict = await gateway.verify(request)
+    const token = verdict.token.value ?? ""
+    const session = verdict.token.case === "sessionToken"
+    const findings = (verdict.result?.findings ?? []).map(({ $typeName: _, tier, ...finding }) => ({
+      ...finding,
+      tier: TIERS[tier],
+    }))
+    return {
+      accepted: session,
+      json: {
+        tier: TIERS[verdict.result?.tier ?? Tier.UNSPECIFIED],
+        device: verdict.result?.device,
+        findings,
+        [session ? "sessionToken" : "resultToken"]: token,
+      },
+      table: () => [
+        ...verdictLines(verdict),
+        session
+          ? "A session token, and what it says:"
+          : "A result token, which is no session, and what it says:",
+        token, // whole: it is there to be copied, and base64url needs no escaping
+        ...toJson(claimsOf(token)).split("\n"),
+      ],
+    }
+  } finally {
+    gateway.close()
+  }
+}

@@ -1,0 +1,97 @@
+/** Both ends of an attestation, as the demo and the agent's commands see them. */
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import { AssayError, printable } from "../errors.ts"
+import type { Confirmation } from "../evidence/transcript.ts"
+import type {
+  CreateChallengeRequestSchema,
+  CreateChallengeResponse,
+  Transcript,
+  VerifyRequest,
+  VerifyResponse,
+} from "../gen/assay/v1/attestation_pb.ts"
+import type { TpmEvidence } from "../gen/assay/v1/evidence_pb.ts"
+import { Tier } from "../gen/assay/v1/result_pb.ts"
+
+/** What a device takes of a challenge. */
+type ChallengeParts = Pick<CreateChallengeResponse, "challenge"> &
+  Pick<Transcript, "random" | "tenant" | "device" | "policy">
+
+/** What a device knows by itself, and takes from nobody. */
+export interface Own {
+  readonly audience: string
+  readonly confirmation: Confirmation | undefined
+}
+
+/** A device that answers. */
+export interface DeviceSide {
+  readonly akPublic: Uint8Array
+  readonly qualifiedName: Uint8Array
+  answer(parts: ChallengeParts, own: Own): Promise<VerifyRequest>
+  answerNonce(tenant: string, nonce: Uint8Array): Promise<VerifyRequest>
+}
+
+/** A gateway's connection. */
+export interface Gateway {
+  createChallenge(
+    request: MessageInitShape<typeof CreateChallengeRequestSchema>,
+  ): Promise<CreateChallengeResponse>
+  verify(request: VerifyRequest): Promise<VerifyResponse>
+  close(): void
+}
+
+/**
+ * A challenge, and the device's answer to it.
+ *
+ * @param wanted The device and the policy that the challenge is to be for; empty for any.
+ */
+export async function challengeAndAnswer(
+  gateway: Gateway,
+  attester: DeviceSide,
+  own: Own,
+  wanted: { readonly device: string; readonly policy: string },
+): Promise<{ readonly request: VerifyRequest; readonly evidence: TpmEvidence }> {
+  const { audience, confirmation } = own
+  const { challenge, transcript } = await gateway.createChallenge({
+    ...wanted,
+    audience,
+    ...(confirmation && {
+      confirmation: {
+        method: { case: confirmation.method === "jkt" ? "jkt" : "x5tS256", value: confirmation.digest },
+      },
+    }),
+  })
+  if (transcript === undefined) throw new AssayError("FIELD", "the challenge came without its transcript")
+  const { random, tenant, device, policy } = transcript
+  const request = await attester.answer({ challenge, random, tenant, device, policy }, own)
+  return { request, evidence: tpmOf(request) }
+}
+
+/** The TPM evidence of a request. @throws {AssayError} FIELD. */
+export const tpmOf = ({ evidence }: VerifyRequest): TpmEvidence => {
+  if (evidence?.kind.case !== "tpm") throw new AssayError("FIELD", "the answer carries no TPM evidence")
+  return evidence.kind.value
+}
+
+/** Names of the tiers. */
+export const TIERS: Readonly<Record<number, string>> = {
+  [Tier.UNSPECIFIED]: "none",
+  [Tier.AFFIRMING]: "affirming",
+  [Tier.WARNING]: "warning",
+  [Tier.CONTRAINDICATED]: "contraindicated",
+}
+
+/** A verdict for people: the tier, then each finding with a code. */
+export const verdictLines = ({ result }: Pick<VerifyResponse, "result">): string[] => [
+  `Verdict: ${TIERS[result?.tier ?? Tier.UNSPECIFIED]}`,
+  ...(result?.findings ?? [])
+    .filter(({ code }) => code !== "")
+    .flatMap(({ code, location, expected, actual }) => [
+      `${code} at ${printable(location)}`,
+      `  expected  ${printable(expected)}`,
+      `  found     ${printable(actual)}`,
+    ]),
+]
+
+/** The claims of a token, decoded and not verified. */
+export const claimsOf = (token: string): unknown =>
+  token === "" ? {} : JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
