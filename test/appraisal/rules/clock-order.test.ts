@@ -58,9 +58,7 @@ test("counts the way that a counter went modulo 2^32", () => {
   assert.is(advance(1, 0xffffffff), -2)
 })
 
-type Step = { readonly step: string } & Readonly<
-  Record<"endorsement" | "owner", { readonly attest: string; readonly akPublic: string }>
->
+type Step = { readonly step: string } & Readonly<Record<"endorsement" | "owner", { readonly attest: string }>>
 for (const hierarchy of ["endorsement", "owner"] as const)
   needs("vectors", test)(
     `accepts a real TPM through resets, resumes and power loss, and refuses what follows its clearing: ${hierarchy}`,
