@@ -8,7 +8,7 @@ const RANDOM_BYTES = 32
  * Makes a challenge. What the session will be for is fixed here and sealed: the caller that may use it, the device,
  * the audience, the key, the policy and its lowest acceptable revision. Nothing is stored.
  *
- * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, AUDIENCE; RNG, REGISTRY.
+ * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; RNG, REGISTRY.
  */
 export const createCreateChallenge =
   ({ clock, random, registry, challenges, settings }: Ports) =>

@@ -6,7 +6,7 @@
 import type { KeyObject } from "node:crypto"
 import { toHex } from "../bytes.ts"
 import { AssayError, type Code } from "../errors.ts"
-import { type EventLog, parseEventLog } from "../evidence/eventlog/eventlog.ts"
+import { EV_NO_ACTION, type EventLog, parseEventLog } from "../evidence/eventlog/eventlog.ts"
 import { algorithmId, type HashName } from "../evidence/tpm/algorithm.ts"
 import { type Attest, parseAttest } from "../evidence/tpm/attest.ts"
 import type { BankValues, PcrValues } from "../evidence/tpm/pcrs.ts"
@@ -20,7 +20,14 @@ import {
   checkType,
   selectValues,
 } from "../verification/quote.ts"
-import { compareBank, type Mismatch, mismatchError, replayBank } from "../verification/replay.ts"
+import {
+  BOOT_PCR_MAX,
+  compareBank,
+  isResetValue,
+  type Mismatch,
+  mismatchError,
+  replayBank,
+} from "../verification/replay.ts"
 import { verifySignature } from "../verification/signature.ts"
 import { type KeyFile, parseKeyFile } from "./key-file.ts"
 import { parsePcrs } from "./pcr-file.ts"
@@ -261,16 +268,29 @@ const replayInto = (ledger: Ledger, values: PcrValues, log: EventLog): readonly 
   })
 
 const replayedMismatches = (log: EventLog, bank: HashName, quoted: BankValues): readonly Mismatch[] => {
-  if (!log.banks.includes(bank))
+  if (!log.banks.includes(bank)) {
+    if (isUntouched(log, quoted)) return []
     throw new AssayError("EVENT_LOG_BANK", `the event log has no digests for the quoted bank ${bank}`, {
       location: `event log, bank ${bank}`,
       expected: bank,
       actual: log.banks.join(", "),
     })
+  }
   const { values, gap } = replayBank(log, bank)
   if (gap !== undefined)
     throw new AssayError("EVENT_LOG_REPLAY", `event ${gap.sequence} has no digest for the bank ${bank}`, {
       location: `${bank}:${gap.pcr}, event ${gap.sequence}`,
     })
   return compareBank(log, bank, values, quoted)
+}
+
+/**
+ * Whether a bank that the log has no digests for is as such a log leaves it: of the PCRs that the log extends in other
+ * banks and the boot PCRs, some are quoted, and all those are at their reset value. Real firmware leaves banks so; what
+ * that means for the device is a policy's to say.
+ */
+const isUntouched = (log: EventLog, quoted: BankValues): boolean => {
+  const listed = log.events.flatMap(({ pcr, untrustedType }) => (untrustedType === EV_NO_ACTION ? [] : pcr))
+  const compared = [...quoted].filter(([pcr]) => pcr <= BOOT_PCR_MAX || listed.includes(pcr))
+  return compared.length > 0 && compared.every(([pcr, value]) => isResetValue(pcr, value))
 }

@@ -1,15 +1,13 @@
 import { type Appraisal, appraise, refuted } from "../appraisal/appraise.ts"
-import { isRollback } from "../appraisal/rules/clock-order.ts"
-import { toBase64Url } from "../bytes.ts"
 import { AssayError, type ChallengeState } from "../errors.ts"
 import { type Evidence, parseEvidence } from "../evidence/evidence.ts"
-import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
 import { verifyClaims } from "../verification/claims.ts"
 import { proveQuote, type Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
+import { commit, record, tell } from "./decision.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
-import type { Caller, Commit, Context, Counters, JournalRecord, Ports } from "./ports.ts"
+import type { Caller, Context, Ports } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
 
 /**
@@ -79,71 +77,3 @@ const judge = (
     audience: freshness.session()?.audience,
   })
 }
-
-const tell = (
-  appraisal: Appraisal,
-  evidence: Evidence,
-  { snapshot, policy }: Context,
-  freshness: Freshness,
-  caller: Caller,
-  at: Date,
-  { random, signer, settings }: Ports,
-): AttestationResult =>
-  issue(
-    appraisal,
-    {
-      id: toBase64Url(random.bytes(ID_BYTES)),
-      tenant: caller.tenant,
-      caller: caller.id,
-      device: snapshot.device.id,
-      deviceRevision: snapshot.device.revision,
-      policy: snapshot.policy && policy && { ...snapshot.policy, terms: policy },
-      evaluatedAt: at,
-      evidenceDigest: evidence.digest,
-      freshness: freshness.kind,
-      challengeState: freshness.state,
-      nonce: freshness.nonce,
-      evidenceAgeMs: freshness.evidenceAgeMs,
-      session: freshness.session(),
-      issuer: settings.issuer,
-      build: settings.build,
-      earForm: settings.earForm,
-    },
-    signer,
-  )
-
-const ID_BYTES = 16
-
-const record = (result: AttestationResult, { snapshot }: Context, caller: Caller): JournalRecord => ({
-  at: result.evaluatedAt,
-  tenant: caller.tenant,
-  caller: caller.id,
-  act: "verify",
-  device: result.device,
-  outcome: result.tier,
-  codes: result.findings.flatMap((finding) => finding.code ?? []),
-  evidenceDigest: result.evidenceDigest,
-  policyDigest: snapshot.policy?.digest,
-  revisions: { device: result.deviceRevision, policy: result.policy },
-  tokenId: result.id,
-})
-
-/** What is confirmed, and what moves, in the journal's transaction. */
-const commit = (
-  quote: Verified<Quote> | AssayError,
-  { snapshot }: Context,
-  freshness: Freshness,
-): Commit => ({
-  device: snapshot.device.id,
-  revisions: { device: snapshot.device.revision, policy: snapshot.policy },
-  counters:
-    quote instanceof AssayError || freshness.kind !== "challenge"
-      ? undefined
-      : moved(quote, snapshot.device.counters),
-})
-
-/** The device's counters after this quote: never back, and firmwareVersion stays as it was first seen. */
-const moved = (quote: Quote, before: Counters | undefined): Counters | undefined =>
-  before !== undefined && isRollback(before, quote.clockInfo)
-    ? undefined
-    : { ...quote.clockInfo, firmwareVersion: before?.firmwareVersion ?? quote.firmwareVersion }
