@@ -11,11 +11,13 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 $(INSTALLED): package.json package-lock.json .npmrc
-	@npm ci --ignore-scripts --loglevel=error
+	@echo "Installing the pinned packages, half a minute the first time" >&2
+	@npm ci --ignore-scripts --loglevel=error >&2
 	@touch $@
 	@node -e 'if (Number(process.versions.node.split(".")[0]) < 24) { console.error("Assay needs Node 24 or later; npm did not install one for $(ARCH)"); process.exit(1) }'
 
 $(BUILT): $(INSTALLED) tsconfig.json tsconfig.build.json $(shell find src -name '*.ts')
+	@echo "Building" >&2
 	@rm -rf dist
 	@tsc -p tsconfig.build.json
 
