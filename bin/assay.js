@@ -25,12 +25,14 @@ const run = () =>
     })
 
 const handOver = () => {
+  // Before there is a child: it may be up, and somebody may want it stopped, before this process is told so.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
   const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: "inherit",
   })
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
   child.on("error", (error) => fail(`${pinned} cannot be started: ${error.message}`))
   child.on("close", (status, signal) => {
+    if (child.pid === undefined) return // never started, and said so
     process.exitCode = status === null ? 128 + constants.signals[signal] : status
   })
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Option } from "commander"
 import type { Logger } from "pino"
-import { concat } from "../bytes.ts"
+import { concat, toHex } from "../bytes.ts"
 import { type Config, readConfig } from "../config.ts"
 import { AssayError, type Code, printable } from "../errors.ts"
 import type { VerifyResponse } from "../gen/assay/v1/attestation_pb.ts"
@@ -136,6 +136,10 @@ interface Stage {
 /** Everything that other programs need to check again what the demo showed. */
 interface Shown {
   readonly evidence: EvidenceJson
+  /** What the evidence's nonce is the digest of; the random bytes in hexadecimal, the key as `jkt:HEX`. */
+  readonly transcript: Readonly<
+    Record<"random" | "tenant" | "device" | "audience" | "confirmation" | "policy", string>
+  >
   readonly policy: string
   readonly token: string
   readonly claims: unknown
@@ -212,7 +216,9 @@ async function play(stage: Stage): Promise<Shown> {
     resultToken: refusal.token.case === "resultToken" ? refusal.token.value : "",
   }
   const confirmation = `jkt:${Buffer.from(key).toString("hex")}`
-  return { evidence: json, policy, token, claims, issuer: running.issuer, jwks, confirmation, refused }
+  const transcript = { ...first.transcript, random: toHex(first.transcript.random), confirmation }
+  const { issuer } = running
+  return { evidence: json, transcript, policy, token, claims, issuer, jwks, confirmation, refused }
 }
 
 /** Registers the device and a policy with the commands that an operator would type. */

@@ -1,7 +1,7 @@
 /** Both ends of an attestation, as the demo and the agent's commands see them. */
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { AssayError, printable } from "../errors.ts"
-import type { Confirmation } from "../evidence/transcript.ts"
+import type { Confirmation, Transcript as DeviceTranscript } from "../evidence/transcript.ts"
 import type {
   CreateChallengeRequestSchema,
   CreateChallengeResponse,
@@ -39,6 +39,14 @@ export interface Gateway {
   close(): void
 }
 
+/** What a device answered, and to what. */
+export interface Answer {
+  readonly request: VerifyRequest
+  readonly evidence: TpmEvidence
+  /** What the quote's extraData is the digest of: the challenge's parts, and the device's own. */
+  readonly transcript: DeviceTranscript
+}
+
 /**
  * A challenge, and the device's answer to it.
  *
@@ -49,7 +57,7 @@ export async function challengeAndAnswer(
   attester: DeviceSide,
   own: Own,
   wanted: { readonly device: string; readonly policy: string },
-): Promise<{ readonly request: VerifyRequest; readonly evidence: TpmEvidence }> {
+): Promise<Answer> {
   const { audience, confirmation } = own
   const { challenge, transcript } = await gateway.createChallenge({
     ...wanted,
@@ -63,7 +71,7 @@ export async function challengeAndAnswer(
   if (transcript === undefined) throw new AssayError("FIELD", "the challenge came without its transcript")
   const { random, tenant, device, policy } = transcript
   const request = await attester.answer({ challenge, random, tenant, device, policy }, own)
-  return { request, evidence: tpmOf(request) }
+  return { request, evidence: tpmOf(request), transcript: { random, tenant, device, policy, ...own } }
 }
 
 /** The TPM evidence of a request. @throws {AssayError} FIELD. */

@@ -3,34 +3,17 @@
  * verification it goes on after a failure, so that it can say of each check whether it held. What it says of a later
  * check is worth something only if the earlier ones held; `accepted` says whether all did.
  */
-import type { KeyObject } from "node:crypto"
-import { toHex } from "../bytes.ts"
 import { AssayError, type Code } from "../errors.ts"
-import { EV_NO_ACTION, type EventLog, parseEventLog } from "../evidence/eventlog/eventlog.ts"
-import { algorithmId, type HashName } from "../evidence/tpm/algorithm.ts"
+import { type EventLog, parseEventLog } from "../evidence/eventlog/eventlog.ts"
+import type { HashName } from "../evidence/tpm/algorithm.ts"
 import { type Attest, parseAttest } from "../evidence/tpm/attest.ts"
-import type { BankValues, PcrValues } from "../evidence/tpm/pcrs.ts"
-import type { PublicArea } from "../evidence/tpm/public.ts"
+import type { PcrValues } from "../evidence/tpm/pcrs.ts"
 import { parseSignature, type Signature } from "../evidence/tpm/signature.ts"
-import { type AttestationKey, createAttestationKey, createKeyObject } from "../verification/key.ts"
-import {
-  checkExtraData,
-  checkPcrDigest,
-  checkScheme,
-  checkType,
-  selectValues,
-} from "../verification/quote.ts"
-import {
-  BOOT_PCR_MAX,
-  compareBank,
-  isResetValue,
-  type Mismatch,
-  mismatchError,
-  replayBank,
-} from "../verification/replay.ts"
-import { verifySignature } from "../verification/signature.ts"
+import { checkExtraData, checkPcrDigest, checkType, selectValues } from "../verification/quote.ts"
+import { type Mismatch, mismatchError, mismatchesOf } from "../verification/replay.ts"
 import { type KeyFile, parseKeyFile } from "./key-file.ts"
 import { parsePcrs } from "./pcr-file.ts"
+import { checkAnyScheme, checkValue, type ExaminedKey, examineKey } from "./quote-signer.ts"
 import { parseRawSignature, type SignatureScheme } from "./raw-signature.ts"
 
 /** What is checked, in this order. */
@@ -42,6 +25,7 @@ export const QUOTE_CHECKS = [
   "type",
   "nonce",
   "selection", // there are values for exactly the quoted PCRs
+  "bank", // not of SHA-1 alone; a SHA-1 bank beside a stronger one is a policy's to judge
   "digest",
   "replay", // the event log leads to the values, in every quoted bank
 ] as const
@@ -105,7 +89,9 @@ export function checkQuote(input: QuoteInput): QuoteCheck {
   const shown = given(input.pcrs, (bytes) => parse(() => parsePcrs(bytes, quote?.pcrSelect)))
   const log = given(input.eventLog, (bytes) => parse(() => parseEventLog(bytes)))
 
-  const signer = given(key, (file) => signerOf(file, ledger))
+  const { signer, flaw } = key === undefined ? NO_KEY : examineKey(key)
+  if (flaw !== undefined) ledger.fail("key", flaw)
+  else if (key?.kind === "area") ledger.pass("key")
   if (signature !== undefined && signer !== undefined) {
     ledger.hold("scheme", () => checkAnyScheme(signature, signer))
     ledger.hold("signature", () => checkValue(signature, signer, input.attest))
@@ -117,6 +103,7 @@ export function checkQuote(input: QuoteInput): QuoteCheck {
   if (input.pcrs === undefined) ledger.fail("selection", noValues())
   const values =
     quote && given(shown, (pcrs) => ledger.hold("selection", () => selectValues(quote.pcrSelect, pcrs)))
+  if (values !== undefined) ledger.hold("bank", () => checkBanks(values))
   const hash = signer?.ak?.scheme.hash ?? hashOf(signature)
   if (quote !== undefined && values !== undefined && hash !== undefined)
     ledger.hold("digest", () => checkPcrDigest({ hash, pcrDigest: quote.pcrDigest }, values))
@@ -136,6 +123,8 @@ export function checkQuote(input: QuoteInput): QuoteCheck {
     mismatches,
   }
 }
+
+const NO_KEY: ExaminedKey = { signer: undefined, flaw: undefined }
 
 const given = <T, U>(value: T | undefined, act: (value: T) => U | undefined): U | undefined =>
   value === undefined ? undefined : act(value)
@@ -157,6 +146,10 @@ class Ledger {
     }
   }
 
+  pass(check: QuoteCheckName): void {
+    this.#ran.add(check)
+  }
+
   fail(check: QuoteCheckName, error: AssayError): void {
     this.#ran.add(check)
     this.findings.push({ check, error })
@@ -173,6 +166,7 @@ class Ledger {
       type: of("type"),
       nonce: of("nonce"),
       selection: of("selection"),
+      bank: of("bank"),
       digest: of("digest"),
       replay: of("replay"),
     }
@@ -181,73 +175,6 @@ class Ledger {
 
 const readSignature = ({ signature, signatureScheme }: QuoteInput): Signature =>
   signatureScheme === undefined ? parseSignature(signature) : parseRawSignature(signature, signatureScheme)
-
-/** What the signature is checked with, whether or not the key may sign quotes. */
-interface Signer {
-  readonly keyObject: KeyObject
-  /** Of a key with a public area that names a scheme: the scheme is the key's to say, and no signature's. */
-  readonly ak: AttestationKey | undefined
-}
-
-const signerOf = (file: KeyFile, ledger: Ledger): Signer | undefined => {
-  if (file.kind === "area") {
-    const ak = ledger.hold("key", () => createAttestationKey(file.area))
-    return ak === undefined ? unfitSigner(file.area) : { keyObject: ak.keyObject, ak }
-  }
-  try {
-    return { keyObject: createKeyObject(file.key), ak: undefined }
-  } catch (error) {
-    if (!(error instanceof AssayError)) throw error
-    ledger.fail("key", error)
-    return undefined
-  }
-}
-
-/** A key that is no attestation key has its finding already; that its signature is right may still be said. */
-const unfitSigner = (area: PublicArea): Signer | undefined => {
-  const { scheme } = area
-  try {
-    const keyObject = createKeyObject(area.key)
-    const hasScheme = scheme.kind !== "null" && scheme.kind !== "unsupported"
-    return { keyObject, ak: hasScheme ? { area, keyObject, scheme } : undefined }
-  } catch (error) {
-    if (!(error instanceof AssayError)) throw error
-    return undefined
-  }
-}
-
-/** As `checkScheme`; for a key without a scheme of its own, the signature's has to be one for such keys. Never SHA-1. */
-const checkAnyScheme = (signature: Signature, { keyObject, ak }: Signer): void => {
-  if (ak !== undefined) checkScheme(signature, ak)
-  const isEcc = keyObject.asymmetricKeyType === "ec"
-  if (signature.kind === "unsupported")
-    throw schemeError(
-      "rsassa, rsapss or ecdsa with a hash of the SHA-2 family",
-      algorithmId(signature.sigAlg),
-    )
-  if ((signature.kind === "ecdsa") !== isEcc)
-    throw schemeError(
-      isEcc ? "ecdsa, for the key is ECC" : "rsassa or rsapss, for the key is RSA",
-      signature.kind,
-    )
-  if (signature.hash === "sha1") throw schemeError("sha256, sha384 or sha512", signature.hash)
-}
-
-const schemeError = (expected: string, actual: string): AssayError =>
-  new AssayError("SIG_ALG", "the signature is not of a scheme that Assay accepts", {
-    location: "TPMT_SIGNATURE",
-    expected,
-    actual,
-  })
-
-const checkValue = (signature: Signature, { keyObject, ak }: Signer, attest: Uint8Array): void => {
-  if (!verifySignature(keyObject, signature, attest))
-    throw new AssayError("SIGNATURE", "the key did not sign these bytes", {
-      location: "TPMT_SIGNATURE",
-      expected: ak === undefined ? "a signature by the key" : `a signature by ${toHex(ak.area.name)}`,
-      actual: "none",
-    })
-}
 
 const hashOf = (signature: Signature | undefined): HashName | undefined =>
   signature === undefined || signature.kind === "unsupported" ? undefined : signature.hash
@@ -259,38 +186,20 @@ const noValues = (): AssayError =>
     actual: "none",
   })
 
+/** @throws {AssayError} PCR_BANK. */
+const checkBanks = (values: PcrValues): void => {
+  if ([...values.keys()].every((hash) => hash === "sha1"))
+    throw new AssayError("PCR_BANK", "only a SHA-1 bank is quoted, which proves nothing", {
+      location: "sha1",
+      expected: "sha256 or stronger",
+      actual: "sha1",
+    })
+}
+
 /** Replays the log in each quoted bank. Every PCR that it does not lead to is a finding. */
 const replayInto = (ledger: Ledger, values: PcrValues, log: EventLog): readonly Mismatch[] =>
   [...values].flatMap(([bank, quoted]) => {
-    const mismatches = ledger.hold("replay", () => replayedMismatches(log, bank, quoted)) ?? []
+    const mismatches = ledger.hold("replay", () => mismatchesOf(log, bank, quoted)) ?? []
     for (const mismatch of mismatches) ledger.fail("replay", mismatchError(mismatch))
     return mismatches
   })
-
-const replayedMismatches = (log: EventLog, bank: HashName, quoted: BankValues): readonly Mismatch[] => {
-  if (!log.banks.includes(bank)) {
-    if (isUntouched(log, quoted)) return []
-    throw new AssayError("EVENT_LOG_BANK", `the event log has no digests for the quoted bank ${bank}`, {
-      location: `event log, bank ${bank}`,
-      expected: bank,
-      actual: log.banks.join(", "),
-    })
-  }
-  const { values, gap } = replayBank(log, bank)
-  if (gap !== undefined)
-    throw new AssayError("EVENT_LOG_REPLAY", `event ${gap.sequence} has no digest for the bank ${bank}`, {
-      location: `${bank}:${gap.pcr}, event ${gap.sequence}`,
-    })
-  return compareBank(log, bank, values, quoted)
-}
-
-/**
- * Whether a bank that the log has no digests for is as such a log leaves it: of the PCRs that the log extends in other
- * banks and the boot PCRs, some are quoted, and all those are at their reset value. Real firmware leaves banks so; what
- * that means for the device is a policy's to say.
- */
-const isUntouched = (log: EventLog, quoted: BankValues): boolean => {
-  const listed = log.events.flatMap(({ pcr, untrustedType }) => (untrustedType === EV_NO_ACTION ? [] : pcr))
-  const compared = [...quoted].filter(([pcr]) => pcr <= BOOT_PCR_MAX || listed.includes(pcr))
-  return compared.length > 0 && compared.every(([pcr, value]) => isResetValue(pcr, value))
-}

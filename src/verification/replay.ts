@@ -40,22 +40,47 @@ export interface Mismatch {
 export function verifyReplay(pcrs: Verified<PcrValues>, log: EventLog): Verified<Replay> {
   const explained = new Map<HashName, readonly number[]>()
   for (const [bank, quoted] of pcrs) {
-    if (!log.banks.includes(bank))
-      throw new AssayError("EVENT_LOG_BANK", `the event log has no digests for the quoted bank ${bank}`, {
-        location: `event log, bank ${bank}`,
-        expected: bank,
-        actual: log.banks.join(", "),
-      })
-    const { values, gap } = replayBank(log, bank)
-    if (gap !== undefined) throw replayError(gap, bank, "has no digest for the bank")
-    const [mismatch] = compareBank(log, bank, values, quoted)
+    const [mismatch] = mismatchesOf(log, bank, quoted)
     if (mismatch !== undefined) throw mismatchError(mismatch)
-    explained.set(
-      bank,
-      [...values.keys()].filter((pcr) => quoted.has(pcr)),
-    )
+    if (log.banks.includes(bank))
+      explained.set(
+        bank,
+        [...extendedPcrs(log)].filter((pcr) => quoted.has(pcr)),
+      )
   }
   return vouch({ explained })
+}
+
+/**
+ * Every quoted PCR of one bank that the log does not lead to.
+ *
+ * Some firmware leaves an active bank alone and out of its log. Such a bank holds only if it shows that: boot PCRs
+ * or PCRs that the log extends in other banks are quoted, and all of them are at their reset value. What that means
+ * for the device is a policy's to say.
+ *
+ * @throws {AssayError} EVENT_LOG_BANK if the log has no digests for a bank that was extended; EVENT_LOG_REPLAY for an
+ *   event without a digest for a bank that the log has, and as `replayBank`.
+ */
+export function mismatchesOf(log: EventLog, bank: HashName, quoted: BankValues): readonly Mismatch[] {
+  if (!log.banks.includes(bank)) {
+    if (isUntouched(log, quoted)) return []
+    throw new AssayError("EVENT_LOG_BANK", `the event log has no digests for the quoted bank ${bank}`, {
+      location: `event log, bank ${bank}`,
+      expected: bank,
+      actual: log.banks.join(", "),
+    })
+  }
+  const { values, gap } = replayBank(log, bank)
+  if (gap !== undefined) throw replayError(gap, bank, "has no digest for the bank")
+  return compareBank(log, bank, values, quoted)
+}
+
+const extendedPcrs = (log: EventLog): ReadonlySet<number> => new Set(extending(log).map(({ pcr }) => pcr))
+
+const isUntouched = (log: EventLog, quoted: BankValues): boolean => {
+  const extended = extendedPcrs(log)
+  const telling = [...quoted].filter(([pcr]) => pcr <= BOOT_PCR_MAX || extended.has(pcr))
+  return telling.length > 0 && telling.every(([pcr, value]) => isResetValue(pcr, value))
 }
 
 /** What a bank's part of a log leads to. */
@@ -83,7 +108,7 @@ export function replayBank(log: EventLog, bank: HashName): ReplayedBank {
   return { values, gap }
 }
 
-/** Every selected PCR that the log does not lead to. */
+/** Every quoted PCR that the replayed values do not explain. */
 export function compareBank(
   log: EventLog,
   bank: HashName,

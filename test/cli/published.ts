@@ -1,4 +1,6 @@
 /** The quotes of `vectors/quotes`, taken out of their publishers' wrappers, as files for `assay check quote`. */
+import { createPublicKey } from "node:crypto"
+import { toHex } from "../../src/bytes.ts"
 import { hashName } from "../../src/evidence/tpm/algorithm.ts"
 import { vector, vectorJson } from "../support/vectors.ts"
 import type { QuoteFiles } from "./run.ts"
@@ -10,11 +12,11 @@ interface Expected {
   readonly nonce?: string
   readonly extraData?: string
   readonly akPublicPem?: string
+  readonly userData?: string
 }
 
-const expected = vectorJson<Record<string, Expected>>
-
-const expectedOf = (name: string): Expected => expected("quotes/expected.json")[name] ?? {}
+const expectedOf = (name: string): Expected =>
+  vectorJson<Record<string, Expected>>("quotes/expected.json")[name] ?? {}
 
 interface Guard {
   readonly quote_TPMS_ATTEST: string
@@ -25,7 +27,7 @@ interface Guard {
 }
 
 const hexValues = (values: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(values).map(([pcr, value]) => [pcr, base64(value).toHex()]))
+  Object.fromEntries(Object.entries(values).map(([pcr, value]) => [pcr, toHex(base64(value))]))
 
 /** Without a published key, another one stands in: then only the signature cannot hold. */
 export const guardQuote = (name: string, standIn: string): QuoteFiles => {
@@ -93,7 +95,7 @@ export const windowsQuote = (): QuoteFiles => {
     attest: base64(Quote.Quote),
     signature: base64(Quote.Signature),
     key: base64(AK.Public),
-    pcrs: { sha1: Object.fromEntries(Log.PCRs.map(({ Index, Digest }) => [Index, base64(Digest).toHex()])) },
+    pcrs: { sha1: Object.fromEntries(Log.PCRs.map(({ Index, Digest }) => [Index, toHex(base64(Digest))])) },
     eventLog: base64(Log.Raw),
   }
 }
@@ -120,20 +122,43 @@ export const trusteeQuote = (): QuoteFiles => {
   }
 }
 
-/** A bare RSA signature. Both versions wrap such a quote; the key of the second is in a report that is not read here. */
-export const azureQuote = (
-  name: "azure-snp-tpm-quote-v1.json" | "azure-snp-evidence-v1.json",
-): QuoteFiles => {
-  const file = vectorJson<TrusteeQuote & { readonly tpm_quote?: TrusteeQuote }>(`quotes/${name}`)
-  const { message, signature, pcrs } = file.tpm_quote ?? file
-  return {
-    attest: hex(message),
-    signature: hex(signature),
-    signatureScheme: "rsassa:sha256",
-    key: expectedOf("azure-snp-tpm-quote-v1.json").akPublicPem ?? "",
-    nonce: expectedOf(name).nonce,
-    pcrs: { sha256: indexed(pcrs) },
-  }
+const bareRsa = ({ message, signature, pcrs }: TrusteeQuote, key: string, nonce: string): QuoteFiles => ({
+  attest: hex(message),
+  signature: hex(signature),
+  signatureScheme: "rsassa:sha256",
+  key,
+  nonce,
+  pcrs: { sha256: indexed(pcrs) },
+})
+
+/** A bare RSA signature. */
+export const azureQuote = (): QuoteFiles => {
+  const { nonce = "", akPublicPem = "" } = expectedOf("azure-snp-tpm-quote-v1.json")
+  return bareRsa(vectorJson("quotes/azure-snp-tpm-quote-v1.json"), akPublicPem, nonce)
+}
+
+interface AzureEvidence {
+  readonly tpm_quote: TrusteeQuote
+  readonly hcl_report: string
+}
+
+/** The same within evidence that has the key in a report. The second version is over what its report calls user data. */
+export const azureEvidence = (version: "v1" | "v2"): QuoteFiles => {
+  const name = `azure-snp-evidence-${version}.json`
+  const { tpm_quote, hcl_report } = vectorJson<AzureEvidence>(`quotes/${name}`)
+  const { nonce, userData = "" } = expectedOf(name)
+  return bareRsa(tpm_quote, reportedKey(hcl_report), nonce ?? userData)
+}
+
+/** The JSON of a report begins somewhere behind its binary part, and zeros follow it. */
+const reportedKey = (report: string): string => {
+  const text = Buffer.from(report, "base64").toString("latin1")
+  const json = text.slice(text.indexOf('{"keys"')).replace(/\0+$/, "")
+  const { keys } = JSON.parse(json) as { keys: { kid: string; kty: string; n: string; e: string }[] }
+  const { kty = "", n = "", e = "" } = keys.find(({ kid }) => kid === "HCLAkPub") ?? {}
+  return String(
+    createPublicKey({ key: { kty, n, e }, format: "jwk" }).export({ type: "spki", format: "pem" }),
+  )
 }
 
 /** A key in PEM and as TPM2B_PUBLIC, PCR values in the file of tpm2-tools. */
