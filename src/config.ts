@@ -1,4 +1,4 @@
-import { parse as parseYaml } from "yaml"
+import { parseDocument } from "yaml"
 import { z } from "zod"
 import { AssayError } from "./errors.ts"
 
@@ -23,8 +23,11 @@ const schema = z.strictObject({
       private: z.string().min(1).default("127.0.0.1:7402"),
     })
     .prefault({}),
-  /** `iss` of every token; by default the public web address. */
-  issuer: z.url().optional(),
+  /** `iss` of every token, without query and fragment; by default the public web address. */
+  issuer: z
+    .url({ protocol: /^https?$/ })
+    .refine((url) => !/[?#]/.test(url), "no query and no fragment")
+    .optional(),
   key: z
     .strictObject({
       algorithm: z.enum(["ES256", "EdDSA"]).default("ES256"),
@@ -52,6 +55,7 @@ const schema = z.strictObject({
   /** Callers that are told apart by a local credential: the name, and the file that holds it. */
   credentials: z
     .array(z.strictObject({ name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), file: z.string().min(1) }))
+    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "a name twice")
     .default([]),
   reflection: z.boolean().default(true),
   logLevel: z.enum(["silent", "error", "warn", "info", "debug"]).default("info"),
@@ -102,18 +106,32 @@ export function readConfig(
   for (const [path, value] of Object.entries(flags)) if (value !== undefined) place(tree, path, value)
   const parsed = schema.safeParse(tree)
   if (parsed.success) return parsed.data
-  throw invalid(parsed.error.issues[0]?.path.join(".") ?? "", z.prettifyError(parsed.error))
+  const faults = parsed.error.issues.map((issue) => ({ path: pathOf(issue), message: issue.message }))
+  throw invalid(faults[0]?.path ?? "", faults.map(({ path, message }) => `${path}: ${message}`).join("; "))
 }
 
+/** Of an unknown name, its own path and not that of what it stands in. */
+const pathOf = (issue: z.core.$ZodIssue): string =>
+  [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [])].join(".")
+
 const readDocument = (document: string): Tree => {
+  const yaml = parseDocument(document)
+  // What the parser of YAML only warns of, such as a tag that it does not know, is a fault too.
+  const [fault] = [...yaml.errors, ...yaml.warnings]
+  if (fault !== undefined) throw yamlFault(fault)
+  let tree: unknown
   try {
-    const tree: unknown = parseYaml(document, { maxAliasCount: 0 }) ?? {}
-    if (isTree(tree)) return tree
+    tree = yaml.toJS({ maxAliasCount: 0 }) ?? {}
   } catch (cause) {
-    throw invalid("", cause instanceof Error ? cause.message : "not YAML")
+    throw yamlFault(cause)
   }
-  throw invalid("", "the configuration is not a list of settings")
+  if (isTree(tree)) return tree
+  throw invalid("", "not settings by their names")
 }
+
+/** The lines of the file that the parser shows below its first one may hold what is secret. */
+const yamlFault = (cause: unknown): AssayError =>
+  invalid("", cause instanceof Error ? (cause.message.split(/:?\n/, 1)[0] ?? "") : "not YAML")
 
 const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -137,7 +155,8 @@ const place = (tree: Tree, path: string, value: unknown): void => {
     tree[first] = value
     return
   }
-  const branch = isTree(tree[first]) ? tree[first] : {}
+  const branch = tree[first] === undefined ? {} : tree[first]
+  if (!isTree(branch)) return // the schema refuses it
   tree[first] = branch
   place(branch, rest.join("."), value)
 }

@@ -16,6 +16,7 @@ import type { Config } from "./config.ts"
 import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
 import { softwareMachine, swtpmMachine } from "./device/machine.ts"
 import { pcrFile } from "./device/pcrfile.ts"
+import { AssayError } from "./errors.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
 import { ensurePassphraseFile, fileError, readPassphraseFile } from "./keys/privatefile.ts"
@@ -93,9 +94,10 @@ export async function start(config: Config, log: Logger): Promise<Running> {
 
     const reasons = (): string[] =>
       [signer.unready(), random.unready(), store.unready()].flatMap((reason) => reason ?? [])
-    const privateWeb = await listen(
+    const privateWeb = await listenAt(
+      "web.private",
+      config.web.private,
       createPrivateApp({ metrics: metrics.registry, live: () => [], ready: reasons }),
-      hostAndPort(config.web.private),
     )
     cleanup.push(() => privateWeb.close())
     const publicApp = createPublicApp({
@@ -106,7 +108,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
         return { ...epoch, token }
       },
     })
-    const publicWeb = await listen(publicApp, hostAndPort(config.web.public))
+    const publicWeb = await listenAt("web.public", config.web.public, publicApp)
     cleanup.push(() => publicWeb.close())
     settings.issuer ||= urlOf(publicWeb)
 
@@ -172,6 +174,16 @@ const credentialFiles = (config: Config, folder: string): Record<string, string>
 const readCredential = (config: Config, name: string, file: string, random: Random): Credential => {
   const secret = config.development ? ensurePassphraseFile(file, random) : readPassphraseFile(file)
   return { name, sha256: hash("sha256", secret, "buffer") }
+}
+
+/** Serves an app at the address of a setting. @throws {AssayError} INPUT if it is not to be had. */
+const listenAt = async (location: string, address: string, app: Parameters<typeof listen>[0]) => {
+  try {
+    return await listen(app, hostAndPort(address))
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : ""
+    throw new AssayError("INPUT", `cannot serve ${location} on ${address}: ${reason}`, { location, cause })
+  }
 }
 
 const hostAndPort = (address: string): { host: string; port: number } => {

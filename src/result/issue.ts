@@ -73,11 +73,12 @@ export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner)
     compact: encodeToken(kind === "session" ? "assay-session+jwt" : "ear+jwt", claims, signer),
     expiresAt: new Date(claims.exp * 1000),
   }
-  return { ...told, token, attestAt: new Date((iat + Math.floor((lifetime * 2) / 3)) * 1000) }
+  const due = granted === undefined ? lifetime : claims.exp - iat
+  return { ...told, token, attestAt: new Date((iat + Math.floor((due * 2) / 3)) * 1000) }
 }
 
 /** Whether the policy lets a device of this tier in. Nothing but these two tiers is ever let in. */
-const admits = ({ session }: Policy, { tier }: Appraisal): boolean => {
+export const admits = ({ session }: Policy, { tier }: Appraisal): boolean => {
   switch (tier) {
     case "affirming":
       return true

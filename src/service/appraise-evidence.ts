@@ -5,6 +5,7 @@ import { AssayError } from "../errors.ts"
 import { parseEvidence } from "../evidence/evidence.ts"
 import type { PcrValues } from "../evidence/tpm/pcrs.ts"
 import { parseName, parsePublic } from "../evidence/tpm/public.ts"
+import { admits } from "../result/issue.ts"
 import { type Claims, verifyClaims } from "../verification/claims.ts"
 import { createAttestationKey } from "../verification/key.ts"
 import { proveQuote } from "../verification/quote.ts"
@@ -74,6 +75,3 @@ const judge = (prove: () => Verified<Claims>, policy: Policy): Appraisal => {
     throw error
   }
 }
-
-const admits = ({ session }: Policy, { tier }: Appraisal): boolean =>
-  tier === "affirming" || (tier === "warning" && session.admit === "warning")

@@ -1,7 +1,7 @@
-import { EV_NO_ACTION, type Event, type EventLog, parseEventLog } from "../evidence/eventlog/eventlog.ts"
+import { type Event, type EventLog, parseEventLog } from "../evidence/eventlog/eventlog.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
 import type { PcrValues } from "../evidence/tpm/pcrs.ts"
-import { replayBank } from "../verification/replay.ts"
+import { replayBank, startupLocalityOf } from "../verification/replay.ts"
 
 /** What a log leads to, compared with nothing. */
 export interface ReplayedLog {
@@ -34,17 +34,4 @@ export function replayLog(bytes: Uint8Array): ReplayedLog {
     startupLocality: startupLocalityOf(log),
     paddingBytes: log.paddingBytes,
   }
-}
-
-const STARTUP_LOCALITY = "StartupLocality\0"
-
-/** @see TCG PC Client Platform Firmware Profile 1.05, 10.4.5.3. */
-const startupLocalityOf = ({ events }: EventLog): number | undefined => {
-  const record = events.find(
-    ({ untrustedType, untrustedData }) =>
-      untrustedType === EV_NO_ACTION &&
-      untrustedData.length === STARTUP_LOCALITY.length + 1 &&
-      Buffer.from(untrustedData).toString("latin1").startsWith(STARTUP_LOCALITY),
-  )
-  return record?.untrustedData.at(-1)
 }

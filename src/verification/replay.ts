@@ -71,7 +71,7 @@ export function mismatchesOf(log: EventLog, bank: HashName, quoted: BankValues):
     })
   }
   const { values, gap } = replayBank(log, bank)
-  if (gap !== undefined) throw replayError(gap, bank, "has no digest for the bank")
+  if (gap !== undefined) throw replayError(gap, bank, `has no digest for the bank ${bank}`)
   return compareBank(log, bank, values, quoted)
 }
 
@@ -149,18 +149,30 @@ const extending = (log: EventLog): Event[] =>
 const firstValue = (log: EventLog, bank: HashName, pcr: number): Uint8Array =>
   pcr === 0 ? startupValue(log, bank) : resetValue(bank, pcr)
 
-/** What PCR 0 holds before its first event. @see TCG PC Client Platform Firmware Profile 1.05, 10.4.5.3. */
-function startupValue(log: EventLog, bank: HashName): Uint8Array {
-  const value = resetValue(bank, 0)
+/**
+ * What the log says that PCR 0 began with in its last byte; nothing if it does not say.
+ *
+ * @throws {AssayError} EVENT_LOG_REPLAY if it says so twice, or when PCR 0 already has a value.
+ * @see TCG PC Client Platform Firmware Profile 1.05, 10.4.5.3.
+ */
+export function startupLocalityOf(log: EventLog): number | undefined {
+  let locality: number | undefined
   let settled = false
   for (const event of log.events) {
     if (event.untrustedType !== EV_NO_ACTION) settled ||= event.pcr === 0
     else if (isStartupLocality(event)) {
-      if (settled) throw replayError(event, bank, "sets the startup locality when PCR 0 already has a value")
-      value[value.length - 1] = event.untrustedData[STARTUP_LOCALITY.length] ?? 0
+      if (settled) throw replayError(event, "PCR", "sets the startup locality when PCR 0 already has a value")
+      locality = event.untrustedData[STARTUP_LOCALITY.length]
       settled = true
     }
   }
+  return locality
+}
+
+/** What PCR 0 holds before its first event. */
+const startupValue = (log: EventLog, bank: HashName): Uint8Array => {
+  const value = resetValue(bank, 0)
+  value[value.length - 1] = startupLocalityOf(log) ?? 0
   return value
 }
 
@@ -197,7 +209,7 @@ export const mismatchError = ({ bank, pcr, replayed, quoted, event }: Mismatch):
   )
 }
 
-const replayError = (event: Event, bank: HashName, what: string): AssayError =>
+const replayError = (event: Event, where: HashName | "PCR", what: string): AssayError =>
   new AssayError("EVENT_LOG_REPLAY", `event ${event.sequence} of PCR ${event.pcr} ${what}`, {
-    location: `${bank}:${event.pcr}, event ${event.sequence}`,
+    location: `${where}:${event.pcr}, event ${event.sequence}`,
   })

@@ -166,7 +166,7 @@ const spelled: [name: string, text: string][] = [
   ["P-03 with one member of evidence twice", document.replace(first, `"pcrs":[7],${first}`)],
   [
     "P-03 with one reference twice, as a text and as a number",
-    document.replace('"sha256":{', `"sha256":{7:"${DIGEST}",`),
+    document.replace('"sha256":{', `"sha256":{7: "${DIGEST}",`),
   ],
   ["P-03 with an alias", document.replace('"fleet"', "&a fleet").replace('"release-1"', "*a")],
   ["P-03 with aliases of aliases", `a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nd: [*c,*c]`],

@@ -121,32 +121,32 @@ for (const [name, curve] of curveNames)
   })
 
 const weak: [name: string, key: PublicKey][] = [
-  ["an RSA key of 1024 bits", { ...rsaKey, keyBits: 1024, modulus: modulus.subarray(128) }],
+  ["K-07 an RSA key of 1024 bits", { ...rsaKey, keyBits: 1024, modulus: modulus.subarray(128) }],
   [
-    "an RSA key of 8192 bits",
+    "K-07 an RSA key of 8192 bits",
     { ...rsaKey, keyBits: 8192, modulus: Uint8Array.of(...modulus, ...modulus, ...modulus, ...modulus) },
   ],
   [
     "Q-15 an RSA key with exponent 3, under which a signature over garbage can be computed",
     { ...rsaKey, exponent: 3 },
   ],
-  ["an RSA key with exponent 1", { ...rsaKey, exponent: 1 }],
-  ["an RSA key with an even exponent", { ...rsaKey, exponent: 65536 }],
-  ["an RSA key with a larger exponent", { ...rsaKey, exponent: 0xffffffff }],
-  ["an RSA key with modulus 0", { ...rsaKey, modulus: new Uint8Array(256) }],
+  ["K-07 an RSA key with exponent 1", { ...rsaKey, exponent: 1 }],
+  ["K-07 an RSA key with an even exponent", { ...rsaKey, exponent: 65536 }],
+  ["K-07 an RSA key with a larger exponent", { ...rsaKey, exponent: 0xffffffff }],
+  ["K-07 an RSA key with modulus 0", { ...rsaKey, modulus: new Uint8Array(256) }],
   [
-    "an RSA key with an even modulus",
+    "K-07 an RSA key with an even modulus",
     { ...rsaKey, modulus: modulus.map((b, i) => (i === 255 ? b & 0xfe : b)) },
   ],
   [
-    "an RSA key whose modulus is shorter than it says",
+    "K-07 an RSA key whose modulus is shorter than it says",
     { ...rsaKey, modulus: modulus.map((b, i) => (i === 0 ? b & 0x7f : b)) },
   ],
-  ["a point off the curve", { ...eccKey, y: eccKey.x }],
-  ["a point at zero", { ...eccKey, x: new Uint8Array(32), y: new Uint8Array(32) }],
-  ["a point beyond the field", { ...eccKey, x: new Uint8Array(32).fill(0xff) }],
+  ["K-07 a point off the curve", { ...eccKey, y: eccKey.x }],
+  ["K-07 a point at zero", { ...eccKey, x: new Uint8Array(32), y: new Uint8Array(32) }],
+  ["K-07 a point beyond the field", { ...eccKey, x: new Uint8Array(32).fill(0xff) }],
   [
-    "a point of another curve",
+    "K-07 a point of another curve",
     { kind: "ecc", curve: "P-384", x: new Uint8Array(48), y: new Uint8Array(48).fill(1) },
   ],
 ]

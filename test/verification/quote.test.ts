@@ -479,10 +479,10 @@ test("keeps the expected extraData to itself", () => {
 
 // The qualified signer.
 const signers: [name: string, qualifiedSigner: Uint8Array][] = [
-  ["a signer below another parent", flipped(device.qualifiedName, 33)],
-  ["a signer that is not named", new Uint8Array()],
-  ["a signer by its Name alone", device.akName],
-  ["a signer whose name is cut short", device.qualifiedName.subarray(0, 33)],
+  ["K-03 a signer below another parent", flipped(device.qualifiedName, 33)],
+  ["K-03 a signer that is not named", new Uint8Array()],
+  ["K-03 a signer by its Name alone", device.akName],
+  ["K-03 a signer whose name is cut short", device.qualifiedName.subarray(0, 33)],
 ]
 for (const [name, qualifiedSigner] of signers)
   test(`refuses ${name}`, () => {

@@ -221,7 +221,7 @@ const localities: [name: string, log: () => readonly LogRecord[]][] = [
 for (const [name, made] of localities)
   test(`refuses E-08 a log ${name}`, () => {
     const error = throwsCode(() => verifyReplay(pcrsOf(started), logOf(made())), "EVENT_LOG_REPLAY")
-    assert.match(error.location ?? "", /^sha256:0, event \d+$/)
+    assert.match(error.location ?? "", /^PCR:0, event \d+$/)
   })
 test("accepts a startup locality behind events of other PCRs: PCR 0 still has none", () => {
   const events = rest.toSorted((a, b) => Number(a.pcr === 0) - Number(b.pcr === 0))
@@ -289,6 +289,32 @@ test("refuses E-10 a log in which an event has no digest for a quoted bank", () 
 
 test("refuses E-09 a log without the bank that was quoted", () => {
   throwsCode(() => verifyReplay(pcrsOf(double, twoBanks), logOf(records)), "EVENT_LOG_BANK")
+})
+
+// A bank that the firmware leaves alone, and out of its log.
+
+const untouched = (): SoftwareDevice => {
+  const other = createSoftwareDevice({ algorithm: "p256", sharedKeys: true, banks: ["sha256", "sha384"] })
+  other.boot([])
+  for (const { pcr, type, digests } of records) if (type !== EV_NO_ACTION) other.extend(pcr, digests)
+  return other
+}
+const besides = (pcrs: readonly number[]): readonly PcrSelection[] => [
+  { hash: "sha256", pcrs: [0, 7] },
+  { hash: "sha384", pcrs },
+]
+test("accepts a bank that the log leaves out and that shows that it was left alone, and explains nothing of it", () => {
+  const { explained } = verifyReplay(pcrsOf(untouched(), besides([0, 4, 7])), logOf(records))
+  assert.equal([...explained.keys()], ["sha256"])
+})
+for (const pcr of [0, 4, 7])
+  test(`refuses Q-09 a bank that the log leaves out although PCR ${pcr} of it was extended`, () => {
+    const other = untouched()
+    other.extend(pcr, new Map([["sha384", new Uint8Array(48).fill(1)]]))
+    throwsCode(() => verifyReplay(pcrsOf(other, besides([0, 4, 7])), logOf(records)), "EVENT_LOG_BANK")
+  })
+test("refuses Q-09 a bank that the log leaves out and that shows no PCR which could tell", () => {
+  throwsCode(() => verifyReplay(pcrsOf(untouched(), besides([16, 23])), logOf(records)), "EVENT_LOG_BANK")
 })
 
 // PCRs of the operating system, and of a dynamic launch.

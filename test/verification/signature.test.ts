@@ -282,6 +282,7 @@ for (const hash of ["sha1", "sha384", "sha512"])
 
 test("refuses Q-15 RSAPSS made with another hash than it says", () => {
   assert.not(verifySignature(rsaKeys.publicKey, rsapss(pss("sha384", 32)), message))
+  assert.not(verifySignature(rsaKeys.publicKey, rsapss(pss("sha384", 48)), message))
   assert.not(verifySignature(rsaKeys.publicKey, rsapss(pss("sha256", 32), "sha384"), message))
 })
 

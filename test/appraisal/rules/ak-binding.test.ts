@@ -5,7 +5,7 @@ import { CIRCUMSTANCES, goodClaims, policyWith, verdictOf } from "../../support/
 
 const test = suite("akBinding")
 
-test("refuses a key that only its operator vouches for, unless the policy takes his word", () => {
+test("refuses K-02 a key that only its operator vouches for, unless the policy takes his word", () => {
   assert.equal(verdictOf(akBinding, {}, { "ak.binding": "proven" }), [
     "contraindicated",
     "AK_BINDING_UNPROVEN",

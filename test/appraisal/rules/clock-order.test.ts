@@ -29,16 +29,16 @@ const cases: [name: string, then: ClockInfo, now: ClockInfo, accepted: boolean][
     true,
   ],
   ["accepts a restartCount that wraps", clock(3, 0xffffffff, 1000), clock(3, 0, 10), true],
-  ["refuses a clock that went back within a boot", clock(3, 1, 1000), clock(3, 1, 999), false],
-  ["refuses a lower restartCount within a boot", clock(3, 2, 1000), clock(3, 1, 2000), false],
+  ["refuses K-09 a clock that went back within a boot", clock(3, 1, 1000), clock(3, 1, 999), false],
+  ["refuses K-09 a lower restartCount within a boot", clock(3, 2, 1000), clock(3, 1, 2000), false],
   [
-    "refuses a lower resetCount: an older quote, or a cleared TPM",
+    "refuses K-09 a lower resetCount: an older quote, or a cleared TPM",
     clock(3, 0, 1000),
     clock(2, 9, 2000),
     false,
   ],
-  ["refuses counters of zero after others: a cleared TPM", clock(5, 2, 1000), clock(0, 0, 0), false],
-  ["refuses a resetCount that goes back over its wrap", clock(0, 0, 9), clock(0xffffffff, 0, 10), false],
+  ["refuses K-09 counters of zero after others: a cleared TPM", clock(5, 2, 1000), clock(0, 0, 0), false],
+  ["refuses K-09 a resetCount that goes back over its wrap", clock(0, 0, 9), clock(0xffffffff, 0, 10), false],
 ]
 for (const [name, then, now, accepted] of cases)
   test(name, () => {
@@ -61,7 +61,7 @@ test("counts the way that a counter went modulo 2^32", () => {
 type Step = { readonly step: string } & Readonly<Record<"endorsement" | "owner", { readonly attest: string }>>
 for (const hierarchy of ["endorsement", "owner"] as const)
   needs("vectors", test)(
-    `accepts a real TPM through resets, resumes and power loss, and refuses what follows its clearing: ${hierarchy}`,
+    `accepts a real TPM through resets, resumes and power loss, and refuses K-09 what follows its clearing: ${hierarchy}`,
     () => {
       const steps = vectorJson<readonly Step[]>("swtpm/counters.json")
       const clocks = steps.map(

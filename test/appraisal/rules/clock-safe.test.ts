@@ -11,10 +11,10 @@ test("accepts a clock that is safe, whatever the policy", () => {
   for (const word of ["refused", "warned", "ignored"])
     assert.equal(verdictOf(clockSafe, {}, { "clock.unsafe": word }), ["affirming", undefined])
 })
-test("warns of a clock that is not safe: pulling the plug is usual", () => {
+test("warns of K-09 a clock that is not safe: pulling the plug is usual", () => {
   assert.equal(verdictOf(clockSafe, unsafe), ["warning", "CLOCK_INFO_UNSAFE"])
 })
-test("refuses a clock that is not safe where the policy says so, and ignores it where it says that", () => {
+test("refuses K-09 a clock that is not safe where the policy says so, and ignores it where it says that", () => {
   assert.equal(verdictOf(clockSafe, unsafe, { "clock.unsafe": "refused" }), [
     "contraindicated",
     "CLOCK_INFO_UNSAFE",

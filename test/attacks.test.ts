@@ -1,0 +1,69 @@
+import { existsSync, readFileSync } from "node:fs"
+import { resolve } from "node:path"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import type { Kind } from "../src/errors.ts"
+import { ATTACKS, ATTACKS_FILE, attacksPage, codesOf, collectTestNames, testsOf } from "./attacks.ts"
+import { CLASSES } from "./mutants/list.ts"
+import { needs, VECTORS } from "./support/vectors.ts"
+
+const test = suite("docs/attacks.md")
+
+const VARIANTS_MIN = 5
+
+test("has every class in scope, each once", () => {
+  assert.equal(
+    ATTACKS.map(({ id }) => id),
+    CLASSES,
+  )
+})
+
+test("says of every class what a caller gets", () => {
+  for (const { id, gets } of ATTACKS) assert.ok(gets !== undefined || codesOf(id).length > 0, id)
+})
+
+// Some tests are named for the vectors that they read.
+needs("vectors", test)("is what the tests are now, each class with five of them or more", () => {
+  const all = collectTestNames()
+  for (const { id } of ATTACKS) {
+    const count = testsOf(id, all).reduce((sum, [, names]) => sum + names.length, 0)
+    assert.ok(count >= VARIANTS_MIN, `${id} has ${count} tests`)
+  }
+  assert.ok(readFileSync(ATTACKS_FILE, "utf8") === attacksPage(all), "it is out of date: run make attacks")
+})
+
+/** The catalogue's words for how a refusal ends. */
+const KINDS: Readonly<Record<string, Kind>> = {
+  MALFORMED: "malformed",
+  REJECT: "refuted",
+  STALE: "stale",
+  UNAUTH: "denied",
+  UNAVAIL: "unavailable",
+  LIMIT: "exhausted",
+}
+const CATALOGUE = resolve(VECTORS, "../reference/attack-catalogue.md")
+
+if (existsSync(CATALOGUE)) {
+  const rows = new Map(
+    readFileSync(CATALOGUE, "utf8")
+      .split("\n")
+      .filter((line) => /^\| [A-Z]-\d\d \|/.test(line))
+      .map((line) => line.split("|").map((cell) => cell.trim()))
+      .map(([, id = "", , , required = ""]) => [id, required]),
+  )
+  test("gives each class the outcome that the catalogue asks for", () => {
+    for (const { id } of ATTACKS) {
+      const outcomes = [...(rows.get(id) ?? "").matchAll(/`([A-Z]+)(?:\(([A-Z_]+)\))?`/g)]
+      for (const [outcome, word = "", reason = ""] of outcomes) {
+        const kind = KINDS[word]
+        if (kind === undefined) continue
+        assert.ok(
+          codesOf(id).some((code) => code.kind === kind && code.code.includes(reason)),
+          `${id}: no code for ${outcome}`,
+        )
+      }
+    }
+  })
+} else test.skip("gives each class the outcome that the catalogue asks for")
+
+test.run()

@@ -1,0 +1,213 @@
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { readConfig } from "../src/config.ts"
+import { throwsCode } from "./support/assert.ts"
+
+const test = suite("readConfig")
+
+test("gives defaults for everything that nobody set", () => {
+  const config = readConfig({}, {}, undefined)
+  assert.equal(config, {
+    development: false,
+    data: ".assay",
+    web: { public: "127.0.0.1:7401", private: "127.0.0.1:7402" },
+    key: { algorithm: "ES256" },
+    challenge: { lifetimeSeconds: 120, spentMax: 1_000_000 },
+    epoch: { lengthSeconds: 300 },
+    ear: { default: "2026", audiences: {} },
+    credentials: [],
+    reflection: true,
+    logLevel: "info",
+  })
+  assert.equal(readConfig({}, {}, ""), config)
+  assert.equal(readConfig({}, {}, "# nothing yet\n"), config)
+})
+
+const sources: readonly [
+  name: string,
+  flags: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string>>,
+  document: string | undefined,
+  expected: string,
+][] = [
+  ["the default", {}, {}, undefined, ".assay"],
+  ["the file before the default", {}, {}, "data: file", "file"],
+  ["the environment before the file", {}, { ASSAY_DATA: "env" }, "data: file", "env"],
+  ["a flag before the environment", { data: "flag" }, { ASSAY_DATA: "env" }, "data: file", "flag"],
+  ["a flag before the file", { data: "flag" }, {}, "data: file", "flag"],
+  [
+    "the environment where a flag was not given",
+    { data: undefined },
+    { ASSAY_DATA: "env" },
+    undefined,
+    "env",
+  ],
+  ["the file where a variable is empty", {}, { ASSAY_DATA: "" }, "data: file", "file"],
+]
+for (const [name, flags, environment, document, expected] of sources)
+  test(`takes ${name}`, () => {
+    assert.is(readConfig(flags, environment, document).data, expected)
+  })
+
+test("sets one member of a group and leaves the others as the file has them", () => {
+  const document = "web: {public: '127.0.0.1:1', private: '127.0.0.1:2'}"
+  const { web } = readConfig({ "web.public": "127.0.0.1:3" }, { ASSAY_WEB_PUBLIC: "127.0.0.1:4" }, document)
+  assert.equal(web, { public: "127.0.0.1:3", private: "127.0.0.1:2" })
+})
+
+test("reads every variable of the environment, and none that is not its own", () => {
+  const config = readConfig(
+    {},
+    {
+      ASSAY_DEVELOPMENT: "1",
+      ASSAY_DATA: "/data",
+      ASSAY_LISTEN: "127.0.0.1:1,unix:/run/assay.sock",
+      ASSAY_ADMIN: "unix:/run/admin.sock",
+      ASSAY_WEB_PUBLIC: "127.0.0.1:2",
+      ASSAY_WEB_PRIVATE: "127.0.0.1:3",
+      ASSAY_ISSUER: "https://assay.example",
+      ASSAY_KEY_FILE: "/key.pem",
+      ASSAY_KEY_PASSPHRASE: "from the environment",
+      ASSAY_KEY_PASSPHRASE_FILE: "/passphrase",
+      ASSAY_LOG_LEVEL: "warn",
+      ASSAY_UNKNOWN: "ignored",
+      PATH: "/usr/bin",
+    },
+    undefined,
+  )
+  assert.equal(config.listen, ["127.0.0.1:1", "unix:/run/assay.sock"])
+  assert.equal(config.web, { public: "127.0.0.1:2", private: "127.0.0.1:3" })
+  assert.equal(config.key, {
+    algorithm: "ES256",
+    file: "/key.pem",
+    passphrase: "from the environment",
+    passphraseFile: "/passphrase",
+  })
+  const { development, data, admin, issuer, logLevel } = config
+  assert.equal(
+    [development, data, admin, issuer, logLevel],
+    [true, "/data", "unix:/run/admin.sock", "https://assay.example", "warn"],
+  )
+})
+
+test("reads a flag of the environment as 1, 0, true or false", () => {
+  for (const [text, value] of [
+    ["1", true],
+    ["true", true],
+    ["0", false],
+    ["false", false],
+  ] as const)
+    assert.is(readConfig({}, { ASSAY_DEVELOPMENT: text }, "development: true").development, value)
+})
+
+test("reads JSON as well as YAML", () => {
+  const settings = { reflection: false, ear: { default: "2023", audiences: { orders: "2026" } } }
+  const { reflection, ear } = readConfig({}, {}, JSON.stringify(settings))
+  assert.equal({ reflection, ear }, settings)
+})
+
+test("gives a configuration that no other call shares", () => {
+  assert.is.not(readConfig({}, {}, undefined).web, readConfig({}, {}, undefined).web)
+})
+
+const refused: readonly [name: string, document: string, location: string][] = [
+  ["an unknown name", "port: 7400", "port"],
+  ["an unknown name in a group", "web: {admin: x}", "web.admin"],
+  ["an unknown name in a list", "credentials: [{name: a, file: b, secret: c}]", "credentials.0.secret"],
+  ["a name with dots, as flags have it", "web.public: '127.0.0.1:1'", "web.public"],
+  ["a merge key", "<<: {development: true}", "<<"],
+  ["a prototype", "__proto__: {development: true}", "__proto__"],
+  ["text for a flag", "development: 'true'", "development"],
+  ["YAML 1.1's yes for a flag", "development: yes", "development"],
+  ["a number for text", "data: 5", "data"],
+  ["empty text", "data: ''", "data"],
+  ["an empty list of addresses", "listen: []", "listen"],
+  ["one address for a list", "listen: 127.0.0.1:1", "listen"],
+  ["an empty address", "listen: ['']", "listen.0"],
+  ["an empty group", "web:", "web"],
+  ["a group that is text", "key: hunter2", "key"],
+  ["an unknown algorithm", "key: {algorithm: RS256}", "key.algorithm"],
+  ["a challenge of 4 seconds", "challenge: {lifetimeSeconds: 4}", "challenge.lifetimeSeconds"],
+  ["a challenge of 601 seconds", "challenge: {lifetimeSeconds: 601}", "challenge.lifetimeSeconds"],
+  ["a challenge of a fraction of seconds", "challenge: {lifetimeSeconds: 9.5}", "challenge.lifetimeSeconds"],
+  ["a challenge of no number", "challenge: {lifetimeSeconds: .nan}", "challenge.lifetimeSeconds"],
+  ["room for 999 spent challenges", "challenge: {spentMax: 999}", "challenge.spentMax"],
+  ["an epoch over 5 minutes", "epoch: {lengthSeconds: 301}", "epoch.lengthSeconds"],
+  ["an epoch under 10 seconds", "epoch: {lengthSeconds: 9}", "epoch.lengthSeconds"],
+  ["an unknown form of results", "ear: {default: '2025'}", "ear.default"],
+  ["an unknown form for an audience", "ear: {audiences: {orders: 2026}}", "ear.audiences.orders"],
+  ["an issuer that is no URL", "issuer: assay", "issuer"],
+  ["an issuer of another scheme", "issuer: 'javascript:alert(1)'", "issuer"],
+  ["an issuer with a query", "issuer: 'https://assay.example/?a=b'", "issuer"],
+  ["an issuer with a fragment", "issuer: 'https://assay.example/#a'", "issuer"],
+  ["a credential's name in capitals", "credentials: [{name: Gateway, file: a}]", "credentials.0.name"],
+  [
+    "a credential that begins with local:",
+    "credentials: [{name: 'local:tcp', file: a}]",
+    "credentials.0.name",
+  ],
+  ["a credential without its file", "credentials: [{name: gateway}]", "credentials.0.file"],
+  ["two credentials of one name", "credentials: [{name: a, file: b}, {name: a, file: c}]", "credentials"],
+  ["an unknown log level", "logLevel: trace", "logLevel"],
+]
+for (const [name, document, location] of refused)
+  test(`refuses ${name}, with the path ${location}`, () => {
+    const error = throwsCode(() => readConfig({}, {}, document), "INPUT")
+    assert.is(error.location, location)
+    assert.ok(error.message.includes(location), "the message says where")
+    assert.not.match(error.message, /\\u\{/)
+  })
+
+test("refuses a variable that is neither 1 nor 0, with its name", () => {
+  for (const text of ["yes", "TRUE", "2", " 1"])
+    assert.is(
+      throwsCode(() => readConfig({}, { ASSAY_DEVELOPMENT: text }, undefined), "INPUT").location,
+      "ASSAY_DEVELOPMENT",
+    )
+})
+
+test("refuses a fault in the file even where a variable says otherwise", () => {
+  for (const document of ["key: hunter2", "key:", "key: [a]"])
+    assert.is(
+      throwsCode(() => readConfig({}, { ASSAY_KEY_PASSPHRASE: "a passphrase" }, document), "INPUT").location,
+      "key",
+    )
+})
+
+const SECRET = "correct horse battery staple"
+const faults: readonly [name: string, document: string][] = [
+  ["a tab for indentation", `key:\n\tpassphrase: ${SECRET}`],
+  ["a group that does not end", `key: {passphrase: ${SECRET}`],
+  ["a name twice", `data: a\ndata: ${SECRET}`],
+  ["two documents", `data: a\n---\ndata: ${SECRET}`],
+  ["an alias", "data: &a b\nadmin: *a"],
+  ["a tag that it does not know", `data: !secret ${SECRET}`],
+  ["a list", `- ${SECRET}`],
+  ["text", SECRET],
+  ["JSON that is cut off", `{"data": "${SECRET}`],
+]
+for (const [name, document] of faults)
+  test(`refuses a file with ${name}, and repeats nothing of it`, () => {
+    const { location, message } = throwsCode(() => readConfig({}, {}, document), "INPUT")
+    assert.is(location, "(configuration)")
+    assert.not.ok(message.includes("horse"), message)
+  })
+
+test("refuses the passphrase in the file, wherever the key's other settings come from", () => {
+  for (const environment of [{}, { ASSAY_KEY_PASSPHRASE: "another" }, { ASSAY_KEY_FILE: "/key.pem" }])
+    for (const document of [
+      `key: {passphrase: ${SECRET}}`,
+      `{"key": {"passphrase": "${SECRET}"}}`,
+      "key: {passphrase: }",
+    ]) {
+      const error = throwsCode(() => readConfig({}, environment, document), "INPUT")
+      assert.is(error.location, "key.passphrase")
+      assert.not.ok(error.message.includes("horse"))
+    }
+})
+
+test("takes the passphrase's file from the file, for a path is no secret", () => {
+  assert.is(readConfig({}, {}, "key: {passphraseFile: /run/secret}").key.passphraseFile, "/run/secret")
+})
+
+test.run()

@@ -1,0 +1,44 @@
+import { APPRAISAL } from "./appraisal.ts"
+import type { Mutant } from "./mutant.ts"
+import { SERVICE } from "./service.ts"
+import { VERIFICATION } from "./verification.ts"
+
+/** Every check of Assay that can be taken away, one at a time. */
+export const MUTANTS: readonly Mutant[] = [...VERIFICATION, ...APPRAISAL, ...SERVICE]
+
+/** The checks that a quote has to pass, in their order, and the rules for its clock. */
+export const ROWS: readonly string[] = [
+  "row-1", // the device is known, in the caller's tenant, by the registered key
+  "row-2", // the signature is of the key's own scheme and hash
+  "row-3", // the key signed exactly these bytes
+  "row-4", // a TPM made them, and they are a quote
+  "row-5", // the key sits below the registered parent
+  "row-6", // extraData answers what was asked, once
+  "row-7", // the selection is one, and has what the policy requires
+  "row-8", // there are values for exactly the selection
+  "row-9", // the digest over the values is the signed one
+  "row-10", // no rollback, and not too many resets
+  "row-11", // the TPM's firmware is the expected one
+  "row-12", // the log leads to the values, and the policy accepts them
+  "clock",
+]
+
+/** The classes of the attack catalogue that Assay has to refuse. */
+export const CLASSES: readonly string[] = [
+  ...Array.from({ length: 16 }, (_, i) => `Q-${String(i + 1).padStart(2, "0")}`),
+  "N-01",
+  "N-02",
+  "N-03",
+  "N-04",
+  "N-05",
+  "T-01",
+  "T-02",
+  "T-03",
+  "T-04",
+  "T-07",
+  "T-08",
+  "P-01",
+  "P-02",
+  "P-05",
+  "P-07",
+]
