@@ -94,7 +94,6 @@ export const CODES = {
   // A limit of ours was reached.
   CHALLENGES_FULL: entry("exhausted"),
   LOG_SIZE: entry("exhausted"),
-  STREAM_FULL: entry("exhausted"),
 
   // Something cannot give a sure answer.
   RNG: entry("unavailable", "N-02"),
@@ -102,6 +101,7 @@ export const CODES = {
   JOURNAL: entry("unavailable"),
   REGISTRY: entry("unavailable"),
   SHUTTING_DOWN: entry("unavailable"),
+  /** On the client: no answer came, or none in time. */
   NO_ANSWER: entry("unavailable"),
   /** On the device: its TPM, the tools that speak to it, or its event log cannot be used. */
   TPM: entry("unavailable"),

@@ -194,10 +194,13 @@ const hostAndPort = (address: string): { host: string; port: number } => {
 const urlOf = ({ host, port }: { host: string; port: number }): string =>
   `http://${host.includes(":") ? `[${host}]` : host}:${port}`
 
+/** Nothing logs these. Should anything ever, they are not shown. */
+const NEVER_LOGGED = ["token", "challenge", "nonce", "credential", "passphrase"]
+
 /** Logs as JSON lines on stdout, without anything that could be presented. */
 export const createLog = (level: Config["logLevel"]): Logger =>
   pino(
-    { level, redact: ["*.token", "*.challenge", "*.nonce", "*.credential", "*.passphrase"] },
+    { level, redact: NEVER_LOGGED.flatMap((name) => [name, `*.${name}`]) },
     pino.destination({ sync: true }),
   )
 

@@ -108,6 +108,8 @@ export function connect(address: string, options: ConnectionOptions = {}): Conne
       let ended = false
       let failure: unknown
       const cancel = (): void => stream.cancel()
+      // Until the first read, grpc-js takes in answers without bound; this asks for no more than fits its buffer.
+      stream.read(0)
       // Without a listener, an error that nobody awaits would end the process.
       stream.on("error", (error) => {
         failure = error

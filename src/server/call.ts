@@ -26,8 +26,6 @@ export interface Edge {
   readonly observe: Observe
   readonly credentials: readonly Credential[]
   readonly transport: Transport
-  /** Aborted when no new work is accepted. */
-  readonly draining: AbortSignal
   /** Calls that are not answered yet. */
   readonly open: Set<object>
 }
@@ -56,7 +54,7 @@ const OPEN_TO_ALL = /^\/grpc\.(health|reflection)\./
 
 /**
  * Gives each call its context, and logs and measures its end, one line a call. Refuses unknown callers before their
- * request is read, and every call while the server drains.
+ * request is read.
  */
 export const observed =
   (edge: Edge): ServerInterceptor =>
@@ -107,7 +105,6 @@ export const observed =
           onReceiveMetadata: (metadata, forward) => {
             if (openToAll) return forward(metadata)
             try {
-              if (edge.draining.aborted) throw new AssayError("SHUTTING_DOWN", "this server is shutting down")
               caller = callerOf(metadata, edge.transport, call.getPeer(), edge.credentials)
             } catch (error) {
               return call.sendStatus(fail(error))
@@ -121,8 +118,8 @@ export const observed =
   }
 
 /**
- * A unary handler: checks the request, calls, and answers with what came or with the failure. A call that was
- * cancelled, or whose deadline passed, does no work and gets no answer.
+ * A unary handler: checks the request, calls, and answers with what came or with the failure. A call whose deadline
+ * has passed does no work, and one that was cancelled meanwhile gets no answer.
  */
 export const unary =
   <I extends DescMessage, O>(
@@ -133,7 +130,6 @@ export const unary =
     const context = contextOf(call.metadata)
     try {
       if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
-      if (call.cancelled) return
       if (Number(call.getDeadline()) <= Date.now())
         return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
       const checked = check(schema, call.request)

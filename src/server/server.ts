@@ -95,7 +95,6 @@ export function createServer(config: ServerConfig): AssayServer {
       observe: config.observe ?? (() => {}),
       credentials: config.credentials,
       transport,
-      draining: draining.signal,
       open,
     }
     const server = new Server({

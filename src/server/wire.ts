@@ -22,7 +22,7 @@ interface Expected {
 
 /**
  * Reads a request all of whose fields are known and occur once (in a list: as often as they like). A field of a oneof
- * occurs instead of its siblings. Measured: 0.8 µs for a Verify request of 900 bytes, beside 1.0 µs for reading it.
+ * occurs instead of its siblings. Measured: 0.9 µs for a Verify request of 914 bytes, beside 1.4 µs for reading it.
  */
 export const decodeStrictly: Decode = (schema, bytes) => {
   const message = decode(schema, bytes)
@@ -38,7 +38,7 @@ export const decodeStrictly: Decode = (schema, bytes) => {
 }
 
 function walk(schema: DescMessage, reader: BinaryReader, end: number, path: string, depth: number): void {
-  if (depth > DEPTH_MAX) throw refusal("PROTO", path, "nested too deep")
+  if (depth > DEPTH_MAX) throw refusal("PROTO", path.slice(0, -1), "nested too deep")
   const fields = expectedOf(schema)
   const seen = new Map<object, number>()
   while (reader.pos < end) {
@@ -56,7 +56,7 @@ function walk(schema: DescMessage, reader: BinaryReader, end: number, path: stri
       walk(message, reader, reader.pos + size, `${path}${name}${list ? `[${before}]` : ""}.`, depth + 1)
     }
   }
-  if (reader.pos !== end) throw refusal("PROTO", path, "longer than its size says")
+  if (reader.pos !== end) throw refusal("PROTO", path.slice(0, -1), "longer than its size says")
 }
 
 const refusal = (code: "PROTO" | "FIELD", location: string, flaw: string): AssayError =>

@@ -35,11 +35,16 @@ export const createVerify =
       const result = tell(appraisal, evidence, context, freshness, caller, at, ports)
       await ports.journal.append(record(result, context, caller), commit(quote, context, freshness)) // record
       return result
-    } catch (error) {
-      if (error instanceof AssayError) error.challenge = opened?.state ?? stateUnopened(input, error)
+    } catch (thrown) {
+      const error = asAssayError(thrown)
+      error.challenge = opened?.state ?? stateUnopened(input, error)
       throw error
     }
   }
+
+/** Whatever was thrown. What is not one of ours is a fault, and must say what became of the challenge all the same. */
+const asAssayError = (thrown: unknown): AssayError =>
+  thrown instanceof AssayError ? thrown : new AssayError("INTERNAL", "internal error", { cause: thrown })
 
 /** What is known of a challenge that this call did not even open. */
 const stateUnopened = ({ freshness }: VerifyInput, { code }: AssayError): ChallengeState => {

@@ -18,6 +18,11 @@ import { goodVerify, ones, type Running, result, running } from "./fake.ts"
 const test = suite("verifyStream")
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
+/** Waits until it is so. */
+const until = async (isSo: () => boolean): Promise<void> => {
+  while (!isSo()) await pause(2)
+}
+
 /** What an answer says: the result's id, or the error's code and path. */
 const told = ({ id, outcome }: VerifyStreamResponse): string => {
   if (outcome.case !== "error") return `${id}: ${outcome.value?.result?.id}`
@@ -45,12 +50,12 @@ const within = async (
   }
 }
 /** A service whose n-th verification takes as long as `ms` says, and that counts how many run at once. */
-const timed = (ms: (n: number) => number) => {
+const timed = (ms: number) => {
   const counts = { started: 0, running: 0, most: 0 }
   const verify: Service["verify"] = async () => {
     const n = counts.started++
     counts.most = Math.max(counts.most, ++counts.running)
-    await pause(ms(n))
+    await pause(ms)
     counts.running--
     return result(`result-${n}`)
   }
@@ -58,7 +63,16 @@ const timed = (ms: (n: number) => number) => {
 }
 
 test("answers requests as they finish, each with its id, and ends after the last one", async () => {
-  const { verify } = timed((n) => [40, 20, 0][n] ?? 0)
+  // The last one ends first, and each waits for the one after it.
+  const ended = [0, 1, 2, 3].map(() => Promise.withResolvers<void>())
+  ended[3]?.resolve()
+  let count = 0
+  const verify: Service["verify"] = async () => {
+    const n = count++
+    await ended[n + 1]?.promise
+    setTimeout(() => ended[n]?.resolve(), 5)
+    return result(`result-${n}`)
+  }
   await within({ verify }, async ({ client }) => {
     const call = client.verifyStream()
     for (const id of ["a", "b", "c"]) await call.send({ id, request: goodVerify() })
@@ -118,7 +132,7 @@ for (const [name, request, answer] of invalid)
     }))
 
 test("answers an id whose request is not answered yet with an error, and the first one still", async () => {
-  const { verify, counts } = timed(() => 20)
+  const { verify, counts } = timed(20)
   await within({ verify }, async ({ client }) => {
     const call = client.verifyStream()
     await call.send({ id: "a", request: goodVerify() })
@@ -193,7 +207,7 @@ test("answers an unknown field of evidence with its path, and goes on", () =>
   }))
 
 test("runs at most as many requests at a time as the limit says, and answers all", async () => {
-  const { verify, counts } = timed(() => 2)
+  const { verify, counts } = timed(2)
   await within(
     { verify },
     async ({ client }) => {
@@ -208,42 +222,53 @@ test("runs at most as many requests at a time as the limit says, and answers all
   )
 })
 test("reads no more from a caller that does not read its answers", async () => {
-  const { verify, counts } = timed(() => 0)
-  const long = async (...input: Parameters<Service["verify"]>) => {
-    const answer = await verify(...input)
-    return { ...answer, token: { ...answer.token, compact: "t".repeat(100_000) } }
+  let started = 0
+  const answer = result()
+  const long = { ...answer, token: { ...answer.token, compact: "t".repeat(100_000) } }
+  const verify: Service["verify"] = async () => {
+    started++
+    return long
   }
-  await within({ verify: long }, async ({ client }) => {
+  await within({ verify }, async ({ client }) => {
     const call = client.verifyStream()
     const sending = (async () => {
       for (let i = 0; i < 400; i++) await call.send({ id: `${i}`, request: goodVerify() })
       call.end()
     })()
-    await pause(150)
-    assert.ok(counts.started < 300, `${counts.started} requests were run, and no answer read`)
+    for (let before = -1; before < started; await pause(50)) before = started
+    assert.ok(started < 200, `${started} requests were run, and no answer read`)
     assert.is((await collect(call)).length, 400)
     await sending
   })
 })
 test("stops when the caller cancels, and throws nothing", async () => {
-  const { verify, counts } = timed(() => 10)
+  const gate = Promise.withResolvers<void>()
+  let started = 0
+  const verify: Service["verify"] = async () => {
+    started++
+    await gate.promise
+    return result()
+  }
   await within(
     { verify },
     async ({ client, lines }) => {
       const call = client.verifyStream()
       for (let i = 0; i < 10; i++) await call.send({ id: `${i}`, request: goodVerify() })
-      await pause(5)
+      await until(() => started === 2)
       call.cancel()
       await rejectsCode(() => collect(call), "NO_ANSWER")
-      await pause(40)
-      assert.ok(counts.started <= 4, `${counts.started} were started`)
-      assert.is(lines.find(({ msg }) => msg === "call")?.["code"], "CANCELLED")
+      const line = () => lines.find(({ msg }) => msg === "call")
+      await until(() => line() !== undefined)
+      assert.is(line()?.["code"], "CANCELLED")
+      gate.resolve()
+      await pause(20)
+      assert.is(started, 2)
     },
     { limits: { streamInFlightMax: 2 } },
   )
 })
 test("ends at the caller's deadline", async () => {
-  const { verify } = timed(() => 500)
+  const { verify } = timed(500)
   await within({ verify }, async ({ client }) => {
     const call = client.verifyStream({ deadlineMs: 30 })
     await call.send({ id: "a", request: goodVerify() })
@@ -252,12 +277,11 @@ test("ends at the caller's deadline", async () => {
   })
 })
 test("answers what runs when the server drains, then ends with SHUTTING_DOWN", async () => {
-  const { verify, counts } = timed(() => 60)
+  const { verify, counts } = timed(60)
   const server = await running({ verify })
   const call = server.client.verifyStream()
   await call.send({ id: "a", request: goodVerify() })
-  await pause(20)
-  assert.is(counts.running, 1)
+  await until(() => counts.running === 1)
   const stopped = server.stop()
   await call.send({ id: "b", request: goodVerify() })
   const answers: string[] = []
@@ -274,7 +298,7 @@ test("ends an idle stream at once when the server drains", async () => {
   const call = other.verifyStream()
   const ended = rejectsCode(() => collect(call), "SHUTTING_DOWN")
   await call.send({ id: "a", request: goodVerify() })
-  await pause(20)
+  await until(() => server.seen.length === 1)
   const start = Date.now()
   await server.stop()
   await ended

@@ -89,6 +89,12 @@ const refused: [name: string, bytes: Uint8Array, code: Code, location: string | 
   ["a size beyond the end", Uint8Array.of(0x0a, 0x7f, 0x01), "PROTO", undefined],
   ["a size of 4 GiB", Uint8Array.of(0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f), "PROTO", undefined],
   [
+    "a message that is longer than the one around it",
+    Uint8Array.of(0x22, 0x02, 0x0a, 0x05, 0x0a, 0x03, 1, 1, 1),
+    "PROTO",
+    "evidence",
+  ],
+  [
     "a message that is longer than its field",
     Uint8Array.of(0x22, 0x02, 0x0a, 0x05, 1, 1, 1, 1, 1),
     "PROTO",

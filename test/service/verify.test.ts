@@ -589,6 +589,19 @@ const failing: readonly [
     }),
   ],
   [
+    "T-08 the journal throws what is no error of ours",
+    "INTERNAL",
+    "spent",
+    ({ journal }) => ({
+      journal: {
+        append: async (record) => {
+          if (record.act === "verify") throw "disk on fire"
+          return journal.append(record)
+        },
+      },
+    }),
+  ],
+  [
     "T-08 the spent store gives no sure answer",
     "REGISTRY",
     "spent",
