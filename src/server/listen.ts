@@ -56,7 +56,8 @@ export interface Bound {
 export async function bind(server: Server, address: Address, mode: number): Promise<Bound> {
   if (address.kind === "tcp") {
     const port = await listen(server, address.target)
-    return { address: `${address.host}:${port}`, release: () => {} }
+    const host = address.host.includes(":") ? `[${address.host}]` : address.host
+    return { address: `${host}:${port}`, release: () => {} }
   }
   const { path } = address
   await checkVacant(path)

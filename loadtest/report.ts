@@ -1,0 +1,167 @@
+/** What the bench prints: JSON for programs, and the same as a table. */
+import type { Measured, Plan, Round, Sizes, Window } from "./measure.ts"
+import type { CacheCounts } from "./servers.ts"
+import { median, type Spread, spreadOf } from "./statistics.ts"
+import type { Steps } from "./steps-server.ts"
+
+/** One kind of server over all rounds. */
+export interface Load {
+  readonly busy: number
+  readonly callsPerSecond: number
+}
+
+/** One case. CPU times in µs a call, medians and extremes of the rounds. */
+export interface CaseReport extends Sizes {
+  readonly algorithm: string
+  /** Each round's sum of the three parts. */
+  readonly floor: Spread
+  readonly parts: { readonly empty: Spread; readonly check: Spread; readonly sign: Spread }
+  readonly verify: Spread
+  /** How much of `verify` the kernel took: sockets, and the journal's disk. */
+  readonly verifySystem: Spread
+  /** Of the two totals of each round. */
+  readonly ratio: Spread
+  /** What each step of `verify` takes by itself, and what is left. */
+  readonly steps: Steps
+  readonly rest: number
+  readonly load: { readonly empty: Load; readonly verify: Load }
+  readonly rounds: number
+  readonly calls: number
+  readonly sessions: number
+  readonly journalRecords: number
+}
+
+/** Under what the figures were measured. */
+export interface Conditions {
+  readonly plan: Plan
+  /** Programs that wanted to run in the minute before: what else runs makes each call cost more. */
+  readonly loadAverage: number
+  /** A miss for each device, and hits for all other calls. */
+  readonly contextCache: CacheCounts
+}
+
+/** The whole report. */
+export interface Report extends Conditions {
+  readonly node: string
+  readonly cases: readonly CaseReport[]
+}
+
+/** Puts the rounds together. */
+export const reportOf = (
+  measured: readonly Measured[],
+  steps: readonly Steps[],
+  conditions: Conditions,
+): Report => ({
+  node: process.version,
+  ...conditions,
+  cases: measured.map((one, i) => caseOf(one, steps[i] ?? {})),
+})
+
+const floorOf = ({ empty, check, sign }: Round): number => empty.microseconds + check + sign
+
+const caseOf = (
+  { algorithm, sizes, rounds, calls, sessions, journalRecords }: Measured,
+  steps: Steps,
+): CaseReport => ({
+  algorithm,
+  ...sizes,
+  floor: spreadOf(rounds, floorOf),
+  parts: {
+    empty: spreadOf(rounds, ({ empty }) => empty.microseconds),
+    check: spreadOf(rounds, ({ check }) => check),
+    sign: spreadOf(rounds, ({ sign }) => sign),
+  },
+  verify: spreadOf(rounds, ({ verify }) => verify.microseconds),
+  verifySystem: spreadOf(rounds, ({ verify }) => verify.systemMicroseconds),
+  ratio: spreadOf(rounds, (round) => round.verify.microseconds / floorOf(round)),
+  steps,
+  rest:
+    spreadOf(rounds, ({ verify }) => verify.microseconds).median -
+    Object.values(steps).reduce((sum, each) => sum + each, 0),
+  load: {
+    empty: loadOf(rounds.map(({ empty }) => empty)),
+    verify: loadOf(rounds.map(({ verify }) => verify)),
+  },
+  rounds: rounds.length,
+  calls,
+  sessions,
+  journalRecords,
+})
+
+const loadOf = (windows: readonly Window[]): Load => ({
+  busy: median(windows.map(({ busy }) => busy)),
+  callsPerSecond: median(windows.map(({ callsPerSecond }) => callsPerSecond)),
+})
+
+const TITLES = [
+  "AK",
+  "request",
+  "log",
+  "answer",
+  "empty",
+  "check",
+  "sign",
+  "floor",
+  "Verify",
+  "of it system",
+  "ratio",
+  "busy",
+  "calls/s",
+]
+
+/** The report for people. */
+export function tableOf({ node, plan, loadAverage, contextCache, cases }: Report): string {
+  const sum = (count: (one: CaseReport) => number): number => cases.reduce((n, one) => n + count(one), 0)
+  const names = Object.keys(cases[0]?.steps ?? {})
+  const stepRows = names.map((name) => [
+    name,
+    ...cases.map(({ steps }) => (steps[name] ?? Number.NaN).toFixed(1)),
+  ])
+  const restRow = ["the rest: transport, bookkeeping", ...cases.map(({ rest }) => rest.toFixed(1))]
+  const stepTitles = [
+    "Verify, step by step",
+    ...cases.map((one) => `${one.algorithm}${one.eventLogBytes > 0 ? " + log" : ""}`),
+  ]
+  return [
+    "Server CPU time of one call in µs: median (least to most) of the rounds.",
+    "Floor = an empty call of the same sizes in bytes + one signature check + one ES256 signature.",
+    "",
+    ...columns([TITLES, ...cases.map(rowOf)]),
+    "",
+    ...columns([stepTitles, ...stepRows, restRow]),
+    "",
+    `Node ${node}, ${cases[0]?.rounds} rounds of ${plan.calls} calls, ${plan.inFlight} at a time on one connection; busy and calls/s of the empty call, then of Verify.`,
+    `Load average at the start: ${loadAverage.toFixed(1)}.`,
+    `${sum(({ calls }) => calls)} measured calls, ${sum(({ sessions }) => sessions)} sessions, ${sum(({ journalRecords }) => journalRecords)} journal records, 0 refused; context cache: ${contextCache.hits} hits, ${contextCache.misses} misses.`,
+    "",
+  ].join("\n")
+}
+
+/** The first column to the left, figures to the right. */
+const columns = (rows: readonly (readonly string[])[]): readonly string[] => {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map(([first = "", ...figures]) =>
+    [first.padEnd(widths[0] ?? 0), ...figures.map((cell, i) => cell.padStart(widths[i + 1] ?? 0))].join("  "),
+  )
+}
+
+const rowOf = (one: CaseReport): readonly string[] => [
+  one.algorithm,
+  String(one.requestBytes),
+  String(one.eventLogBytes),
+  String(one.answerBytes),
+  one.parts.empty.median.toFixed(1),
+  one.parts.check.median.toFixed(1),
+  one.parts.sign.median.toFixed(1),
+  spread(one.floor, 0),
+  spread(one.verify, 0),
+  one.verifySystem.median.toFixed(0),
+  spread(one.ratio, 2),
+  `${percent(one.load.empty.busy)} ${percent(one.load.verify.busy)}`,
+  `${one.load.empty.callsPerSecond.toFixed(0)} ${one.load.verify.callsPerSecond.toFixed(0)}`,
+]
+
+const spread = ({ median, min, max }: Spread, digits: number): string =>
+  `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
+
+const percent = (share: number): string => `${Math.round(100 * share)}%`

@@ -1,0 +1,183 @@
+/**
+ * The process in which the steps of one Verify are measured, each by itself: over many genuine requests at once, so in a
+ * loop of nothing else, which is as cheap as they get. What a call costs beyond their sum is the transport, the
+ * bookkeeping around each call, and what the steps cost each other.
+ */
+import { join } from "node:path"
+import { toBinary } from "@bufbuild/protobuf"
+import { appraise } from "../src/appraisal/appraise.ts"
+import { cachedCompile } from "../src/cache/compile.ts"
+import type { SoftwareDevice } from "../src/device/software.ts"
+import { parseEvidence } from "../src/evidence/evidence.ts"
+import { VerifyRequestSchema, VerifyResponseSchema } from "../src/gen/assay/v1/attestation_pb.ts"
+import { generateSigningKey } from "../src/keys/key.ts"
+import { createRandom } from "../src/keys/random.ts"
+import { createSigner } from "../src/keys/signer.ts"
+import { resultToProto, verifyInputFromProto } from "../src/server/convert.ts"
+import { check } from "../src/server/validate.ts"
+import { decodeStrictly } from "../src/server/wire.ts"
+import { compile } from "../src/service/compile.ts"
+import { commit, record, tell } from "../src/service/decision.ts"
+import { openFreshness } from "../src/service/freshness.ts"
+import type { Caller, Ports } from "../src/service/ports.ts"
+import { createService, type Service } from "../src/service/service.ts"
+import { createChallenges } from "../src/store/challenges.ts"
+import { createEpochs } from "../src/store/epochs.ts"
+import { openSqliteStore, type SqliteStore } from "../src/store/sqlite.ts"
+import { verifyClaims } from "../src/verification/claims.ts"
+import { proveQuote } from "../src/verification/quote.ts"
+import { createStopwatch, microsecondsEach, offer } from "./child.ts"
+import { AUDIENCE, answer, createDevice, policyFor } from "./fleet.ts"
+import type { Case } from "./measure.ts"
+
+const GATEWAY: Caller = { tenant: "default", id: "gateway" }
+const KEY_LIFETIME_MS = 86_400_000
+
+let store: SqliteStore | undefined
+const stopwatch = createStopwatch()
+
+function portsOn(folder: string): Ports {
+  store = openSqliteStore(join(folder, "assay.db"))
+  const { registry, journal } = store
+  const clock = { now: () => new Date() }
+  const random = createRandom()
+  const createdAt = clock.now()
+  const key = generateSigningKey("ES256", {
+    createdAt,
+    notAfter: new Date(createdAt.getTime() + KEY_LIFETIME_MS),
+  })
+  return {
+    clock,
+    random,
+    registry,
+    journal,
+    challenges: createChallenges(random),
+    epochs: createEpochs(random),
+    signer: createSigner(key, clock),
+    compile: cachedCompile(compile, { max: 100 }).compile,
+    settings: {
+      issuer: "http://127.0.0.1:7401",
+      build: "bench",
+      challengeLifetimeMs: 120_000,
+      earForm: () => "2026",
+    },
+  }
+}
+
+/** CPU µs of each step for one call. */
+export type Steps = Readonly<Record<string, number>>
+
+async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight: number): Promise<Steps> {
+  const steps: Record<string, number> = {}
+  const measured = async <T>(name: string, act: () => T | Promise<T>): Promise<T> => {
+    stopwatch.begin()
+    const value = await act()
+    steps[name] = microsecondsEach(stopwatch.end(), requests.length)
+    return value
+  }
+  const inputs = await measured("read the request, judge its fields", () =>
+    requests.map((bytes) => {
+      const checked = check(VerifyRequestSchema, decodeStrictly(VerifyRequestSchema, bytes))
+      if (checked.kind === "invalid") throw checked.error
+      return verifyInputFromProto(checked.request)
+    }),
+  )
+  const parsed = await measured("parse the evidence", () =>
+    inputs.map((input) => ({ input, evidence: parseEvidence(input.evidence) })),
+  )
+  const at = ports.clock.now()
+  const opened = await measured("open the challenge", () =>
+    parsed.map(({ input, evidence }) => {
+      return { evidence, freshness: openFreshness(ports, input.freshness, GATEWAY, at) }
+    }),
+  )
+  const gathered = await measured("gather the snapshot", () =>
+    Promise.all(
+      opened.map(async (call) => {
+        const snapshot = await ports.registry.snapshotFor(GATEWAY.tenant, call.evidence.akName)
+        return { ...call, context: ports.compile(snapshot) }
+      }),
+    ),
+  )
+  const proven = await measured("prove the quote (signature, transcript)", () =>
+    gathered.map((call) => {
+      const { qualifiedName: qualifiedSigner } = call.context.snapshot.device
+      const extraData = call.freshness.expectedFor(call.context)
+      const quote = proveQuote(call.evidence, call.context.ak, { extraData, qualifiedSigner })
+      return { ...call, quote }
+    }),
+  )
+  await measured("spend the challenge", () => Promise.all(proven.map(({ freshness }) => freshness.spend())))
+  const claimed = await measured("check PCR values, replay the log", () =>
+    proven.map((call) => ({ ...call, claims: verifyClaims(call.quote, call.evidence, call.context.ak) })),
+  )
+  const appraised = await measured("appraise", () =>
+    claimed.map((call) => {
+      const { context, freshness } = call
+      const before = context.snapshot.device.counters
+      const audience = freshness.session()?.audience
+      return {
+        ...call,
+        appraisal: appraise(call.claims, context.policy, { before, akBinding: "operator", audience }),
+      }
+    }),
+  )
+  const told = await measured("tell and sign", () =>
+    appraised.map((call) => {
+      const { appraisal, context, freshness } = call
+      return { ...call, result: tell(appraisal, call.evidence, context, freshness, GATEWAY, at, ports) }
+    }),
+  )
+  if (told.some(({ result }) => result.token.kind !== "session")) throw new Error("a device was refused")
+  await measured("journal, in groups", async () => {
+    for (let i = 0; i < told.length; i += inFlight)
+      await Promise.all(
+        told
+          .slice(i, i + inFlight)
+          .map(({ result, context, quote, freshness }) =>
+            ports.journal.append(record(result, context, GATEWAY), commit(quote, context, freshness)),
+          ),
+      )
+  })
+  await measured("write the answer", () =>
+    told.map(({ result }) => toBinary(VerifyResponseSchema, resultToProto(result)).length),
+  )
+  return steps
+}
+
+interface Bench {
+  readonly ports: Ports
+  readonly service: Service
+  readonly devices: Readonly<Record<Case["algorithm"], SoftwareDevice>>
+}
+let bench: Bench | undefined
+
+/** What the bench asks of this process. */
+const functions = {
+  /** Makes an embedded store in `folder`, with a device of each kind. */
+  start: async (folder: string): Promise<void> => {
+    const ports = portsOn(folder)
+    const service = createService(ports)
+    const devices = { "rsa-2048": createDevice("rsa-2048"), p256: createDevice("p256") }
+    bench = { ports, service, devices }
+    for (const [id, { akPublic, qualifiedName }] of Object.entries(bench.devices))
+      await service.registerDevice({ id, akPublic, qualifiedName }, GATEWAY)
+    await service.setPolicy(policyFor(bench.devices.p256), GATEWAY)
+    await service.assignPolicy({ policy: "load", device: undefined }, GATEWAY)
+  },
+  /** Takes so many calls apart. */
+  steps: async ({ algorithm, eventLog }: Case, calls: number, inFlight: number): Promise<Steps> => {
+    if (bench === undefined) throw new Error("not started")
+    const { ports, service, devices } = bench
+    const requests: Uint8Array[] = []
+    for (let call = 0; call < calls; call++) {
+      const input = { device: "", audience: AUDIENCE, confirmation: undefined, policy: "" }
+      const { sealed, transcript } = await service.createChallenge(input, GATEWAY)
+      requests.push(await answer(devices[algorithm], { challenge: sealed, ...transcript }, eventLog))
+    }
+    return takeApart(ports, requests, inFlight)
+  },
+}
+export type StepsFunctions = typeof functions
+
+offer(functions, async () => store?.close())

@@ -1,0 +1,57 @@
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import type { Report } from "../../loadtest/report.ts"
+import { median, type Spread, spreadOf } from "../../loadtest/statistics.ts"
+
+const test = suite("bench")
+const run = promisify(execFile)
+
+const isSpread = ({ median, min, max }: Spread): boolean => 0 < min && min <= median && median <= max
+
+test("every measured call is a session of its own, in the journal, and against a floor of the same sizes", async () => {
+  const [calls, rounds, cases] = [12, 2, 4]
+  const options = ["--calls", String(calls), "--rounds", String(rounds), "--in-flight", "4"]
+  const { stdout } = await run(process.execPath, ["loadtest/bench.ts", ...options])
+  const report: Report = JSON.parse(stdout)
+
+  assert.equal(report.plan, { calls, rounds, inFlight: 4 })
+  assert.equal(
+    report.cases.map(({ algorithm, eventLogBytes }) => [algorithm, eventLogBytes > 0]),
+    [
+      ["rsa-2048", false],
+      ["p256", false],
+      ["rsa-2048", true],
+      ["p256", true],
+    ],
+  )
+  for (const one of report.cases) {
+    assert.equal([one.calls, one.sessions, one.journalRecords], Array(3).fill(calls * rounds))
+    assert.is(one.rounds, rounds)
+    const { empty, check, sign } = one.parts
+    for (const spread of [one.floor, empty, check, sign, one.verify, one.ratio]) assert.ok(isSpread(spread))
+    assert.ok(one.floor.min >= empty.min + check.min + sign.min)
+    assert.ok(one.requestBytes > one.attestBytes + one.eventLogBytes)
+    assert.ok(one.answerBytes > one.tokenBytes)
+    for (const { busy } of Object.values(one.load)) assert.ok(busy > 0 && busy <= 1)
+    assert.ok(Object.keys(one.steps).length > 8)
+    assert.ok(Object.values(one.steps).every((microseconds) => microseconds > 0))
+  }
+  const devices = 2 * calls
+  assert.is(report.contextCache.misses, devices)
+  assert.ok(report.contextCache.hits >= cases * rounds * calls - devices)
+})
+test("refuses a plan that could not be carried out", async () => {
+  for (const option of ["--calls=0", "--rounds=x", "--output=xml"])
+    assert.not.equal(await run(process.execPath, ["loadtest/bench.ts", option]).catch(({ code }) => code), 0)
+})
+test("the median of an even number of values lies between the two in the middle", () => {
+  assert.equal([median([3, 1, 2]), median([4, 1, 2, 3]), median([5])], [2, 2.5, 5])
+  assert.equal(
+    spreadOf([3, 1, 2], (value) => 10 * value),
+    { median: 20, min: 10, max: 30 },
+  )
+})
+
+test.run()
