@@ -68,7 +68,17 @@ attacks: $(INSTALLED) ## Write docs/attacks.md from the tests
 
 .PHONY: bench
 bench: $(BUILT) ## Measure the warm Verify call against its floor
-	@node loadtest/bench.ts
+	@node loadtest/bench.ts -o $(OUTPUT)
+
+GHZ_VERSION := v0.121.0
+GHZ := $(or $(shell command -v ghz),.cache/bin/ghz)
+.cache/bin/ghz:
+	@echo "Building ghz $(GHZ_VERSION)" >&2
+	@GOBIN=$(CURDIR)/.cache/bin go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
+
+.PHONY: loadtest
+loadtest: $(filter .cache/bin/ghz,$(GHZ)) ## Drive the server of `make run` with ghz
+	@for config in loadtest/ghz/*.json; do echo "$$config"; $(GHZ) --config $$config || exit 1; done
 
 .PHONY: coverage
 coverage: $(BUILT) ## Run every test and print the lines that none reached

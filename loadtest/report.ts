@@ -27,6 +27,7 @@ export interface CaseReport extends Sizes {
   readonly load: { readonly empty: Load; readonly verify: Load }
   readonly rounds: number
   readonly calls: number
+  readonly runIn: number
   readonly sessions: number
   readonly journalRecords: number
 }
@@ -60,7 +61,7 @@ export const reportOf = (
 const floorOf = ({ empty, check, sign }: Round): number => empty.microseconds + check + sign
 
 const caseOf = (
-  { algorithm, sizes, rounds, calls, sessions, journalRecords }: Measured,
+  { algorithm, sizes, rounds, calls, runIn, sessions, journalRecords }: Measured,
   steps: Steps,
 ): CaseReport => ({
   algorithm,
@@ -84,6 +85,7 @@ const caseOf = (
   },
   rounds: rounds.length,
   calls,
+  runIn,
   sessions,
   journalRecords,
 })
@@ -132,7 +134,7 @@ export function tableOf({ node, plan, loadAverage, contextCache, cases }: Report
     "",
     `Node ${node}, ${cases[0]?.rounds} rounds of ${plan.calls} calls, ${plan.inFlight} at a time on one connection; busy and calls/s of the empty call, then of Verify.`,
     `Load average at the start: ${loadAverage.toFixed(1)}.`,
-    `${sum(({ calls }) => calls)} measured calls, ${sum(({ sessions }) => sessions)} sessions, ${sum(({ journalRecords }) => journalRecords)} journal records, 0 refused; context cache: ${contextCache.hits} hits, ${contextCache.misses} misses.`,
+    `${sum(({ calls }) => calls)} measured calls and ${sum(({ runIn }) => runIn)} of the run-in, ${sum(({ sessions }) => sessions)} sessions, ${sum(({ journalRecords }) => journalRecords)} journal records, 0 refused; context cache: ${contextCache.hits} hits, ${contextCache.misses} misses.`,
     "",
   ].join("\n")
 }

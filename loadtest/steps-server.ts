@@ -118,7 +118,13 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
       const audience = freshness.session()?.audience
       return {
         ...call,
-        appraisal: appraise(call.claims, context.policy, { before, akBinding: "operator", audience }),
+        appraisal: appraise(call.claims, context.policy, {
+          before,
+          freshSince: freshness.freshSince,
+          akBinding: "operator",
+          freshness: freshness.kind,
+          audience,
+        }),
       }
     }),
   )
@@ -135,7 +141,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
         told
           .slice(i, i + inFlight)
           .map(({ result, context, quote, freshness }) =>
-            ports.journal.append(record(result, context, GATEWAY), commit(quote, context, freshness)),
+            ports.journal.append(record(result, context, GATEWAY), commit(quote, context, freshness, at)),
           ),
       )
   })

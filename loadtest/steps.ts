@@ -5,7 +5,7 @@ import { median } from "./statistics.ts"
 import type { Steps, StepsFunctions } from "./steps-server.ts"
 
 /** Requests at once in the loop of a step. */
-const CALLS_MAX = 250
+const CALLS_MAX = 200
 const WARM_ROUNDS = 2
 const ROUNDS = 3
 

@@ -68,6 +68,7 @@ export const CODES = {
   RULE_FAILED: entry("refuted", "T-08"),
   AUDIENCE: entry("refuted"),
   SESSION_KEY_UNCERTIFIED: entry("refuted"),
+  RAW_NONCE: entry("refuted"),
 
   // Spent, expired or of another context.
   NONCE_SPENT: entry("stale", "N-01", "N-05"),

@@ -127,7 +127,9 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       ),
       reflection: config.reflection,
       development: config.development,
+      anonymous: config.anonymous,
       observe: metrics.called,
+      refused: metrics.refused,
     })
     const addresses = await server.start()
     cleanup.push(() => server.stop())

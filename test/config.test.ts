@@ -18,6 +18,7 @@ test("gives defaults for everything that nobody set", () => {
     credentials: [],
     reflection: true,
     logLevel: "info",
+    anonymous: true,
   })
   assert.equal(readConfig({}, {}, ""), config)
   assert.equal(readConfig({}, {}, "# nothing yet\n"), config)

@@ -30,6 +30,8 @@ export interface CallOptions {
 }
 
 const DEADLINE_MS = 10_000
+/** What a Bearer credential may be (RFC 6750, 2.1). HTTP/2 drops anything else without a word. */
+const CREDENTIAL = /^[A-Za-z0-9._~+/-]{1,512}=*$/
 
 /** A bidirectional stream. Iterating it yields the answers and throws the call's AssayError, if it ends with one. */
 export interface BidiCall<I extends DescMessage, O extends DescMessage>
@@ -62,6 +64,10 @@ export interface Connection {
  * @throws {AssayError} INPUT.
  */
 export function connect(address: string, options: ConnectionOptions = {}): Connection {
+  if (options.credential !== undefined && !CREDENTIAL.test(options.credential))
+    throw new AssayError("INPUT", "the credential is not one: is there white space around it?", {
+      location: "credential",
+    })
   const client = new Client(parseAddress(address).target, credentials.createInsecure(), {
     "grpc.enable_retries": 0, // a second Verify on the same challenge can only fail
     "grpc.enable_http_proxy": 0, // a credential goes to this machine and nowhere else

@@ -1,7 +1,7 @@
 import { hash as digestOf } from "node:crypto"
 import { lengthPrefixed } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
-import { type EventLog, parseEventLog } from "./eventlog/eventlog.ts"
+import { EV_NO_ACTION, type EventLog, parseEventLog } from "./eventlog/eventlog.ts"
 import { Reader } from "./reader.ts"
 import { HASHES, type HashName } from "./tpm/algorithm.ts"
 import { type Attest, parseAttest } from "./tpm/attest.ts"
@@ -128,6 +128,13 @@ function parseWholeLog(bytes: Uint8Array): EventLog {
         actual: `${log.paddingBytes} bytes of one value`,
       },
     )
+  const stray = log.events.find(
+    ({ pcr, untrustedType }) => untrustedType !== EV_NO_ACTION && pcr >= PCR_COUNT,
+  )
+  if (stray !== undefined)
+    throw new AssayError("EVENT", `event log, event ${stray.sequence}: extends a PCR that no TPM has`, {
+      actual: `PCR ${stray.pcr}`,
+    })
   return log
 }
 

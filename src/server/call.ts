@@ -24,7 +24,11 @@ export type Observe = (method: string, code: string, seconds: number) => void
 export interface Edge {
   readonly log: Logger
   readonly observe: Observe
+  /** Told of each failure that a caller is answered with. */
+  readonly refused: (code: Code) => void
   readonly credentials: readonly Credential[]
+  /** Whether callers without a credential are served. */
+  readonly anonymous: boolean
   readonly transport: Transport
   /** Calls that are not answered yet. */
   readonly open: Set<object>
@@ -68,6 +72,7 @@ export const observed =
 
     const note = (error: unknown): void => {
       reason = codeOf(error)
+      edge.refused(reason)
       const { kind } = CODES[reason]
       if (kind === "fault") edge.log.error({ request: id, err: loggable(error) }, "fault")
       else if (kind === "unavailable" && error instanceof AssayError && error.cause !== undefined)
@@ -105,7 +110,7 @@ export const observed =
           onReceiveMetadata: (metadata, forward) => {
             if (openToAll) return forward(metadata)
             try {
-              caller = callerOf(metadata, edge.transport, call.getPeer(), edge.credentials)
+              caller = callerOf(metadata, call.getPeer(), edge)
             } catch (error) {
               return call.sendStatus(fail(error))
             }

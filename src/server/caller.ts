@@ -45,6 +45,14 @@ export function checkCredentials(credentials: readonly Credential[]): void {
   }
 }
 
+/** Whom a listener admits, and how its connections come in. */
+export interface Admission {
+  readonly transport: Transport
+  readonly credentials: readonly Credential[]
+  /** Whether callers without a credential are served. HTTP/2 drops a header with a malformed value without a word. */
+  readonly anonymous: boolean
+}
+
 /**
  * The caller of a call. `peer` is `address:port` as grpc-js gives it.
  *
@@ -52,12 +60,15 @@ export function checkCredentials(credentials: readonly Credential[]): void {
  */
 export function callerOf(
   metadata: Metadata,
-  transport: Transport,
   peer: string,
-  credentials: readonly Credential[],
+  { transport, credentials, anonymous }: Admission,
 ): Caller {
   const given = metadata.get("authorization")
-  if (given.length === 0) return { tenant: TENANT, id: `local:${localIdOf(transport, peer)}` }
+  if (given.length === 0) {
+    // The file mode of the administration socket says who may use it.
+    if (!anonymous && transport !== "admin") throw unknown("callers need a credential here")
+    return { tenant: TENANT, id: `local:${localIdOf(transport, peer)}` }
+  }
   const [, secret] = (given.length === 1 && CREDENTIAL.exec(String(given[0]))) || []
   if (secret === undefined) throw unknown("the authorization metadata is not one Bearer credential")
   const digest = hash("sha256", secret, "buffer")

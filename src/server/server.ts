@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf"
 import { Server } from "@grpc/grpc-js"
 import { HealthImplementation } from "grpc-health-check"
 import type { Logger } from "pino"
+import type { Code } from "../errors.ts"
 import { DeviceService, PolicyService } from "../gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
 import { type Address, addService } from "../rpc.ts"
@@ -58,11 +59,14 @@ export interface ServerConfig {
   /** `unix:/absolute/path` of the administration socket, if there is one: all services, for the file's owner alone. */
   readonly admin: string | undefined
   readonly credentials: readonly Credential[]
+  /** Whether callers without a credential are served, known by their connection alone. By default they are. */
+  readonly anonymous?: boolean
   /** Whether callers may ask for the schema. */
   readonly reflection: boolean
   /** Allows plaintext TCP on loopback. */
   readonly development: boolean
   readonly observe?: Observe
+  readonly refused?: (code: Code) => void
   readonly limits?: Partial<Limits>
 }
 
@@ -93,7 +97,9 @@ export function createServer(config: ServerConfig): AssayServer {
     const edge: Edge = {
       log: config.log,
       observe: config.observe ?? (() => {}),
+      refused: config.refused ?? (() => {}),
       credentials: config.credentials,
+      anonymous: config.anonymous ?? true,
       transport,
       open,
     }

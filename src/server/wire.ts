@@ -9,6 +9,8 @@ import { type Decode, decode, Refused } from "../rpc.ts"
 
 /** Our messages nest four deep. */
 const DEPTH_MAX = 8
+/** The largest request, a Verify in a stream with four banks, has 22. */
+const FIELDS_MAX = 64
 
 /** What one field looks like on the wire. */
 interface Expected {
@@ -22,41 +24,69 @@ interface Expected {
 
 /**
  * Reads a request all of whose fields are known and occur once (in a list: as often as they like). A field of a oneof
- * occurs instead of its siblings. Measured: 0.9 µs for a Verify request of 914 bytes, beside 1.4 µs for reading it.
+ * occurs instead of its siblings. The walk comes first and ends at the greatest number of fields that any request of
+ * ours has, for a message of nothing but small fields costs a thousand times its size to build. Measured: 0.9 µs for a
+ * Verify request of 914 bytes, beside 1.4 µs for reading it.
  */
 export const decodeStrictly: Decode = (schema, bytes) => {
-  const message = decode(schema, bytes)
-  if (message instanceof Refused) return message
+  const walk = new Walk()
   try {
-    walk(schema, new BinaryReader(bytes), bytes.length, "", 0)
-    return message
+    walk.message(schema, new BinaryReader(bytes), bytes.length, "", 0)
   } catch (error) {
-    const known =
-      error instanceof AssayError ? error : new AssayError("PROTO", "not in protobuf's wire format")
-    return new Refused(known, [], message)
+    return new Refused(
+      error instanceof AssayError ? error : new AssayError("PROTO", `these bytes are no ${schema.typeName}`),
+      [],
+      undefined,
+    )
   }
+  const message = decode(schema, bytes)
+  if (message instanceof Refused || walk.flaw === undefined) return message
+  // Read all the same, so that a stream can answer the request by its id.
+  return new Refused(walk.flaw, [], message)
 }
 
-function walk(schema: DescMessage, reader: BinaryReader, end: number, path: string, depth: number): void {
-  if (depth > DEPTH_MAX) throw refusal("PROTO", path.slice(0, -1), "nested too deep")
-  const fields = expectedOf(schema)
-  const seen = new Map<object, number>()
-  while (reader.pos < end) {
-    const [number, wire] = reader.tag()
-    const field = fields.get(number)
-    if (field === undefined) throw refusal("FIELD", `${path}${number}`, "not a field that Assay reads")
-    const { name, message, list, slot } = field
-    const before = seen.get(slot) ?? 0
-    if (before > 0 && !list) throw refusal("FIELD", `${path}${name}`, "given twice, or with its alternative")
-    if (wire !== field.wire) throw refusal("PROTO", `${path}${name}`, "not of the field's wire type")
-    seen.set(slot, before + 1)
-    if (message === undefined) reader.skip(wire, number)
-    else {
-      const size = reader.uint32()
-      walk(message, reader, reader.pos + size, `${path}${name}${list ? `[${before}]` : ""}.`, depth + 1)
+/** One walk over one request. */
+class Walk {
+  /** The first field that is unknown, repeated or of another wire type. */
+  flaw: AssayError | undefined
+  #fields = 0
+
+  /** @throws {AssayError} PROTO for what cannot be walked to its end, or is not to be. */
+  message(schema: DescMessage, reader: BinaryReader, end: number, path: string, depth: number): void {
+    if (depth > DEPTH_MAX) throw refusal("PROTO", path.slice(0, -1), "nested too deep")
+    const fields = expectedOf(schema)
+    const seen = new Map<object, number>()
+    while (reader.pos < end) {
+      if (++this.#fields > FIELDS_MAX)
+        throw refusal("PROTO", path.slice(0, -1), `more than ${FIELDS_MAX} fields in one request`)
+      const [number, wire] = reader.tag()
+      const field = fields.get(number)
+      const name = field?.name ?? String(number)
+      if (wire === WireType.StartGroup || wire === WireType.EndGroup)
+        throw refusal("PROTO", `${path}${name}`, "a group, which no request has")
+      if (field === undefined) {
+        this.#note("FIELD", `${path}${name}`, "not a field that Assay reads")
+        reader.skip(wire, number)
+        continue
+      }
+      const before = seen.get(field.slot) ?? 0
+      seen.set(field.slot, before + 1)
+      if (before > 0 && !field.list)
+        this.#note("FIELD", `${path}${name}`, "given twice, or with its alternative")
+      if (wire !== field.wire) throw refusal("PROTO", `${path}${name}`, "not of the field's wire type")
+      if (field.message === undefined) reader.skip(wire, number)
+      else {
+        const size = reader.uint32()
+        const inner = `${path}${name}${field.list ? `[${before}]` : ""}.`
+        this.message(field.message, reader, reader.pos + size, inner, depth + 1)
+      }
     }
+    if (reader.pos !== end) throw refusal("PROTO", path.slice(0, -1), "longer than its size says")
   }
-  if (reader.pos !== end) throw refusal("PROTO", path.slice(0, -1), "longer than its size says")
+
+  #note(code: "PROTO" | "FIELD", location: string, flaw: string): void {
+    this.flaw ??= refusal(code, location, flaw)
+  }
 }
 
 const refusal = (code: "PROTO" | "FIELD", location: string, flaw: string): AssayError =>

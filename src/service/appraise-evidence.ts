@@ -69,7 +69,13 @@ export function appraiseEvidence(input: OfflineEvidence, policy: Policy): Offlin
 
 const judge = (prove: () => Verified<Claims>, policy: Policy): Appraisal => {
   try {
-    return appraise(prove(), policy, { before: undefined, akBinding: "operator", audience: undefined })
+    return appraise(prove(), policy, {
+      before: undefined,
+      freshSince: new Date(0),
+      akBinding: "operator",
+      freshness: "nonce",
+      audience: undefined,
+    })
   } catch (error) {
     if (error instanceof AssayError && error.kind === "refuted") return refuted(error)
     throw error

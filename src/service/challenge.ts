@@ -41,8 +41,7 @@ const policyOf = async (
   if (device !== "" && policy !== "" && assigned !== undefined && assigned !== policy)
     throw new AssayError("NONCE_CONTEXT", "the device has another policy than the one that was asked for", {
       location: "policy",
-      expected: assigned,
-      actual: policy,
+      actual: policy, // and not which one it is: that is nobody's business who has to ask
     })
   const name = policy === "" ? assigned : policy
   return name === undefined ? registry.defaultPolicy(tenant) : registry.policy(tenant, name)

@@ -65,17 +65,27 @@ export const commit = (
   quote: Verified<Quote> | AssayError,
   { snapshot }: Context,
   freshness: Freshness,
+  at: Date,
 ): Commit => ({
   device: snapshot.device.id,
   revisions: { device: snapshot.device.revision, policy: snapshot.policy },
   counters:
     quote instanceof AssayError || freshness.kind !== "challenge"
       ? undefined
-      : moved(quote, snapshot.device.counters),
+      : moved(quote, snapshot.device.counters, freshness.freshSince, at),
 })
 
 /** The device's counters after this quote: never back, and firmwareVersion stays as it was first seen. */
-const moved = (quote: Quote, before: Counters | undefined): Counters | undefined =>
-  before !== undefined && isRollback(before, quote.clockInfo)
+const moved = (
+  quote: Quote,
+  before: Counters | undefined,
+  freshSince: Date,
+  recordedAt: Date,
+): Counters | undefined =>
+  isRollback(quote.clockInfo, { before, freshSince })
     ? undefined
-    : { ...quote.clockInfo, firmwareVersion: before?.firmwareVersion ?? quote.firmwareVersion }
+    : {
+        ...quote.clockInfo,
+        firmwareVersion: before?.firmwareVersion ?? quote.firmwareVersion,
+        recordedAt,
+      }

@@ -18,7 +18,12 @@ export interface Freshness {
   session(): SessionRequest | undefined
   readonly nonce: Uint8Array | undefined
   readonly evidenceAgeMs: number | undefined
+  /** Before this instant the evidence cannot have been made: nobody knew what it had to answer. */
+  readonly freshSince: Date
 }
+
+/** When a relying party chose its nonce, only it knows. This is how long its evidence may have been under way. */
+const NONCE_AGE_MS = 300_000
 
 type FreshnessPorts = Pick<Ports, "challenges" | "epochs">
 
@@ -40,6 +45,7 @@ export const openFreshness = (
       return {
         ...withoutChallenge("nonce"),
         nonce: input.nonce,
+        freshSince: new Date(at.getTime() - NONCE_AGE_MS),
         expectedFor: ({ policy }) =>
           policy?.evidence.rawNonce === true ? input.nonce : nonceExtraData(caller.tenant, input.nonce),
       }
@@ -48,6 +54,7 @@ export const openFreshness = (
       return {
         ...withoutChallenge("epoch"),
         evidenceAgeMs: at.getTime() - epoch.startsAt.getTime(),
+        freshSince: epoch.startsAt,
         expectedFor: () => epochExtraData(caller.tenant, epoch.value),
       }
     }
@@ -91,6 +98,7 @@ const openChallenge = (ports: FreshnessPorts, sealed: Uint8Array, caller: Caller
       state === "spent" ? { audience: challenge.audience, confirmation: challenge.confirmation } : undefined,
     nonce: undefined,
     evidenceAgeMs: undefined,
+    freshSince: challenge.issuedAt,
   }
 }
 

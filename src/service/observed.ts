@@ -1,10 +1,11 @@
 import type { Tier } from "../appraisal/finding.ts"
-import { AssayError, type Code } from "../errors.ts"
+import type { Code } from "../errors.ts"
 import type { Service } from "./service.ts"
 
 /** Is told how verifications end. */
 export interface ResultObserver {
   verified(tier: Tier): void
+  /** A finding that a result was contraindicated for. */
   refused(code: Code): void
 }
 
@@ -12,15 +13,10 @@ export interface ResultObserver {
 export const observed = (service: Service, observer: ResultObserver): Service => ({
   ...service,
   verify: async (input, caller) => {
-    try {
-      const result = await service.verify(input, caller)
-      observer.verified(result.tier)
-      for (const { tier, code } of result.findings)
-        if (tier === "contraindicated" && code !== undefined) observer.refused(code)
-      return result
-    } catch (error) {
-      observer.refused(error instanceof AssayError ? error.code : "INTERNAL")
-      throw error
-    }
+    const result = await service.verify(input, caller)
+    observer.verified(result.tier)
+    for (const { tier, code } of result.findings)
+      if (tier === "contraindicated" && code !== undefined) observer.refused(code)
+    return result
   },
 })

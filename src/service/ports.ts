@@ -26,7 +26,10 @@ export interface Random {
 
 /** What a device said about its clock when it last answered a challenge. */
 export interface Counters extends ClockInfo {
+  /** As it was first seen. */
   readonly firmwareVersion: bigint
+  /** When the answer was judged, by our clock: a challenge made after it can only be answered later still. */
+  readonly recordedAt: Date
 }
 
 /** A device as the registry keeps it. */

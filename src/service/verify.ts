@@ -33,7 +33,7 @@ export const createVerify =
       const appraisal =
         quote instanceof AssayError ? refuted(quote) : judge(quote, evidence, context, freshness) // judge
       const result = tell(appraisal, evidence, context, freshness, caller, at, ports)
-      await ports.journal.append(record(result, context, caller), commit(quote, context, freshness)) // record
+      await ports.journal.append(record(result, context, caller), commit(quote, context, freshness, at)) // record
       return result
     } catch (thrown) {
       const error = asAssayError(thrown)
@@ -78,7 +78,9 @@ const judge = (
   if (claims instanceof AssayError) return refuted(claims)
   return appraise(claims, context.policy, {
     before: context.snapshot.device.counters,
+    freshSince: freshness.freshSince,
     akBinding: "operator",
+    freshness: freshness.kind,
     audience: freshness.session()?.audience,
   })
 }

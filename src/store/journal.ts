@@ -50,7 +50,8 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
   const selectCounters = database.prepare("SELECT * FROM counters WHERE tenant = ? AND device = ?")
   const writeCounters = database.prepare(
     `INSERT OR REPLACE INTO counters
-     (tenant, device, clock_ms, reset_count, restart_count, safe, firmware_version) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+     (tenant, device, clock_ms, reset_count, restart_count, safe, firmware_version, recorded_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const insert = database.prepare(
     `INSERT INTO journal (tenant, sequence, at, caller, act, device, outcome, codes, evidence_digest,
@@ -80,6 +81,7 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
       next.restartCount,
       next.safe ? 1 : 0,
       u64Bytes(next.firmwareVersion),
+      next.recordedAt.getTime(),
     )
   }
 

@@ -8,7 +8,7 @@ import { blob, instant, integer, optional, type Row, text, u64 } from "./row.ts"
 import { JOIN_ASSIGNED_POLICY } from "./schema.ts"
 
 const DEVICE_COLUMNS = `d.tenant, d.id, d.ak_public, d.ak_name, d.qualified_name, d.policy, d.revision, d.created_at,
-  c.clock_ms, c.reset_count, c.restart_count, c.safe, c.firmware_version`
+  c.clock_ms, c.reset_count, c.restart_count, c.safe, c.firmware_version, c.recorded_at`
 const JOIN_COUNTERS = "LEFT JOIN counters c ON c.tenant = d.tenant AND c.device = d.id"
 const POLICY_COLUMNS = "p.name AS policy_name, p.revision AS policy_revision, x.document, x.digest"
 const JOIN_DOCUMENT =
@@ -142,6 +142,7 @@ export const countersFrom = (row: Row): Counters => ({
   restartCount: integer(row, "restart_count"),
   safe: integer(row, "safe") === 1,
   firmwareVersion: u64(row, "firmware_version"),
+  recordedAt: instant(row, "recorded_at"),
 })
 
 const policyFrom = (row: Row): PolicyRecord => {

@@ -64,6 +64,7 @@ CREATE TABLE counters (
   restart_count INTEGER NOT NULL CHECK (restart_count BETWEEN 0 AND 4294967295),
   safe INTEGER NOT NULL CHECK (safe IN (0, 1)),
   firmware_version BLOB NOT NULL CHECK (length(firmware_version) = 8),
+  recorded_at INTEGER NOT NULL,
   PRIMARY KEY (tenant, device),
   FOREIGN KEY (tenant, device) REFERENCES devices (tenant, id)
 ) STRICT, WITHOUT ROWID;

@@ -14,13 +14,21 @@ const HEADERS = {
  * An application of a few pages to be read, by path. Everything else is answered with problem details (RFC 9457):
  * 404 for another path, 405 with `Allow` for another method, 503 or 500 for a page that threw, which says no more
  * than the code.
+ *
+ * @param isOurHost Which Host headers are answered; others get 421.
  */
-export const createApp = (pages: Readonly<Record<string, Page>>): Hono => {
+export const createApp = (
+  pages: Readonly<Record<string, Page>>,
+  isOurHost: (host: string) => boolean = () => true,
+): Hono => {
   const app = new Hono()
   app.use(async (context, next) => {
     await next()
     for (const [name, value] of Object.entries(HEADERS)) context.header(name, value)
   })
+  app.use(async (context, next) =>
+    isOurHost(new URL(context.req.url).hostname) ? next() : problem(421, "Misdirected Request"),
+  )
   for (const [path, page] of Object.entries(pages)) {
     app.get(path, page)
     app.all(path, () => problem(405, "Method Not Allowed", { Allow: "GET, HEAD" }))

@@ -1,5 +1,6 @@
 import type { Hono } from "hono"
 import type { Registry } from "prom-client"
+import { loopbackHost } from "../loopback.ts"
 import { createApp, json } from "./app.ts"
 
 /** Gives the reasons why not; none if all is well. */
@@ -19,14 +20,20 @@ export interface PrivatePages {
  * or 503 with `{ status, reasons }`. A check that throws counts as failed: silence is not health.
  */
 export const createPrivateApp = ({ metrics, live, ready }: PrivatePages): Hono =>
-  createApp({
-    "/metrics": async () =>
-      new Response(await metrics.metrics(), {
-        headers: { "Content-Type": metrics.contentType, "Cache-Control": "no-store" },
-      }),
-    "/livez": () => probe(live),
-    "/readyz": () => probe(ready),
-  })
+  createApp(
+    {
+      "/metrics": async () =>
+        new Response(await metrics.metrics(), {
+          headers: { "Content-Type": metrics.contentType, "Cache-Control": "no-store" },
+        }),
+      "/livez": () => probe(live),
+      "/readyz": () => probe(ready),
+    },
+    isLoopback,
+  )
+
+/** A page that a browser was led to under another name of this machine is not for its script to read. */
+const isLoopback = (host: string): boolean => loopbackHost(host) !== undefined
 
 const probe = async (check: Check): Promise<Response> => {
   const reasons = await reasonsOf(check)

@@ -49,6 +49,9 @@ test("throws the path of a wrong field", async () => {
 test("refuses an address beyond this machine, to which a credential must not go in plaintext", () => {
   throwsCode(() => createAttestationClient("verifier.example:443", { credential: "secret" }), "INPUT")
   throwsCode(() => createAdminClient("10.0.0.1:443"), "INPUT")
+  // HTTP/2 would drop the header, and the call would be anybody's.
+  for (const credential of [" secret", "secret ", "secret\n", "", "two words", "sécret"])
+    throwsCode(() => createAttestationClient("127.0.0.1:443", { credential }), "INPUT")
 })
 test("keeps the deadline that it is made with, and lets a call have another", async () => {
   const server = await running({ verify: () => new Promise(() => {}) }, { limits: { drainMs: 50 } })

@@ -139,6 +139,18 @@ const refused: [name: string, other: Partial<RawEvidence>, code: Code, location:
     "EVENT",
     "event_log",
   ],
+  [
+    "E-14 a log that extends PCR 24",
+    { eventLog: agileLog(["sha256"], { pcr: 24, type: 5 }) },
+    "EVENT",
+    "event_log",
+  ],
+  [
+    "E-14 a log that extends PCR 0xffffffff",
+    { eventLog: agileLog(["sha256"], { pcr: 0xffffffff, type: 5 }) },
+    "EVENT",
+    "event_log",
+  ],
   ["Q-11 text behind the log", { eventLog: concat(eventLog, utf8("text")) }, "FRAMING", "event_log"],
   ["Q-01 a quote that no TPM made", { attest: patched(genuine.attest, 0, u16(0)) }, "QUOTE_MAGIC", "attest"],
   [

@@ -213,8 +213,8 @@ export const SERVICE: readonly Mutant[] = [
     named: "older",
     covers: ["row-10", "clock"],
     ...DECISION,
-    find: ": { ...quote.clockInfo, firmwareVersion: before?.firmwareVersion ?? quote.firmwareVersion }",
-    replace: ": undefined",
+    find: "isRollback(quote.clockInfo, { before, freshSince })",
+    replace: "quote.clockInfo.clockMs >= 0n",
     why: "Nothing would be known of the last quote.",
   },
   {

@@ -19,7 +19,7 @@ const metadataOf = (...values: readonly string[]): Metadata => {
   return metadata
 }
 const callerWith = (transport: Transport, peer: string, ...authorization: readonly string[]): string =>
-  callerOf(metadataOf(...authorization), transport, peer, credentials).id
+  callerOf(metadataOf(...authorization), peer, { transport, credentials, anonymous: true }).id
 
 const accepted: [name: string, transport: Transport, peer: string, authorization: string[], id: string][] = [
   ["a credential", "tcp", "127.0.0.1:4711", ["Bearer s3cret-of-gateway"], "gateway"],
@@ -33,6 +33,15 @@ const accepted: [name: string, transport: Transport, peer: string, authorization
 ]
 for (const [name, transport, peer, authorization, id] of accepted)
   test(`knows ${name} as ${id}`, () => assert.is(callerWith(transport, peer, ...authorization), id))
+
+test("refuses G-11 callers without a credential where the operator wants one, but for the administration socket", () => {
+  const admission = { credentials, anonymous: false }
+  for (const transport of ["tcp", "unix"] as const)
+    throwsCode(() => callerOf(new Metadata(), "127.0.0.1:1", { transport, ...admission }), "CALLER_UNKNOWN")
+  assert.is(callerOf(new Metadata(), "unknown", { transport: "admin", ...admission }).id, "local:admin")
+  const gateway = metadataOf("Bearer s3cret-of-gateway")
+  assert.is(callerOf(gateway, "127.0.0.1:1", { transport: "tcp", ...admission }).id, "gateway")
+})
 
 const refused: [name: string, transport: Transport, peer: string, authorization: string[]][] = [
   ["an unknown credential", "tcp", "127.0.0.1:1", ["Bearer s3cret-of-nobody"]],

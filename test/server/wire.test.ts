@@ -25,6 +25,11 @@ const field = (number: number, ...content: readonly Uint8Array[]): Uint8Array =>
     .tag(number, WireType.LengthDelimited)
     .bytes(concat(...content))
     .finish()
+const repeated = (bytes: Uint8Array, count: number): Uint8Array => {
+  const whole = new Uint8Array(bytes.length * count)
+  for (let i = 0; i < count; i++) whole.set(bytes, i * bytes.length)
+  return whole
+}
 const varint = (number: number, value: number): Uint8Array =>
   new BinaryWriter().tag(number, WireType.Varint).uint32(value).finish()
 
@@ -127,6 +132,20 @@ test("refuses to be used for a schema with maps, which it would not look into", 
   const bytes = field(3, ones(1))
   assert.instance(decodeStrictly(ErrorInfoSchema, bytes), Refused)
 })
+const floods: [name: string, bytes: Uint8Array][] = [
+  ["empty banks", field(4, field(1, repeated(field(4), 900_000)))],
+  ["empty evidence", repeated(field(4), 900_000)],
+  ["unknown fields", repeated(varint(9, 1), 900_000)],
+  ["unknown fields and then banks", concat(varint(9, 1), field(4, field(1, repeated(field(4), 900_000))))],
+  ["nested groups", repeated(Uint8Array.of(0x4b), 900_000)],
+]
+for (const [name, bytes] of floods)
+  test(`refuses G-07 two megabytes of ${name} before they cost anything`, () => {
+    const start = performance.now()
+    const read = decodeStrictly(VerifyRequestSchema, bytes)
+    assert.instance(read, Refused)
+    assert.ok(performance.now() - start < 20)
+  })
 test("refuses messages that nest deeper than any of ours", () => {
   let bytes: Uint8Array = new Uint8Array()
   for (let depth = 0; depth < 20; depth++) bytes = field(3, bytes) // DescriptorProto.nested_type

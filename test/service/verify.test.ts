@@ -677,6 +677,7 @@ test("refuses a quote that is older than one the device has already answered wit
     own.setState({ clockMs: 5000n, resetCount: 7, restartCount: 2 })
     assert.is((await attest(world.service, own)).token.kind, "session")
     own.setState({ clockMs: 4999n })
+    world.advance(1)
     await refusesWith(world, await answered(world.service, own), "CLOCK_INFO_ROLLBACK", "spent")
     own.setState({ clockMs: 9000n, resetCount: 6 })
     await refusesWith(world, await answered(world.service, own), "CLOCK_INFO_ROLLBACK", "spent")
@@ -684,6 +685,22 @@ test("refuses a quote that is older than one the device has already answered wit
     assert.is(counters?.clockMs, 5000n)
     own.setState({ clockMs: 100n, resetCount: 8, restartCount: 0 })
     assert.is((await attest(world.service, own)).token.kind, "session")
+  } finally {
+    world.close()
+  }
+})
+
+test("lets one caller attest a device while the evidence of another is under way", async () => {
+  const world = createTestService()
+  const own = testDevice({ selection: [{ hash: "sha256", pcrs: [0, 1, 2, 3, 4, 5, 6, 7] }] })
+  try {
+    await enroll(world.service, own, policyDocument(own))
+    const first = await answered(world.service, own)
+    own.advance(1000)
+    world.advance(500)
+    assert.is((await attest(world.service, own)).token.kind, "session")
+    assert.is((await world.service.verify(first, GATEWAY)).token.kind, "session")
+    assert.is((await world.registry.device("default", "device-1")).counters?.clockMs, own.state.clockMs)
   } finally {
     world.close()
   }
@@ -778,6 +795,21 @@ test("refuses N-03 a raw nonce where the policy does not say so", () =>
       "none",
     )
   }))
+
+test("refuses N-04 an epoch that a device which quotes raw nonces may have been handed as one", () =>
+  withService(
+    async (world) => {
+      const { epoch } = await world.service.epoch(GATEWAY)
+      const evidence = evidenceOver(device, epochExtraData("default", epoch.value))
+      await refusesWith(
+        world,
+        { freshness: { kind: "epoch", number: epoch.number }, evidence },
+        "RAW_NONCE",
+        "none",
+      )
+    },
+    { policy: rawPolicy },
+  ))
 
 test("refuses N-06 a session for a device that quotes raw nonces, even when it answers the challenge", () =>
   withService(

@@ -67,7 +67,14 @@ for (const [what, sql] of damages)
       {
         device: "device-1",
         revisions: { device: 1, policy: { name: "base", revision: 1 } },
-        counters: { clockMs: 1n, resetCount: 1, restartCount: 1, safe: true, firmwareVersion: 1n },
+        counters: {
+          clockMs: 1n,
+          resetCount: 1,
+          restartCount: 1,
+          safe: true,
+          firmwareVersion: 1n,
+          recordedAt: new Date(0),
+        },
       },
     )
     const intruder = new DatabaseSync(file)

@@ -111,8 +111,18 @@ const setMember = (parent: unknown, name: string, value: unknown): void => {
 export const policyWith = (changes: Readonly<Record<string, unknown>> = {}): Policy =>
   parsePolicy(documentWith(changes))
 
+/** When the evidence of tests may have been made at the earliest, and an instant before it. */
+export const FRESH_SINCE = new Date("2026-11-21T12:00:00Z")
+export const EARLIER = new Date("2026-11-21T11:00:00Z")
+
 /** Nothing known from before, and a session for the audience of the policy. */
-export const CIRCUMSTANCES: Circumstances = { before: undefined, akBinding: "operator", audience: "gateway" }
+export const CIRCUMSTANCES: Circumstances = {
+  before: undefined,
+  freshSince: FRESH_SINCE,
+  akBinding: "operator",
+  freshness: "challenge",
+  audience: "gateway",
+}
 
 /** What a rule finds, in short: its tier, and its code if it has one. */
 export const verdictOf = (

@@ -56,6 +56,15 @@ for (const [name, check] of [
     }
   })
 
+for (const host of ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example"])
+  test(`refuses requests for ${host}, which a browser may have been led to here`, async () => {
+    assert.is((await app(() => []).request(`http://${host}:7402/metrics`)).status, 421)
+  })
+for (const host of ["127.0.0.1", "localhost", "[::1]"])
+  test(`answers requests for ${host}`, async () => {
+    assert.is((await app(() => []).request(`http://${host}:7402/livez`)).status, 200)
+  })
+
 test("does not show the public pages", async () => {
   for (const path of ["/.well-known/jwks.json", "/epoch", "/"])
     assert.is((await app(() => []).request(path)).status, 404)

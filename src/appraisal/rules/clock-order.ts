@@ -1,5 +1,5 @@
 import type { ClockInfo } from "../../evidence/tpm/attest.ts"
-import { AFFIRMING, type Rule } from "./rule.ts"
+import { AFFIRMING, type Circumstances, type Rule } from "./rule.ts"
 
 /**
  * The quote is not older than one that the device has already answered with, and its TPM was not cleared since.
@@ -7,8 +7,9 @@ import { AFFIRMING, type Rule } from "./rule.ts"
  * Quotes are ordered by (resetCount, restartCount), then clock. Across a reset the clock says nothing: after a loss
  * of power it may lie below a value that was already reported.
  */
-export const clockOrder: Rule = ({ clockInfo }, _policy, { before }) =>
-  before === undefined || !isRollback(before, clockInfo)
+export const clockOrder: Rule = ({ clockInfo }, _policy, circumstances) => {
+  const { before } = circumstances
+  return before === undefined || !isRollback(clockInfo, circumstances)
     ? AFFIRMING
     : {
         tier: "contraindicated",
@@ -18,14 +19,23 @@ export const clockOrder: Rule = ({ clockInfo }, _policy, { before }) =>
         actual: shown(clockInfo),
         claim: ["instance-identity", 96],
       }
+}
 
-/** Whether `now` lies before `then`: an older quote, or a TPM that was cleared. */
-export const isRollback = (then: ClockInfo, now: ClockInfo): boolean => {
-  const resets = advance(then.resetCount, now.resetCount)
-  if (resets !== 0) return resets < 0
-  const restarts = advance(then.restartCount, now.restartCount)
-  if (restarts !== 0) return restarts < 0
-  return now.clockMs < then.clockMs
+/**
+ * Whether `now` is of an earlier boot than the device has answered from, or of an earlier time in the same boot.
+ *
+ * Within a boot an earlier time is a rollback only if what came before was recorded before this evidence can have been
+ * made. Otherwise two answers were under way at a time and arrived in the other order, and neither is older than its
+ * own challenge: whoever attests a device must not spoil what others are about to show of it.
+ */
+export const isRollback = (
+  now: ClockInfo,
+  { before, freshSince }: Pick<Circumstances, "before" | "freshSince">,
+): boolean => {
+  if (before === undefined) return false
+  const boots = advance(before.resetCount, now.resetCount) || advance(before.restartCount, now.restartCount)
+  if (boots !== 0) return boots < 0
+  return now.clockMs < before.clockMs && before.recordedAt < freshSince
 }
 
 /**

@@ -6,10 +6,14 @@ import type { Policy } from "../policy.ts"
 
 /** What a rule may know beside the claims and the policy. */
 export interface Circumstances {
-  /** What the device said when it last answered a challenge; firmwareVersion as first seen. */
-  readonly before: (ClockInfo & { readonly firmwareVersion: bigint }) | undefined
+  /** What the device said when it last answered a challenge, and when that was; firmwareVersion as first seen. */
+  readonly before: (ClockInfo & { readonly firmwareVersion: bigint; readonly recordedAt: Date }) | undefined
+  /** Before this instant the evidence cannot have been made. */
+  readonly freshSince: Date
   /** Who says that the attestation key lives in the device's TPM. */
   readonly akBinding: "operator"
+  /** What the evidence answers. */
+  readonly freshness: "challenge" | "nonce" | "epoch"
   /** The audience of the session that is asked for; nothing in the modes that yield none. */
   readonly audience: string | undefined
 }

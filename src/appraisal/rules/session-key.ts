@@ -1,15 +1,19 @@
 import { AFFIRMING, type Rule } from "./rule.ts"
 
 /**
- * A device that quotes any nonce it is handed gets no session: it would answer another's challenge without noticing.
+ * A device that quotes any nonce it is handed answers relying parties' nonces and nothing else: it would answer
+ * another's challenge or epoch without noticing. A session for it needs a key that its TPM certified.
  */
-export const sessionKey: Rule = (_claims, { evidence }, circumstances) =>
-  circumstances.audience === undefined || !evidence.rawNonce
+export const sessionKey: Rule = (_claims, { evidence }, { freshness }) =>
+  freshness === "nonce" || !evidence.rawNonce
     ? AFFIRMING
     : {
         tier: "contraindicated",
-        code: "SESSION_KEY_UNCERTIFIED",
+        code: freshness === "challenge" ? "SESSION_KEY_UNCERTIFIED" : "RAW_NONCE",
         location: "confirmation",
-        expected: "a session key that the device's TPM certified",
-        actual: "none, and the policy lets the device quote raw nonces",
+        expected:
+          freshness === "challenge"
+            ? "a session key that the device's TPM certified"
+            : "a relying party's nonce",
+        actual: "a policy that lets the device quote raw nonces",
       }

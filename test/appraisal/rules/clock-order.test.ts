@@ -3,7 +3,7 @@ import * as assert from "uvu/assert"
 import { advance, clockOrder, isRollback } from "../../../src/appraisal/rules/clock-order.ts"
 import { fromHex } from "../../../src/bytes.ts"
 import { type ClockInfo, parseAttest } from "../../../src/evidence/tpm/attest.ts"
-import { verdictOf } from "../../support/core.ts"
+import { EARLIER, FRESH_SINCE, verdictOf } from "../../support/core.ts"
 import { needs, vectorJson } from "../../support/vectors.ts"
 
 const test = suite("clockOrder")
@@ -42,9 +42,25 @@ const cases: [name: string, then: ClockInfo, now: ClockInfo, accepted: boolean][
 ]
 for (const [name, then, now, accepted] of cases)
   test(name, () => {
-    const before = { ...then, firmwareVersion: 1n }
+    const before = { ...then, firmwareVersion: 1n, recordedAt: EARLIER }
     const expected = accepted ? ["affirming", undefined] : ["contraindicated", "CLOCK_INFO_ROLLBACK"]
     assert.equal(verdictOf(clockOrder, { clockInfo: now }, {}, { before }), expected)
+  })
+
+// Two answers under way at a time arrive in any order; one of an earlier boot is old, however it came.
+const underWay: [name: string, then: ClockInfo, now: ClockInfo, accepted: boolean][] = [
+  ["accepts an earlier time of the same boot", clock(3, 1, 1000), clock(3, 1, 999), true],
+  ["refuses K-09 an earlier restart", clock(3, 2, 1000), clock(3, 1, 2000), false],
+  ["refuses K-09 an earlier boot", clock(4, 0, 10), clock(3, 1, 2000), false],
+]
+for (const [name, then, now, accepted] of underWay)
+  test(`${name} as one the device answered with after this challenge was made`, () => {
+    for (const ms of [0, 1, 60_000]) {
+      const recordedAt = new Date(FRESH_SINCE.getTime() + ms)
+      const expected = accepted ? ["affirming", undefined] : ["contraindicated", "CLOCK_INFO_ROLLBACK"]
+      const before = { ...then, firmwareVersion: 1n, recordedAt }
+      assert.equal(verdictOf(clockOrder, { clockInfo: now }, {}, { before }), expected)
+    }
   })
 
 test("accepts the first quote of a device", () => {
@@ -69,7 +85,14 @@ for (const hierarchy of ["endorsement", "owner"] as const)
       )
       const rollbacks = steps.filter((_, i) => {
         const [then, now] = [clocks[i - 1], clocks[i]]
-        return then !== undefined && now !== undefined && isRollback(then, now)
+        return (
+          then !== undefined &&
+          now !== undefined &&
+          isRollback(now, {
+            before: { ...then, firmwareVersion: 1n, recordedAt: EARLIER },
+            freshSince: FRESH_SINCE,
+          })
+        )
       })
       assert.equal(
         rollbacks.map(({ step }) => step),

@@ -1,7 +1,7 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { resets } from "../../../src/appraisal/rules/resets.ts"
-import { goodClaims, verdictOf } from "../../support/core.ts"
+import { EARLIER, goodClaims, verdictOf } from "../../support/core.ts"
 
 const test = suite("resets")
 
@@ -17,7 +17,7 @@ const cases: [name: string, max: number | undefined, then: number, now: number, 
 for (const [name, max, then, now, accepted] of cases)
   test(name, () => {
     const clockInfo = { ...goodClaims.clockInfo, resetCount: now }
-    const before = { ...goodClaims.clockInfo, resetCount: then, firmwareVersion: 1n }
+    const before = { ...goodClaims.clockInfo, resetCount: then, firmwareVersion: 1n, recordedAt: EARLIER }
     const expected = accepted ? ["affirming", undefined] : ["contraindicated", "CLOCK_INFO_RESETS"]
     assert.equal(verdictOf(resets, { clockInfo }, { "clock.resetsMax": max }, { before }), expected)
   })

@@ -9,9 +9,15 @@ test("refuses a session for a device that quotes any nonce it is handed", () => 
   const terms = { "evidence.rawNonce": true }
   assert.equal(verdictOf(sessionKey, {}, terms), ["contraindicated", "SESSION_KEY_UNCERTIFIED"])
 })
-test("accepts such a device where no session is asked for", () => {
+test("refuses N-04 an epoch that such a device may have been handed as a nonce", () => {
   const terms = { "evidence.rawNonce": true }
-  assert.equal(verdictOf(sessionKey, {}, terms, { audience: undefined }), ["affirming", undefined])
+  const epoch = { freshness: "epoch", audience: undefined } as const
+  assert.equal(verdictOf(sessionKey, {}, terms, epoch), ["contraindicated", "RAW_NONCE"])
+})
+test("accepts such a device for a relying party's nonce, which yields no session", () => {
+  const terms = { "evidence.rawNonce": true }
+  const nonce = { freshness: "nonce", audience: undefined } as const
+  assert.equal(verdictOf(sessionKey, {}, terms, nonce), ["affirming", undefined])
 })
 test("accepts a session for a device that computes what it quotes", () => {
   assert.equal(verdictOf(sessionKey), ["affirming", undefined])

@@ -1,12 +1,12 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { tpmFirmware } from "../../../src/appraisal/rules/tpm-firmware.ts"
-import { goodClaims, verdictOf } from "../../support/core.ts"
+import { EARLIER, goodClaims, verdictOf } from "../../support/core.ts"
 
 const test = suite("tpmFirmware")
 
 const NOW = 0x2019102300163636n
-const same = { ...goodClaims.clockInfo, firmwareVersion: NOW }
+const same = { ...goodClaims.clockInfo, firmwareVersion: NOW, recordedAt: EARLIER }
 const newer = { ...same, firmwareVersion: NOW + 1n }
 const list = (...versions: readonly string[]) => ({ "tpm.firmwareVersions": versions })
 const change = (word: string) => ({ "tpm.firmwareChange": word })

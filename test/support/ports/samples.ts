@@ -56,6 +56,7 @@ export const newCounters = (change: Partial<Counters> = {}): Counters => ({
   restartCount: 2,
   safe: true,
   firmwareVersion: 0x2019_1023_0016_3636n,
+  recordedAt: new Date("2026-11-21T12:00:00Z"),
   ...change,
 })
 

@@ -323,7 +323,7 @@ export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
  */
 export type VerifyStreamRequest = Message<"assay.v1.VerifyStreamRequest"> & {
   /**
-   * Chosen by the caller, unique within the stream: the answer repeats it.
+   * Chosen by the caller, unique among the requests of the stream that are not answered yet: the answer repeats it.
    *
    * @generated from field: string id = 1;
    */

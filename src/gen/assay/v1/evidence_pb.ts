@@ -45,7 +45,8 @@ export const EvidenceSchema: GenMessage<Evidence> = /*@__PURE__*/
   messageDesc(file_assay_v1_evidence, 0);
 
 /**
- * A TPM 2.0 quote and what it is over. Every byte is checked or the call is refused.
+ * A TPM 2.0 quote and what it is over. Every field is read, and fields that Assay does not know are refused: no
+ * evidence is accepted and ignored.
  *
  * @generated from message assay.v1.TpmEvidence
  */
@@ -80,7 +81,9 @@ export type TpmEvidence = Message<"assay.v1.TpmEvidence"> & {
   pcrBanks: PcrBank[];
 
   /**
-   * The TCG event log, as the firmware wrote it. At most 1 MiB.
+   * The TCG event log, as the firmware wrote it, without padding behind its last event. At most 1 MiB. It must lead to
+   * PCR 0 to 7 and to every other quoted PCR that it extends. Only the sequence of digests in each PCR is proven:
+   * types and data of events are covered by no check yet, and no claim rests on them.
    *
    * @generated from field: bytes event_log = 5;
    */
