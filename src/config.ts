@@ -57,7 +57,7 @@ const schema = z.strictObject({
     .array(z.strictObject({ name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), file: z.string().min(1) }))
     .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "a name twice")
     .default([]),
-  /** Whether callers without a credential are served. They are known by their connection alone, and share one identity. */
+  /** Whether callers without a credential are served, known by their connection alone (over a Unix socket, by the socket). */
   anonymous: z.boolean().default(true),
   reflection: z.boolean().default(true),
   logLevel: z.enum(["silent", "error", "warn", "info", "debug"]).default("info"),

@@ -1,7 +1,7 @@
 /**
  * Who calls. Callers are told apart by what they cannot choose in a request: by a local credential that their
- * operator gave them, else by how they reached us. Neither can be taken for the other: ids of the second kind begin
- * with `local:`, which no credential's name does.
+ * operator gave them, else by the one connection that they hold; over a Unix socket, which has no number, by the socket.
+ * Neither can be taken for the other: ids of the second kind begin with `local:`, which no credential's name does.
  */
 import { hash, timingSafeEqual } from "node:crypto"
 import type { Metadata } from "@grpc/grpc-js"
@@ -84,9 +84,10 @@ function localIdOf(transport: Transport, peer: string): string {
     case "admin":
       return transport
     case "tcp": {
-      const address = /^(127(?:\.\d{1,3}){3}|::1):\d+$/.exec(peer)?.[1]
-      if (address === undefined) throw unknown("the connection is not from this machine, or gone")
-      return address
+      // With its port: without a credential a caller is one connection, and no other can use its challenges.
+      if (!/^(127(?:\.\d{1,3}){3}|::1):\d+$/.test(peer))
+        throw unknown("the connection is not from this machine, or gone")
+      return peer
     }
   }
 }

@@ -73,7 +73,7 @@ const withoutChallenge = <Kind extends "nonce" | "epoch">(kind: Kind) => ({
 const openChallenge = (ports: FreshnessPorts, sealed: Uint8Array, caller: Caller, at: Date): Freshness => {
   const challenge = ports.challenges.open(sealed, at)
   if (challenge.tenant !== caller.tenant || challenge.caller !== caller.id || challenge.purpose !== "attest")
-    throw contextError("caller", "the one that made the challenge", caller.id)
+    throw contextError("caller", "the credential or the connection that made the challenge", caller.id)
   let state: ChallengeState = "unspent"
   return {
     kind: "challenge",

@@ -25,9 +25,9 @@ const accepted: [name: string, transport: Transport, peer: string, authorization
   ["a credential", "tcp", "127.0.0.1:4711", ["Bearer s3cret-of-gateway"], "gateway"],
   ["another credential", "tcp", "127.0.0.1:4711", ["Bearer s3cret-of-backend"], "backend"],
   ["a credential over a Unix socket", "unix", "unknown", ["bearer s3cret-of-backend"], "backend"],
-  ["an IPv4 peer by its address, not its port", "tcp", "127.0.0.1:4711", [], "local:127.0.0.1"],
-  ["another loopback address as another caller", "tcp", "127.0.0.2:4711", [], "local:127.0.0.2"],
-  ["an IPv6 peer", "tcp", "::1:4711", [], "local:::1"],
+  ["a connection by itself", "tcp", "127.0.0.1:4711", [], "local:127.0.0.1:4711"],
+  ["another connection as another caller", "tcp", "127.0.0.1:4712", [], "local:127.0.0.1:4712"],
+  ["an IPv6 connection", "tcp", "::1:4711", [], "local:::1:4711"],
   ["a Unix socket peer", "unix", "unknown", [], "local:unix"],
   ["a peer of the administration socket", "admin", "unknown", [], "local:admin"],
 ]
@@ -97,11 +97,11 @@ test("tells callers apart on a running server, and answers unknown ones UNAUTHEN
     ]
     for (const client of callers) await client.verify(goodVerify())
     assert.equal(
-      server.seen.map(({ caller }) => `${caller.tenant} ${caller.id}`),
+      server.seen.map(({ caller }) => `${caller.tenant} ${caller.id.replace(/:\d+$/, ":PORT")}`),
       [
         "default gateway",
         "default backend",
-        "default local:127.0.0.1",
+        "default local:127.0.0.1:PORT",
         "default local:unix",
         "default gateway",
       ],
