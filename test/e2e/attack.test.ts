@@ -8,14 +8,14 @@ import { readFileSync } from "node:fs"
 import { connect as connectHttp2 } from "node:http2"
 import { connect as connectSocket } from "node:net"
 import { join } from "node:path"
-import { clone, fromBinary } from "@bufbuild/protobuf"
+import { clone, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { anyUnpack } from "@bufbuild/protobuf/wkt"
 import { status } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat } from "../../src/bytes.ts"
 import { createAdminClient } from "../../src/client/admin.ts"
-import type { AttestationClient } from "../../src/client/attestation.ts"
+import { type AttestationClient, createAttestationClient } from "../../src/client/attestation.ts"
 import { verifySessionToken } from "../../src/client/session.ts"
 import { challengeParts, tpmEvidence } from "../../src/device/attester.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
@@ -379,6 +379,23 @@ attack("refuses a session for evidence over an epoch, and an epoch that is not t
 })
 
 // Other devices, other policies.
+
+attack("refuses N-04 a challenge of another connection, where neither caller has a credential", async () => {
+  const [address = ""] = server.listen
+  const victim = createAttestationClient(address)
+  const { request } = await answered(victim, honest)
+  const stolen = await rawCall(
+    address,
+    pathOf(AttestationService.method.verify),
+    toBinary(VerifyRequestSchema, request),
+    {},
+    { "grpc.use_local_subchannel_pool": 1 },
+  )
+  if (stolen.error === undefined) throw new Error("a stranger got an answer")
+  assert.is(stolen.error.code, status.FAILED_PRECONDITION)
+  assert.ok(sessionOf(await victim.verify(request)), "it is still unspent")
+  victim.close()
+})
 
 attack("refuses N-04 the evidence of another device, whatever it says of itself", async () => {
   const challenge = await gateway.createChallenge({ device: "honest", audience: "orders" })
