@@ -33,7 +33,7 @@ const runFile = (file: string): Promise<Outcome> =>
   new Promise((resolve) => {
     const start = performance.now()
     const child = spawn(process.execPath, [file], {
-      env: { ...process.env, NO_COLOR: "1" },
+      env: { NODE_COMPILE_CACHE: `${process.cwd()}/.cache/compile`, ...process.env, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
       timeout: FILE_LIMIT_MS,
       killSignal: "SIGKILL",

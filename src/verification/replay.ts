@@ -117,7 +117,7 @@ export function compareBank(
 ): Mismatch[] {
   const mismatches: Mismatch[] = []
   for (const [pcr, value] of quoted) {
-    const expected = replayed.get(pcr) ?? (pcr <= BOOT_PCR_MAX ? resetValue(bank, pcr) : undefined)
+    const expected = replayed.get(pcr) ?? (pcr <= BOOT_PCR_MAX ? firstValue(log, bank, pcr) : undefined)
     if (expected !== undefined && !sameBytes(expected, value))
       mismatches.push({
         bank,

@@ -3,6 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat, toHex, utf8 } from "../../src/bytes.ts"
 import type { BootEvent } from "../../src/device/boot.ts"
+import { standardBoot } from "../../src/device/boot.ts"
 import { encodeCryptoAgileLog, type LogRecord, startupLocalityRecord } from "../../src/device/eventlog.ts"
 import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/software.ts"
 import { EV_NO_ACTION, type EventLog, parseEventLog } from "../../src/evidence/eventlog/eventlog.ts"
@@ -227,6 +228,15 @@ test("accepts a startup locality behind events of other PCRs: PCR 0 still has no
   const events = rest.toSorted((a, b) => Number(a.pcr === 0) - Number(b.pcr === 0))
   const firstOf0 = events.findIndex(({ pcr }) => pcr === 0)
   assert.ok(verifyReplay(pcrsOf(started), logOf(events.toSpliced(firstOf0, 0, locality(3)))))
+})
+
+test("accepts a startup locality that nothing of PCR 0 follows: PCR 0 holds just that", () => {
+  const other = p256Device()
+  other.boot(
+    standardBoot().filter(({ pcr }) => pcr !== 0),
+    { startupLocality: 3 },
+  )
+  assert.ok(verifyReplay(pcrsOf(other), parseEventLog(other.eventLog)))
 })
 
 // Banks.
