@@ -65,11 +65,13 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     cleanup.push(() => signer.close())
     const challenges = createChallenges(random, { spentMax: config.challenge.spentMax })
     const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
+    // Not looked up in the object: every object has a member named constructor.
+    const earForms = new Map(Object.entries(config.ear.audiences))
     const settings = {
       issuer: config.issuer ?? "",
       build: VERSION,
       challengeLifetimeMs: config.challenge.lifetimeSeconds * 1000,
-      earForm: (audience: string) => config.ear.audiences[audience] ?? config.ear.default,
+      earForm: (audience: string) => earForms.get(audience) ?? config.ear.default,
     }
     const metrics = createMetrics({
       challenges: () => challenges.counts(),

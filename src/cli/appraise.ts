@@ -31,7 +31,7 @@ export const addAppraise = (program: Command, { io, reporting }: CommandContext)
     .description("Verify evidence and judge it by a policy, offline.")
     .requiredOption("--evidence <FILE>", "the evidence as JSON")
     .requiredOption("--policy <FILE>", "the policy as YAML or JSON")
-    .option("--at <TIME>", "the instant to judge at, as 2026-03-01T12:00:00Z (default: now)")
+    .option("--at <TIME>", "the instant that the appraisal carries, as 2026-03-01T12:00:00Z (default: now)")
     .addHelpText("after", HELP)
     .action(
       reporting(async (options: Options) => {

@@ -1,4 +1,5 @@
 import { parsePolicy } from "../appraisal/policy.ts"
+import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { parsePublicArea } from "../evidence/tpm/public.ts"
 import { createAttestationKey } from "../verification/key.ts"
@@ -11,9 +12,11 @@ import type { Context, Snapshot } from "./ports.ts"
  */
 export const compile = (snapshot: Snapshot): Context => {
   try {
+    const area = parsePublicArea(snapshot.device.akPublic)
+    if (!sameBytes(area.name, snapshot.device.akName)) throw new Error("the key is not the one of its Name")
     return {
       snapshot,
-      ak: createAttestationKey(parsePublicArea(snapshot.device.akPublic)),
+      ak: createAttestationKey(area),
       policy: snapshot.policy === undefined ? undefined : parsePolicy(snapshot.policy.document),
     }
   } catch (cause) {

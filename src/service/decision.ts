@@ -69,6 +69,7 @@ export const commit = (
 ): Commit => ({
   device: snapshot.device.id,
   revisions: { device: snapshot.device.revision, policy: snapshot.policy },
+  known: snapshot.device.counters !== undefined,
   counters:
     quote instanceof AssayError || freshness.kind !== "challenge"
       ? undefined

@@ -180,6 +180,8 @@ export interface Commit {
   readonly revisions: Revisions
   /** The new counters, after evidence that answered a challenge. Never rewinds what is stored. */
   readonly counters: Counters | undefined
+  /** Whether the snapshot had counters to judge the evidence by. */
+  readonly known: boolean
 }
 
 /** The record of every decision, durable before its token leaves. */

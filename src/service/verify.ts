@@ -11,7 +11,7 @@ import type { Caller, Context, Ports } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
 
 /**
- * Verifies evidence: read, gather, prove, spend, judge, record. Everything from outside is fetched before judging,
+ * Verifies evidence: open, read, gather, prove, spend, judge, record. Everything from outside is fetched before judging,
  * in one snapshot; everything is written after it; the one write between is the challenge, spent as soon as the
  * evidence is proven to answer it and not before. A refutation is an answer; any other error is not ours to catch.
  *
@@ -23,9 +23,9 @@ export const createVerify =
     const at = ports.clock.now()
     let opened: Freshness | undefined
     try {
-      const evidence = parseEvidence(input.evidence) // read
       const freshness = openFreshness(ports, input.freshness, caller, at) // no write yet
       opened = freshness
+      const evidence = parseEvidence(input.evidence) // read
       const snapshot = await ports.registry.snapshotFor(caller.tenant, evidence.akName) // gather
       const context = ports.compile(snapshot)
       const quote = refutable(() => prove(evidence, context, freshness)) // prove

@@ -74,8 +74,8 @@ export function createChallenges(
     },
     open(sealed, at) {
       const challenge = decode(unseal(key, sealed))
-      refuseExpired(challenge, at)
       refuseSpent(challenge)
+      refuseExpired(challenge, at)
       return challenge
     },
     // No await before the end: nothing can come between the question and the answer.

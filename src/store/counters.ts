@@ -8,10 +8,13 @@ import type { Counters } from "../service/ports.ts"
  * that only the TPM knows, so that they wrap anywhere: of two counts the later is the one less than 2^31 ahead,
  * modulo 2^32. Across a reset neither the restart count nor the clock says anything.
  *
- * @throws {AssayError} SNAPSHOT_MOVED if `stored` is of a later boot: the device has meanwhile answered from it.
+ * @param known Whether the evidence was judged with any counters before it. If not, and there are some now, two first
+ *   answers raced: then ours was compared with nothing, and holds only if there was nothing to find.
+ * @throws {AssayError} SNAPSHOT_MOVED if `stored` is of a later boot: the device has meanwhile answered from it; or if
+ *   two first answers differ.
  * @see TPM 2.0 Library, Part 2: Structures, 10.11.1 (TPMS_CLOCK_INFO).
  */
-export function laterCounters(stored: Counters | undefined, ours: Counters): Counters {
+export function laterCounters(stored: Counters | undefined, ours: Counters, known: boolean): Counters {
   if (stored === undefined) return ours
   const boots =
     wrappedDifference(ours.resetCount, stored.resetCount) ||
@@ -20,6 +23,11 @@ export function laterCounters(stored: Counters | undefined, ours: Counters): Cou
     throw new AssayError(
       "SNAPSHOT_MOVED",
       "the device has meanwhile answered from a later boot: attest again",
+    )
+  if (!known && (boots !== 0 || stored.firmwareVersion !== ours.firmwareVersion))
+    throw new AssayError(
+      "SNAPSHOT_MOVED",
+      "the device has meanwhile answered for the first time, from another boot or firmware: attest again",
     )
   return boots === 0 && stored.clockMs > ours.clockMs ? stored : ours
 }

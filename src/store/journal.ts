@@ -64,7 +64,7 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
   const release = database.prepare("RELEASE record")
   const undo = database.prepare("ROLLBACK TO record")
 
-  const commitWith = (tenant: string, { device, revisions, counters }: Commit): void => {
+  const commitWith = (tenant: string, { device, revisions, counters, known }: Commit): void => {
     if (!isCurrent(revisions, current.get(tenant, device)))
       throw new AssayError(
         "SNAPSHOT_MOVED",
@@ -72,7 +72,7 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
       )
     if (counters === undefined) return
     const row = selectCounters.get(tenant, device)
-    const next = laterCounters(row === undefined ? undefined : countersFrom(row), counters)
+    const next = laterCounters(row === undefined ? undefined : countersFrom(row), counters, known)
     writeCounters.run(
       tenant,
       device,

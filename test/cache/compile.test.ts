@@ -78,8 +78,7 @@ test("gives each call the snapshot that it came with", () => {
 const others: [what: string, snapshot: Snapshot][] = [
   ["another tenant", snapshotOf({ tenant: "other" })],
   ["another device", snapshotOf({ id: "device-2" })],
-  ["another Name of the key", snapshotOf({ akName: rsa.name })],
-  ["another key", snapshotOf({ akPublic: rsa.bytes })],
+  ["another key", snapshotOf({ akName: rsa.name, akPublic: rsa.bytes })],
   ["another revision of the device", snapshotOf({ revision: 2 })],
   ["another policy", snapshotOf({}, policyOf(300, { name: "other" }))],
   ["another revision of the policy", snapshotOf({}, policyOf(300, { revision: 2 }))],

@@ -485,8 +485,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["Q-05"],
     file: "src/server/wire.ts",
     tests: ["test/server/wire.test.ts", "test/server/fields.test.ts"],
-    find: 'this.#note("FIELD", `${path}${name}`, "not a field that Assay reads")',
-    replace: "",
+    find: '"not a field that Assay reads")',
+    replace: '"not a field that Assay reads")\n        this.flaw = undefined',
     why: "Evidence that nobody checks would be accepted and ignored.",
   },
   {

@@ -29,7 +29,6 @@ const stale = (code: Refusal["code"], more: Partial<Refusal> = {}): Refusal => (
   ...more,
 })
 const SPENT = stale("NONCE_SPENT", { challenge: "spent" })
-const EXPIRED = stale("NONCE_EXPIRED", { afterwards: "NONCE_EXPIRED" })
 /** Evidence of one mode in another: there is no challenge that could be spent. */
 const MISMATCH: Refusal = { code: "NONCE_MISMATCH", ends: "refuted", challenge: "none" }
 
@@ -103,7 +102,7 @@ attackTable(test, "N-01", SPENT, [
       attempt.world.advance(60_000)
       return attempt.honest
     },
-    EXPIRED,
+    SPENT,
   ],
   [
     "the answer to a challenge from before a restart",

@@ -386,7 +386,7 @@ test("refuses N-01 evidence replayed after its challenge has expired", () =>
     const input = await answered(world.service, device)
     await world.service.verify(input, GATEWAY)
     world.advance(61_000)
-    await refusesThrowing(world, () => world.service.verify(input, GATEWAY), "NONCE_EXPIRED", "unspent")
+    await refusesThrowing(world, () => world.service.verify(input, GATEWAY), "NONCE_SPENT", "spent")
     world.advance(-61_000)
     await refusesThrowing(
       world,
@@ -705,6 +705,47 @@ test("lets one caller attest a device while the evidence of another is under way
     world.close()
   }
 })
+
+test("refuses S-04 a first answer that raced another one from a later boot with another firmware", async () => {
+  const world = createTestService()
+  const own = testDevice({ selection: [{ hash: "sha256", pcrs: [0, 1, 2, 3, 4, 5, 6, 7] }] })
+  try {
+    const terms = { tpm: { firmwareChange: "refused" }, clock: { resetsMax: 1 } }
+    await enroll(world.service, own, policyDocument(own, terms))
+    const first = await answered(world.service, own)
+    own.setState({ resetCount: 50, firmwareVersion: 2n })
+    const second = await answered(world.service, own)
+    const outcomes = await Promise.allSettled(
+      [first, second].map((input) => world.service.verify(input, GATEWAY)),
+    )
+    assert.equal(
+      outcomes.map(({ status }) => status),
+      ["fulfilled", "rejected"],
+    )
+    assert.is((await world.registry.device("default", "device-1")).counters?.resetCount, 1)
+  } finally {
+    world.close()
+  }
+})
+
+test("refuses a stored key that is not the one of its Name", () =>
+  withService(
+    async (world) => {
+      const input = await answered(world.service, device)
+      await refusesThrowing(world, () => world.service.verify(input, GATEWAY), "REGISTRY", "unspent")
+    },
+    {
+      ports: ({ registry }) => ({
+        registry: {
+          ...registry,
+          snapshotFor: async (tenant, akName) => {
+            const snapshot = await registry.snapshotFor(tenant, akName)
+            return { ...snapshot, device: { ...snapshot.device, akPublic: other.akPublic.slice(2) } }
+          },
+        },
+      }),
+    },
+  ))
 
 test("does not move a device's counters on a nonce, an epoch, or evidence that was not proven", () =>
   withService(async (world) => {

@@ -30,16 +30,16 @@ const accepted: [what: string, stored: Partial<Counters>, ours: Partial<Counters
 ]
 for (const [what, stored, ours] of accepted)
   test(`accepts ${what}`, () => {
-    assert.equal(laterCounters(newCounters(stored), newCounters(ours)), newCounters(ours))
+    assert.equal(laterCounters(newCounters(stored), newCounters(ours), true), newCounters(ours))
   })
 
 test("accepts the first", () => {
-  assert.equal(laterCounters(undefined, newCounters()), newCounters())
+  assert.equal(laterCounters(undefined, newCounters(), false), newCounters())
 })
 
 test("keeps the stored ones if only their clock is later", () => {
   const stored = newCounters({ clockMs: 2n ** 64n - 1n, safe: false })
-  assert.equal(laterCounters(stored, newCounters({ clockMs: 2n ** 63n })), stored)
+  assert.equal(laterCounters(stored, newCounters({ clockMs: 2n ** 63n }), true), stored)
 })
 
 const refused: [what: string, stored: Partial<Counters>, ours: Partial<Counters>][] = [
@@ -57,7 +57,21 @@ const refused: [what: string, stored: Partial<Counters>, ours: Partial<Counters>
 ]
 for (const [what, stored, ours] of refused)
   test(`refuses ${what}`, () => {
-    throwsCode(() => laterCounters(newCounters(stored), newCounters(ours)), "SNAPSHOT_MOVED")
+    throwsCode(() => laterCounters(newCounters(stored), newCounters(ours), true), "SNAPSHOT_MOVED")
+  })
+
+const races: [what: string, ours: Partial<Counters>, accepted: boolean][] = [
+  ["the same boot and firmware", { clockMs: 1001n }, true],
+  ["an earlier time of that boot", { clockMs: 1n }, true],
+  ["a later boot", { resetCount: 6 }, false],
+  ["a restart more", { restartCount: 3 }, false],
+  ["another firmware", { firmwareVersion: 7n }, false],
+]
+for (const [what, ours, accepted] of races)
+  test(`${accepted ? "accepts" : "refuses S-04"} a first answer from ${what} when another first answer came before`, () => {
+    const act = () => laterCounters(newCounters(), newCounters(ours), false)
+    if (accepted) act()
+    else throwsCode(act, "SNAPSHOT_MOVED")
   })
 
 test("never depends on the constants that a TPM adds to its counts", () => {
@@ -66,7 +80,7 @@ test("never depends on the constants that a TPM adds to its counts", () => {
   const boot = fc.record({ resetCount: count, restartCount: count, clockMs: fc.bigInt(0n, 3n) })
   const outcome = (stored: Counters, ours: Counters): string => {
     try {
-      return laterCounters(stored, ours) === ours ? "ours" : "stored"
+      return laterCounters(stored, ours, true) === ours ? "ours" : "stored"
     } catch {
       return "refused"
     }

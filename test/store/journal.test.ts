@@ -97,7 +97,12 @@ test("counts the records of each tenant without a gap, whatever is refused betwe
   const database = openDatabase(path())
   const { journal, registry, close } = createSqliteStore(database)
   await registry.registerDevice(newDevice("device-1"))
-  const moved = { device: "device-1", revisions: { device: 9, policy: undefined }, counters: undefined }
+  const moved = {
+    device: "device-1",
+    revisions: { device: 9, policy: undefined },
+    counters: undefined,
+    known: true,
+  }
   await Promise.allSettled([
     journal.append(newRecord("device-1")),
     journal.append(newRecord("device-1"), moved),
@@ -167,6 +172,7 @@ test("refuses S-07 when the disk is full: no record, and no counters either", as
     device: "device-1",
     revisions: { device: 1, policy: undefined },
     counters: newCounters(),
+    known: false,
   }
   const error = await rejectsCode(() => journal.append(newRecord("device-1", large), commit), "JOURNAL")
   assert.match(String(error.cause), /full/)

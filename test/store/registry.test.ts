@@ -67,6 +67,7 @@ for (const [what, sql] of damages)
       {
         device: "device-1",
         revisions: { device: 1, policy: { name: "base", revision: 1 } },
+        known: false,
         counters: {
           clockMs: 1n,
           resetCount: 1,

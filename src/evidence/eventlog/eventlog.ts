@@ -30,7 +30,7 @@ export interface EventLog {
 
 /** Bounds of a log: what real firmware writes is 10 to 100 KiB and some hundred records. */
 export const LOG_BYTES_MAX = 1 << 20
-const EVENTS_MAX = 20_000
+const EVENTS_MAX = 4096
 const EVENT_DATA_BYTES_MAX = 1 << 19
 const ALGORITHMS_MAX = 16
 
@@ -48,7 +48,7 @@ const SPEC_ID_SIGNATURE_BYTES = 16
  * Nothing here is proven: `verifyReplay` compares it with quoted PCRs, and even then types and most data are
  * only what somebody wrote beside the digests.
  *
- * @throws {AssayError} SPEC_ID, EVENT, FRAMING, LENGTH; LOG_SIZE over 1 MiB or 20,000 records.
+ * @throws {AssayError} SPEC_ID, EVENT, FRAMING, LENGTH; LOG_SIZE over 1 MiB or 4096 records.
  * @see TCG PC Client Platform Firmware Profile 1.05, 10.
  */
 export function parseEventLog(bytes: Uint8Array): EventLog {

@@ -216,7 +216,7 @@ const refused: [name: string, bytes: Uint8Array, code: Code][] = [
   ],
   ["a log over 1 MiB", concat(agile, new Uint8Array(LOG_BYTES_MAX)), "LOG_SIZE"],
   [
-    "a log of more than 20,000 records",
+    "a log of more than 4096 records",
     concat(agile, ...Array(20_000).fill(agileRecord([], { pcr: 1, type: 1 }))),
     "LOG_SIZE",
   ],

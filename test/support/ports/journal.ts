@@ -19,6 +19,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
     device: "device-1",
     revisions: { device: 1, policy: undefined },
     counters: newCounters(),
+    known: true,
     ...change,
   })
   const written = async ({ journal }: JournalUnderTest): Promise<number> =>

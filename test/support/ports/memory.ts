@@ -103,7 +103,7 @@ export const memoryRegistryAndJournal = (): MemoryStore => {
         )
           throw new AssayError("SNAPSHOT_MOVED", "the device or its policy changed meanwhile")
         if (counters !== undefined)
-          devices.set(key, { ...now, counters: laterCounters(now.counters, counters) })
+          devices.set(key, { ...now, counters: laterCounters(now.counters, counters, commit.known) })
       }
       records.push(record)
     },
