@@ -60,7 +60,7 @@ const selections: [name: string, of: Victim, selection: readonly PcrSelection[],
     "SHA-1 for the one PCR that the strong bank lacks",
     P256,
     [boot("sha256", BOOT_PCRS.slice(0, 7)), boot("sha1", [7])],
-    spent("PCR_SELECTION", "PCR_BANK", "NO_REFERENCE"),
+    spent("PCR_BANK", "PCR_SELECTION", "NO_REFERENCE"),
   ],
 ]
 attackTests(

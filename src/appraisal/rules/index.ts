@@ -13,10 +13,13 @@ import { sha1Bank } from "./sha1-bank.ts"
 import { tpmFirmware } from "./tpm-firmware.ts"
 import { unextendedBootPcrs } from "./unextended-boot-pcrs.ts"
 
-/** Every rule, by the name that its findings carry. All of them run on every appraisal. */
+/**
+ * Every rule, by the name that its findings carry. All of them run on every appraisal; of findings of one tier the
+ * first rule's comes first.
+ */
 export const RULES: Readonly<Record<string, Rule>> = {
-  "pcr-selection": pcrSelection,
   "sha1-bank": sha1Bank,
+  "pcr-selection": pcrSelection,
   "unextended-boot-pcrs": unextendedBootPcrs,
   "reference-sets": referenceSets,
   "event-log": eventLog,
