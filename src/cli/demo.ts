@@ -1,36 +1,20 @@
-import { generateKeyPairSync, hash, randomBytes } from "node:crypto"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { generateKeyPairSync, hash } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Option } from "commander"
 import type { Logger } from "pino"
 import { concat, toHex } from "../bytes.ts"
 import { type Config, readConfig } from "../config.ts"
-import { AssayError, type Code, printable } from "../errors.ts"
+import { AssayError, type Code } from "../errors.ts"
 import type { VerifyResponse } from "../gen/assay/v1/attestation_pb.ts"
 import { Tier } from "../gen/assay/v1/result_pb.ts"
 import type { AddCommand, CommandContext } from "./command.ts"
+import { AUDIENCE, DEVICE, type DemoMachine, register, type Stage } from "./demo-stage.ts"
 import { type EvidenceJson, evidenceJson } from "./evidence.ts"
-import {
-  challengeAndAnswer,
-  claimsOf,
-  type DeviceSide,
-  type Gateway,
-  type Own,
-  tpmOf,
-  verdictLines,
-} from "./gateway.ts"
+import { challengeAndAnswer, claimsOf, type Gateway, type Own, verdictLines } from "./gateway.ts"
 import { type Paint, painter, toJson } from "./output.ts"
-import { runCli } from "./program.ts"
 import type { Running } from "./serve.ts"
-
-/** A machine that attests itself, and can be made to boot something else. */
-export interface DemoMachine {
-  readonly tpm: string
-  readonly attester: DeviceSide
-  boot(changed?: { readonly bootLoader: string }): Promise<void>
-  stop(): Promise<void>
-}
 
 /** What the demo is given by `main.ts`. */
 export interface DemoParts {
@@ -49,11 +33,6 @@ interface Step {
   readonly asTold: boolean
   readonly lines: readonly string[]
 }
-
-const DEVICE = "demo-device"
-const AUDIENCE = "orders"
-const PCRS = [0, 1, 2, 3, 4, 5, 6, 7]
-const NONCE_BYTES = 32
 
 /** `assay demo`: the main job with a device, and what is refused. */
 export const addDemo =
@@ -122,16 +101,6 @@ const configIn = (folder: string): Config =>
     {},
     undefined,
   )
-
-interface Stage {
-  readonly running: Running
-  readonly machine: DemoMachine
-  readonly gateway: Gateway
-  readonly folder: string
-  readonly context: CommandContext
-  readonly tell: (title: string, asTold: boolean, lines: readonly string[]) => void
-  readonly pcrFile: DemoParts["pcrFile"]
-}
 
 /** Everything that other programs need to check again what the demo showed. */
 interface Shown {
@@ -219,57 +188,6 @@ async function play(stage: Stage): Promise<Shown> {
   const transcript = { ...first.transcript, random: toHex(first.transcript.random), confirmation }
   const { issuer } = running
   return { evidence: json, transcript, policy, token, claims, issuer, jwks, confirmation, refused }
-}
-
-/** Registers the device and a policy with the commands that an operator would type. */
-async function register({ running, machine, folder, context, tell, pcrFile }: Stage): Promise<string> {
-  const look = await machine.attester.answerNonce("default", randomBytes(NONCE_BYTES))
-  const policy = policyFor(evidenceJson(tpmOf(look), machine.attester.akPublic, pcrFile))
-  const files = {
-    ak: join(folder, "ak.pub"),
-    name: join(folder, "ak.qname"),
-    policy: join(folder, "policy.json"),
-  }
-  writeFileSync(files.ak, machine.attester.akPublic)
-  writeFileSync(files.name, machine.attester.qualifiedName)
-  writeFileSync(files.policy, policy)
-  const commands = [
-    ["device", "register", "--ak", files.ak, "--id", DEVICE, "--qualified-name", files.name],
-    ["policy", "set", files.policy],
-    ["policy", "assign", "demo", "--device", DEVICE],
-  ]
-  const lines: string[] = []
-  let asTold = true
-  for (const command of commands) {
-    const errors: string[] = []
-    const io = { ...context.io, isTerminal: false, out: () => {}, err: (text: string) => errors.push(text) }
-    asTold &&= (await runCli([...command, "--admin", running.admin], context.parts, io)) === 0
-    lines.push(
-      `assay ${command.map((word) => word.replace(`${folder}/`, "")).join(" ")}`,
-      ...errors.map(printable),
-    )
-  }
-  tell("Start and register", asTold, [
-    `Assay serves on ${running.listen[0]}, on embedded defaults. The device has ${machine.tpm}.`,
-    ...lines,
-    "The policy: PCR 0 to 7 of SHA-256 as they are after this boot, an event log that leads to them, and the",
-    "operator's word for the key, which is why the verdict cannot be better than a warning.",
-  ])
-  return policy
-}
-
-/** A policy that lets in a machine that booted as this one did. */
-const policyFor = ({ pcrs }: EvidenceJson): string => {
-  const reference = Object.fromEntries(PCRS.map((pcr) => [String(pcr), pcrs.sha256?.[String(pcr)] ?? ""]))
-  const policy = {
-    version: 1,
-    name: "demo",
-    evidence: { banks: ["sha256"], pcrs: PCRS, eventLog: "required" },
-    references: [{ name: "good-boot", pcrs: { sha256: reference } }],
-    ak: { binding: "operator" },
-    session: { lifetimeSeconds: 300, admit: "warning", audiences: [AUDIENCE] },
-  }
-  return `${JSON.stringify(policy, undefined, 2)}\n`
 }
 
 /** Thumbprint (RFC 7638) of a key that the device would use towards the service: what its session is bound to. */
