@@ -25,12 +25,14 @@ export function parseSignatureScheme(text: string): SignatureScheme {
   return { kind, hash }
 }
 
+/** r and s over P-256, P-384 and P-521. */
+const PAIR_BYTES = [64, 96, 132]
 /** RSA with 8192 bits. */
 const SIGNATURE_BYTES_MAX = 1024
 
 /**
- * Reads the bare value of a signature: of RSA the number itself, of ECDSA either the DER form or r and s, each of the
- * same size.
+ * Reads the bare value of a signature: of RSA the number itself, of ECDSA either the DER form or r and s, each of
+ * the size of its curve (IEEE P1363).
  *
  * @throws {AssayError} LENGTH.
  */
@@ -40,7 +42,7 @@ export function parseRawSignature(bytes: Uint8Array, { kind, hash }: SignatureSc
   if (kind !== "ecdsa") return { kind, hash, value: bytes }
   const der = readDer(bytes)
   if (der !== undefined) return { kind, hash, ...der }
-  if (bytes.length % 2 !== 0) throw lengthError("DER, or r and s of the same size", bytes)
+  if (!PAIR_BYTES.includes(bytes.length)) throw lengthError("DER, or r and s of a curve's size each", bytes)
   const half = bytes.length / 2
   return { kind, hash, r: bytes.subarray(0, half), s: bytes.subarray(half) }
 }

@@ -33,19 +33,19 @@ test("reads an RSA signature as it is", () => {
 const ecdsa = { kind: "ecdsa", hash: "sha256" } as const
 
 test("takes DER with anything behind it for no DER", () => {
-  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
   const der = sign("sha256", message, privateKey)
   for (const extra of [1, 2]) {
     const bytes = new Uint8Array(der.length + extra)
     bytes.set(der)
-    if (bytes.length % 2 === 1) throwsCode(() => parseRawSignature(bytes, ecdsa), "LENGTH")
-    else assert.not.ok(verifySignature(publicKey, parseRawSignature(bytes, ecdsa), message))
+    throwsCode(() => parseRawSignature(bytes, ecdsa), "LENGTH")
   }
 })
 
 test("refuses what no signature is as long as", () => {
   for (const size of [0, 1025]) throwsCode(() => parseRawSignature(new Uint8Array(size), ecdsa), "LENGTH")
-  throwsCode(() => parseRawSignature(new Uint8Array(63), ecdsa), "LENGTH")
+  for (const size of [62, 63, 66, 94, 130, 133])
+    throwsCode(() => parseRawSignature(new Uint8Array(size), ecdsa), "LENGTH")
 })
 
 test("reads the schemes that Assay verifies", () => {
