@@ -9,13 +9,12 @@ import { rejectsCode } from "../support/assert.ts"
 import {
   answered,
   attest,
-  createTestService,
   enroll,
   evidenceOver,
   GATEWAY,
-  type ServiceOptions,
   START,
   type TestService,
+  withService,
 } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
 
@@ -24,18 +23,6 @@ const policy = policyDocument(device)
 const other = testDevice()
 
 const test = suite("createCreateChallenge")
-
-const withService = async (
-  act: (world: TestService) => Promise<void>,
-  options: ServiceOptions = {},
-): Promise<void> => {
-  const world = createTestService(options)
-  try {
-    await act(world)
-  } finally {
-    world.close()
-  }
-}
 
 const asked = (changed: Partial<ChallengeInput> = {}): ChallengeInput => ({
   device: "",

@@ -5,34 +5,13 @@ import { fromBase64Url, toHex } from "../../src/bytes.ts"
 import { verifySessionToken } from "../../src/client/session.ts"
 import { epochExtraData } from "../../src/evidence/transcript.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
-import {
-  codesOf,
-  createTestService,
-  enroll,
-  evidenceOver,
-  GATEWAY,
-  type ServiceOptions,
-  START,
-  type TestService,
-} from "../support/service.ts"
+import { codesOf, enroll, evidenceOver, GATEWAY, START, withService } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
 
 const LENGTH_MS = 300_000
 const device = testDevice()
 
 const test = suite("createEpoch")
-
-const withService = async (
-  act: (world: TestService) => Promise<void>,
-  options: ServiceOptions = {},
-): Promise<void> => {
-  const world = createTestService(options)
-  try {
-    await act(world)
-  } finally {
-    world.close()
-  }
-}
 
 const issuer = "https://assay.example"
 

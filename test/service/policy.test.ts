@@ -3,15 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex, utf8 } from "../../src/bytes.ts"
 import { rejectsCode } from "../support/assert.ts"
-import {
-  attest,
-  codesOf,
-  createTestService,
-  enroll,
-  GATEWAY,
-  START,
-  type TestService,
-} from "../support/service.ts"
+import { attest, codesOf, enroll, GATEWAY, START, withService } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
 
 const device = testDevice()
@@ -19,15 +11,6 @@ const other = testDevice()
 const document = policyDocument(device)
 
 const test = suite("createSetPolicy and createAssignPolicy")
-
-const withService = async (act: (world: TestService) => Promise<void>): Promise<void> => {
-  const world = createTestService()
-  try {
-    await act(world)
-  } finally {
-    world.close()
-  }
-}
 
 const digestOf = (text: string): Uint8Array => new Uint8Array(hash("sha256", utf8(text), "buffer"))
 

@@ -6,15 +6,7 @@ import { encodePublic, type PublicFields, sized, u16 } from "../../src/device/en
 import { AssayError } from "../../src/errors.ts"
 import { ATTRIBUTES, type AttributeName, parsePublic } from "../../src/evidence/tpm/public.ts"
 import { rejectsCode } from "../support/assert.ts"
-import {
-  attest,
-  createTestService,
-  enroll,
-  GATEWAY,
-  type ServiceOptions,
-  START,
-  type TestService,
-} from "../support/service.ts"
+import { attest, enroll, GATEWAY, START, type TestService, withService } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
 
 const device = testDevice()
@@ -24,18 +16,6 @@ const area = parsePublic(device.akPublic)
 const rsaArea = parsePublic(rsa.akPublic)
 
 const test = suite("createRegisterDevice")
-
-const withService = async (
-  act: (world: TestService) => Promise<void>,
-  options: ServiceOptions = {},
-): Promise<void> => {
-  const world = createTestService(options)
-  try {
-    await act(world)
-  } finally {
-    world.close()
-  }
-}
 
 const input = (akPublic: Uint8Array, id = "device-1", qualifiedName?: Uint8Array) => ({
   id,

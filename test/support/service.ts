@@ -91,6 +91,19 @@ export const createTestService = (options: ServiceOptions = {}) => {
 
 export type TestService = ReturnType<typeof createTestService>
 
+/** A fresh service for one test, closed when it ends. */
+export const withService = async (
+  act: (world: TestService) => Promise<void>,
+  options: ServiceOptions = {},
+): Promise<void> => {
+  const world = createTestService(options)
+  try {
+    await act(world)
+  } finally {
+    world.close()
+  }
+}
+
 /** Registers a device with a policy of its own. */
 export const enroll = async (
   service: Service,
