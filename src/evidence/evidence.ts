@@ -9,6 +9,8 @@ import type { UntrustedPcrs } from "./tpm/pcrs.ts"
 import { parseName } from "./tpm/public.ts"
 import { PCR_COUNT } from "./tpm/selection.ts"
 import { parseSignature, type Signature } from "./tpm/signature.ts"
+import { type Certificate, parseCertificate } from "./x509/certificate.ts"
+import { parseNvCertificate } from "./x509/nv.ts"
 
 /** The PCR values of one bank: those of the signed selection, concatenated in ascending order of index. */
 export interface RawPcrBank {
@@ -27,6 +29,8 @@ export interface RawEvidence {
   readonly pcrBanks: readonly RawPcrBank[]
   /** The TCG event log. No bytes at all mean that there is none, for on the wire the two are one. */
   readonly eventLog: Uint8Array | undefined
+  /** Certificates of the attestation key, DER, its own first. The first may be NV content. */
+  readonly akCertificateChain?: readonly Uint8Array[]
 }
 
 /** Evidence that is well formed in every part. Nothing in it is proven. */
@@ -38,6 +42,7 @@ export interface Evidence {
   readonly signature: Signature
   readonly pcrs: UntrustedPcrs
   readonly eventLog: EventLog | undefined
+  readonly akCertificateChain: readonly Certificate[]
   /** SHA-256 over every part, each with its length: names the evidence in the journal. 32 bytes. */
   readonly digest: Uint8Array
 }
@@ -49,12 +54,12 @@ export interface Evidence {
  * The input is copied once, and the digest is made over that copy: whoever still holds the input cannot change
  * what was checked. What comes back are views on the copy.
  *
- * @throws {AssayError} QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, EVENT, FRAMING, LENGTH, LOG_SIZE as the
+ * @throws {AssayError} DER, OID, DEPTH, TRAILING, DUP_EXT, SERIAL, CERTIFICATE for certificates; QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, EVENT, FRAMING, LENGTH, LOG_SIZE as the
  *   parsers do; FIELD for a bank that occurs twice; LENGTH for a bank that is not 1 to 24 whole values; EVENT also
  *   for unused bytes behind the last event of a log.
  */
 export function parseEvidence(raw: RawEvidence): Evidence {
-  const { akName, attest, signature, pcrBanks, eventLog, digest } = copyOf(raw)
+  const { akName, attest, signature, pcrBanks, eventLog, akCertificateChain, digest } = copyOf(raw)
   return {
     akName: inField("evidence.tpm.ak_name", () => parseName(akName)),
     attest: inField("evidence.tpm.attest", () => parseAttest(attest)),
@@ -63,38 +68,54 @@ export function parseEvidence(raw: RawEvidence): Evidence {
     pcrs: { kind: "concatenated", banks: pcrBanks.map(checkedBank) },
     eventLog:
       eventLog === undefined ? undefined : inField("evidence.tpm.event_log", () => parseWholeLog(eventLog)),
+    akCertificateChain: parseChain(akCertificateChain, "evidence.tpm.ak_certificate_chain"),
     digest,
   }
 }
 
 /**
- * The parts in their fixed order, with their lengths, in one piece of memory, and its digest. Behind the banks'
- * pairs of identifier and values, one more part is the log, and none is no log.
+ * Certificates of one key, its own first, which may be what an NV index of the TPM holds.
+ *
+ * @throws {AssayError} as `parseCertificate` and `unwrapNv`; `location` is the certificate's place in `path`.
  */
-function copyOf(raw: RawEvidence): RawEvidence & { readonly digest: Uint8Array } {
-  const logs = raw.eventLog === undefined || raw.eventLog.length === 0 ? [] : [raw.eventLog]
+export const parseChain = (chain: readonly Uint8Array[], path: string): Certificate[] =>
+  chain.map((bytes, i) =>
+    inField(`${path}[${i}]`, () => (i === 0 ? parseNvCertificate(bytes) : parseCertificate(bytes))),
+  )
+
+/**
+ * The parts in their fixed order, with their lengths, in one piece of memory, and its digest. The certificates are one
+ * part with parts of its own; behind the five that are always there come the banks' pairs of identifier and values.
+ */
+function copyOf(raw: RawEvidence): Required<RawEvidence> & { readonly digest: Uint8Array } {
+  const { akCertificateChain: chain = [], eventLog = NO_BYTES } = raw
   const hashes = raw.pcrBanks.map(({ hash }) => hash)
   const copy = lengthPrefixed(
     raw.akName,
     raw.attest,
     raw.signature,
+    eventLog,
+    lengthPrefixed(...chain),
     ...raw.pcrBanks.flatMap(({ hash, values }) => [identifierOf(hash), values]),
-    ...logs,
   )
   const r = new Reader(copy, "evidence")
   const next = (): Uint8Array => r.sized32("part", copy.length)
+  const head = { akName: next(), attest: next(), signature: next() }
+  const log = next()
+  const certificates = new Reader(next(), "evidence.certificates")
   return {
     digest: digestOf("sha256", copy, "buffer"),
-    akName: next(),
-    attest: next(),
-    signature: next(),
+    ...head,
+    eventLog: log.length === 0 ? undefined : log,
+    akCertificateChain: chain.map(() => certificates.sized32("certificate", copy.length)),
     pcrBanks: hashes.map((hash) => {
       next()
       return { hash, values: next() }
     }),
-    eventLog: logs.length === 0 ? undefined : next(),
   }
 }
+
+const NO_BYTES = new Uint8Array()
 
 const identifierOf = (hash: HashName): Uint8Array => Uint8Array.of(HASHES[hash].id >>> 8, HASHES[hash].id)
 

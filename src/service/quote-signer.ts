@@ -39,7 +39,8 @@ const unfitSigner = (area: PublicArea): Signer | undefined => {
   const [keyObject] = attempt(() => createKeyObject(area.key))
   if (keyObject === undefined) return undefined
   const hasScheme = scheme.kind !== "null" && scheme.kind !== "unsupported"
-  return { keyObject, ak: hasScheme ? { area, keyObject, scheme } : undefined }
+  const spki = keyObject.export({ type: "spki", format: "der" })
+  return { keyObject, ak: hasScheme ? { area, keyObject, spki, scheme } : undefined }
 }
 
 const attempt = <T>(act: () => T): readonly [value: T | undefined, flaw: AssayError | undefined] => {

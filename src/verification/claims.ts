@@ -3,6 +3,7 @@ import type { HashName } from "../evidence/tpm/algorithm.ts"
 import type { ClockInfo } from "../evidence/tpm/attest.ts"
 import type { PcrValues, UntrustedPcrs } from "../evidence/tpm/pcrs.ts"
 import type { SchemeName } from "../evidence/tpm/signature.ts"
+import { type Endorsements, NO_ENDORSEMENTS } from "./endorsements.ts"
 import type { AttestationKey } from "./key.ts"
 import { type Quote, verifyPcrs } from "./quote.ts"
 import { type Replay, verifyReplay } from "./replay.ts"
@@ -16,6 +17,8 @@ export interface Claims {
   readonly firmwareVersion: bigint
   /** Absent if the device showed no log. */
   readonly replay: Replay | undefined
+  /** What vouches for the device's keys. */
+  readonly endorsements: Endorsements
 }
 
 /**
@@ -27,6 +30,7 @@ export function verifyClaims(
   quote: Verified<Quote>,
   shown: { readonly pcrs: UntrustedPcrs; readonly eventLog: EventLog | undefined },
   ak: Verified<AttestationKey>,
+  endorsements: Verified<Endorsements> = NO_ENDORSEMENTS,
 ): Verified<Claims> {
   const pcrs = verifyPcrs(quote, shown.pcrs)
   const replay = shown.eventLog === undefined ? undefined : verifyReplay(pcrs, shown.eventLog)
@@ -37,5 +41,6 @@ export function verifyClaims(
     clockInfo,
     firmwareVersion,
     replay,
+    endorsements,
   })
 }

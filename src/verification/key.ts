@@ -5,11 +5,14 @@ import type { HashName } from "../evidence/tpm/algorithm.ts"
 import { type AttributeName, hasAttribute, type PublicArea, type PublicKey } from "../evidence/tpm/public.ts"
 import type { SchemeName } from "../evidence/tpm/signature.ts"
 import { type Verified, vouch } from "./verified.ts"
+import { checkRsa } from "./weak-key.ts"
 
 /** A key that may sign quotes, ready to verify with. */
 export interface AttestationKey {
   readonly area: PublicArea
   readonly keyObject: KeyObject
+  /** SubjectPublicKeyInfo, DER: what lists of denied keys name it by. */
+  readonly spki: Uint8Array
   /** The key's own scheme; a signature that says another is refused. */
   readonly scheme: { readonly kind: SchemeName; readonly hash: HashName }
 }
@@ -50,13 +53,14 @@ export function createAttestationKey(area: PublicArea): Verified<AttestationKey>
   if (scheme.hash === "sha1") throw algorithmError("scheme.hashAlg", "sha256 or stronger", "sha1")
   if ((scheme.kind === "ecdsa") !== (area.key.kind === "ecc"))
     throw algorithmError("scheme", `a scheme of ${area.key.kind} keys`, scheme.kind)
-  return vouch({ area, keyObject: createKeyObject(area.key), scheme })
+  const keyObject = createKeyObject(area.key)
+  return vouch({ area, keyObject, spki: keyObject.export({ type: "spki", format: "der" }), scheme })
 }
 
 /**
  * The `KeyObject` of a public key.
  *
- * @throws {AssayError} WEAK_KEY.
+ * @throws {AssayError} WEAK_KEY; ROCA for a modulus of the kind that CVE-2017-15361 made.
  */
 export function createKeyObject(key: PublicKey): KeyObject {
   if (key.kind === "rsa") {
@@ -66,6 +70,7 @@ export function createKeyObject(key: PublicKey): KeyObject {
     const [first = 0] = key.modulus
     const last = key.modulus[key.modulus.length - 1] ?? 0
     if (first < 0x80 || (last & 1) === 0) throw weakKey("an odd modulus of full length", "another")
+    checkRsa(key.modulus, key.exponent, "TPMT_PUBLIC.unique")
   }
   const jwk =
     key.kind === "rsa"

@@ -1,0 +1,101 @@
+import { sameBytes } from "../bytes.ts"
+import { AssayError } from "../errors.ts"
+import type { PublicKey } from "../evidence/tpm/public.ts"
+import { type Certificate, certificateText } from "../evidence/x509/certificate.ts"
+import type { SubjectPublicKey } from "../evidence/x509/public-key.ts"
+import { type CertificatePath, type ChainOptions, verifyChain } from "./chain.ts"
+import type { AttestationKey } from "./key.ts"
+import type { TpmIdentity } from "./tpm-identity.ts"
+import type { Trust } from "./trust.ts"
+import { type Verified, vouch } from "./verified.ts"
+
+/** What vouches for a device's keys, proven. */
+export interface Endorsements {
+  /** The attestation key's own certificate: with it the key is bound to its TPM. */
+  readonly ak: CertificatePath | undefined
+  /** The endorsement key's certificate. That the attestation key lives beside it is not proven by this. */
+  readonly ek: CertificatePath | undefined
+  /** The endorsement key has no certificate, and is on the tenant's list. */
+  readonly ekListed: boolean
+}
+
+/** Nothing vouches for the device's keys but its operator. */
+export const NO_ENDORSEMENTS: Verified<Endorsements> = vouch({
+  ak: undefined,
+  ek: undefined,
+  ekListed: false,
+})
+
+/** What a device shows or was registered with: chains with the leaf first, empty if there are none. */
+export interface UntrustedEndorsements {
+  readonly akChain: readonly Certificate[]
+  readonly ekChain: readonly Certificate[]
+  readonly ekListed: boolean
+}
+
+/**
+ * Verifies the certificates of a device's keys: each leads to a trust anchor of its purpose, and the AK's is that of the
+ * key that signed.
+ *
+ * @throws {AssayError} as `verifyChain`; AK_NAME for a certificate of another key; NAME if the two certificates name
+ *   different manufacturers.
+ */
+export function verifyEndorsements(
+  shown: UntrustedEndorsements,
+  ak: Verified<AttestationKey>,
+  trust: Trust,
+  options: Pick<ChainOptions, "at" | "expiredLeaf">,
+): Verified<Endorsements> {
+  const { at, expiredLeaf = "refuse" } = options
+  const akPath = pathOf(shown.akChain, trust, { purpose: "ak", at })
+  if (akPath !== undefined) checkSameKey(akPath.leaf, ak.area.key)
+  const ekPath = pathOf(shown.ekChain, trust, { purpose: "ek", at, expiredLeaf })
+  checkSameMaker(ekPath?.tpm, akPath)
+  return vouch({ ak: akPath, ek: ekPath, ekListed: shown.ekListed })
+}
+
+const pathOf = (
+  [leaf, ...others]: readonly Certificate[],
+  trust: Trust,
+  options: ChainOptions,
+): Verified<CertificatePath> | undefined =>
+  leaf === undefined ? undefined : verifyChain(leaf, others, trust, options)
+
+/**
+ * The certificate's key is the public area's: modulus and exponent, or curve and point. Compared as numbers, for the two
+ * are encoded in different ways.
+ *
+ * @throws {AssayError} AK_NAME.
+ */
+export function checkSameKey(certificate: Certificate, key: PublicKey): void {
+  if (isSameKey(certificate.publicKey, key)) return
+  throw new AssayError("AK_NAME", "the certificate is of another key than the one that signs", {
+    location: certificateText(certificate),
+    expected: "the attestation key",
+    actual: "another key",
+  })
+}
+
+const isSameKey = (certified: SubjectPublicKey, key: PublicKey): boolean => {
+  if (certified.kind === "rsa" && key.kind === "rsa")
+    return (
+      sameBytes(certified.modulus, key.modulus) &&
+      certified.exponent.reduce((sum, octet) => sum * 256 + octet, 0) === key.exponent
+    )
+  if (certified.kind !== "ec" || key.kind !== "ecc" || certified.curve !== key.curve) return false
+  const [form, ...point] = certified.point
+  return form === UNCOMPRESSED && sameBytes(Uint8Array.from(point), Uint8Array.from([...key.x, ...key.y]))
+}
+
+const UNCOMPRESSED = 0x04
+
+const checkSameMaker = (ek: TpmIdentity | undefined, ak: CertificatePath | undefined): void => {
+  const other = ak?.tpm
+  if (ek === undefined || ak === undefined || other === undefined) return
+  if (ek.manufacturer.toLowerCase() === other.manufacturer.toLowerCase()) return
+  throw new AssayError("NAME", "the certificates of the two keys name different manufacturers", {
+    location: certificateText(ak.leaf),
+    expected: ek.manufacturer,
+    actual: other.manufacturer,
+  })
+}
