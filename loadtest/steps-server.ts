@@ -26,6 +26,8 @@ import { createEpochs } from "../src/store/epochs.ts"
 import { openSqliteStore, type SqliteStore } from "../src/store/sqlite.ts"
 import { verifyClaims } from "../src/verification/claims.ts"
 import { proveQuote } from "../src/verification/quote.ts"
+import { createTrust } from "../src/verification/trust.ts"
+import type { DeniedKeys } from "../src/verification/weak-key.ts"
 import { createStopwatch, microsecondsEach, offer } from "./child.ts"
 import { AUDIENCE, answer, createDevice, policyFor } from "./fleet.ts"
 import type { Case } from "./measure.ts"
@@ -38,7 +40,7 @@ const stopwatch = createStopwatch()
 
 function portsOn(folder: string): Ports {
   store = openSqliteStore(join(folder, "assay.db"))
-  const { registry, journal } = store
+  const { registry, trust, journal } = store
   const clock = { now: () => new Date() }
   const random = createRandom()
   const createdAt = clock.now()
@@ -49,7 +51,13 @@ function portsOn(folder: string): Ports {
   return {
     clock,
     random,
+    breathe: async () => {},
     registry,
+    trust,
+    loadTrust: async () => createTrust({ anchors: [], intermediates: [], crls: [], denied: NONE }),
+    denied: NONE,
+    advisoriesFor: () => [],
+    want: () => {},
     journal,
     challenges: createChallenges(random),
     epochs: createEpochs(random),
@@ -63,6 +71,9 @@ function portsOn(folder: string): Ports {
     },
   }
 }
+
+/** Devices of this bench have no certificates. */
+const NONE: DeniedKeys = { size: 0, find: () => undefined }
 
 /** CPU µs of each step for one call. */
 export type Steps = Readonly<Record<string, number>>
@@ -121,7 +132,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
         appraisal: appraise(call.claims, context.policy, {
           before,
           freshSince: freshness.freshSince,
-          akBinding: "operator",
+          advisories: [],
           freshness: freshness.kind,
           audience,
         }),
@@ -141,7 +152,10 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
         told
           .slice(i, i + inFlight)
           .map(({ result, context, quote, freshness }) =>
-            ports.journal.append(record(result, context, GATEWAY), commit(quote, context, freshness, at)),
+            ports.journal.append(
+              record(result, context, undefined, GATEWAY),
+              commit(quote, context, undefined, freshness, at),
+            ),
           ),
       )
   })

@@ -2,6 +2,13 @@ import { parseDocument } from "yaml"
 import { z } from "zod"
 import { AssayError } from "./errors.ts"
 
+/** Whether `text` is a host in the one spelling that URLs are compared in. */
+const isHost = (text: string): boolean => {
+  if (!/^[a-z0-9.:[\]-]+$/.test(text) || !URL.canParse(`http://${text}/`)) return false
+  const { host, hostname } = new URL(`http://${text}/`)
+  return text === host || text === `${hostname}:80`
+}
+
 /**
  * What `assay serve` can be told. Flags win over the environment, the environment over the file, the file over the
  * defaults. An unknown name and a value of another type are refused with their path.
@@ -45,6 +52,26 @@ const schema = z.strictObject({
     })
     .prefault({}),
   epoch: z.strictObject({ lengthSeconds: z.int().min(10).max(300).default(300) }).prefault({}),
+  trust: z
+    .strictObject({
+      /** What keeps CRLs and issuers' certificates current, apart from any request. */
+      refresh: z
+        .strictObject({
+          /** Hosts that may be asked, in lowercase, as `host` or `host:port`. None: nothing is ever loaded. */
+          hosts: z
+            .array(z.string().refine(isHost, "not a host in lowercase, with or without a port"))
+            .max(100)
+            .default([]),
+          /** Between two looks at what is due; it is asked for in rounds of a minute at most. */
+          intervalSeconds: z.int().min(10).max(86_400).default(300),
+          /** For one URL, all of it. */
+          timeoutSeconds: z.int().min(1).max(60).default(10),
+          /** What one URL may answer with a CRL, the longest that is read having 32 MiB; with certificates, 256 KiB. */
+          maxBytes: z.int().min(1024).max(33_554_432).default(16_777_216),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   ear: z
     .strictObject({
       default: z.enum(["2023", "2026"]).default("2026"),

@@ -2,8 +2,11 @@
 import { hash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
+import { setImmediate } from "node:timers/promises"
 import { type Logger, pino } from "pino"
+import { utf8 } from "./bytes.ts"
 import { cachedCompile } from "./cache/compile.ts"
+import { cachedLoadTrust } from "./cache/trust.ts"
 import { addAgent } from "./cli/agent.ts"
 import { addDemo } from "./cli/demo.ts"
 import { type CliParts, processIo } from "./cli/parts.ts"
@@ -15,26 +18,41 @@ import { verifySessionToken } from "./client/session.ts"
 import type { Config } from "./config.ts"
 import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
 import { softwareMachine, swtpmMachine } from "./device/machine.ts"
+import { readEkCertificateChain } from "./device/nv.ts"
 import { pcrFile } from "./device/pcrfile.ts"
 import { AssayError } from "./errors.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
-import { ensurePassphraseFile, fileError, readPassphraseFile } from "./keys/privatefile.ts"
+import {
+  createPrivateFile,
+  ensurePassphraseFile,
+  fileError,
+  readPassphraseFile,
+  readPrivateFile,
+} from "./keys/privatefile.ts"
 import { createRandom } from "./keys/random.ts"
 import { createSigner } from "./keys/signer.ts"
 import type { Credential } from "./server/caller.ts"
 import { createServer } from "./server/server.ts"
 import { compile } from "./service/compile.ts"
+import { type DevelopmentPorts, distrustSoftwareMakers, trustSoftwareMaker } from "./service/development.ts"
+import { createLoadTrust } from "./service/load-trust.ts"
 import { observed } from "./service/observed.ts"
-import type { Clock, Random } from "./service/ports.ts"
+import { createParseTrust } from "./service/parse-trust.ts"
+import type { Clock, Ports, Random, TrustStore } from "./service/ports.ts"
+import { createRefresh } from "./service/refresh.ts"
 import { createService } from "./service/service.ts"
 import { createChallenges } from "./store/challenges.ts"
 import { createEpochs } from "./store/epochs.ts"
 import { openSqliteStore } from "./store/sqlite.ts"
+import { type Advisories, advisoriesFor, parseAdvisories } from "./verification/advisory.ts"
+import { type DeniedKeys, parseDeniedKeys } from "./verification/weak-key.ts"
+import { createFetch } from "./web/fetch.ts"
 import { listen } from "./web/listen.ts"
 import { createMetrics } from "./web/metrics.ts"
 import { createPrivateApp } from "./web/private.ts"
 import { createPublicApp } from "./web/public.ts"
+import { createRefresher } from "./web/refresher.ts"
 
 export const VERSION = "0.1.0"
 
@@ -44,6 +62,17 @@ const DEVELOPMENT_ADDRESS = "127.0.0.1:7400"
 const DEVELOPMENT_CALLERS = ["gateway", "backend"]
 const KEY_LIFETIME_MS = 90 * 86_400_000
 const CONTEXTS_MAX = 10_000
+const TENANTS_MAX = 100
+/** The one tenant that there is until there are more. */
+const TENANT = "default"
+/** Where development mode keeps the maker of software TPMs, in the data folder. */
+const SOFTWARE_MAKER = "software-tpm-maker.pem"
+
+/** A list that is shipped with Assay; `data/README.md` says what each has. */
+const readData = (name: string): unknown =>
+  JSON.parse(readFileSync(new URL(`../data/${name}`, import.meta.url), "utf8"))
+const deniedKeys = (): DeniedKeys => parseDeniedKeys(readData("denied-keys.json"))
+const advisories = (): Advisories => parseAdvisories(readData("tpm-advisories.json"))
 
 /**
  * Starts a server on embedded defaults: every port of the service gets its adapter here.
@@ -63,6 +92,12 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     cleanup.push(() => store.close())
     const signer = createSigner(signingKey(config, folder, clock, random), clock)
     cleanup.push(() => signer.close())
+    await prepareTrust(config, folder, { clock, trust: store.trust, journal: store.journal }, { random, log })
+    const { denied, known, loader, trusts, refresh, refresher } = trustParts(config, store, {
+      clock,
+      random,
+      log,
+    })
     const challenges = createChallenges(random, { spentMax: config.challenge.spentMax })
     const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
     // Not looked up in the object: every object has a member named constructor.
@@ -77,13 +112,21 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       challenges: () => challenges.counts(),
       caches: () => [
         { name: "context", hits: contexts.hits, misses: contexts.misses, entries: contexts.size },
+        { name: "trust", hits: trusts.hits, misses: trusts.misses, entries: trusts.size },
       ],
+      trust: () => refresher.counts(),
     })
     const service = observed(
       createService({
         clock,
         random,
+        breathe,
         registry: store.registry,
+        trust: store.trust,
+        loadTrust: trusts.loadTrust,
+        want: refresh.want,
+        denied,
+        advisoriesFor: (tpm) => advisoriesFor(known, tpm),
         journal: store.journal,
         challenges,
         epochs: createEpochs(random, { lengthMs: config.epoch.lengthSeconds * 1000 }),
@@ -94,8 +137,17 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       metrics,
     )
 
-    const reasons = (): string[] =>
-      [signer.unready(), random.unready(), store.unready()].flatMap((reason) => reason ?? [])
+    const reasons = async (): Promise<string[]> =>
+      [
+        signer.unready(),
+        random.unready(),
+        store.unready(),
+        loader.unready(),
+        await withoutAnchors(store.trust),
+        ...refresher.unready(),
+      ].flatMap((reason) => reason ?? [])
+    refresher.start()
+    cleanup.push(() => refresher.stop())
     const privateWeb = await listenAt(
       "web.private",
       config.web.private,
@@ -148,6 +200,74 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     await stop()
     throw error
   }
+}
+
+const breathe = (): Promise<void> => setImmediate()
+
+/** What is made of a tenant's trust: loaded, remembered, and kept current. */
+const trustParts = (
+  config: Config,
+  { trust: store, journal }: Pick<Ports, "trust" | "journal">,
+  { clock, random, log }: { readonly clock: Clock; readonly random: Random; readonly log: Logger },
+) => {
+  const denied = deniedKeys()
+  // One parser for both, so that a CRL is held once.
+  const parse = createParseTrust(breathe)
+  const loader = createLoadTrust({ store, parse, denied, clock })
+  const { hosts, intervalSeconds, timeoutSeconds, maxBytes } = config.trust.refresh
+  const refresh = createRefresh({
+    store,
+    journal,
+    parse,
+    fetch: createFetch({ hosts, maxBytes, timeoutMs: timeoutSeconds * 1000 }),
+    denied,
+    clock,
+    breathe,
+    jitter: () => (random.bytes(1)[0] ?? 0) / 255,
+    hosts,
+  })
+  const refresher = createRefresher({
+    refresh,
+    tenants: [TENANT],
+    clock,
+    intervalMs: intervalSeconds * 1000,
+    observe: {
+      passed: ({ tenant, outcomes }) => {
+        if (outcomes.changed + outcomes.failed > 0) log.info({ tenant, ...outcomes }, "refreshed trust")
+      },
+      failed: (tenant, error) => log.error({ tenant, err: error }, "could not refresh trust"),
+    },
+  })
+  const trusts = cachedLoadTrust(loader.loadTrust, { max: TENANTS_MAX })
+  return { denied, known: advisories(), loader, trusts, refresh, refresher }
+}
+
+/** Why a server that trusts nobody is not ready. */
+const withoutAnchors = async (trust: TrustStore): Promise<string | undefined> => {
+  const { anchors } = await trust.trustState(TENANT)
+  return anchors === 0 ? "no trust anchor is installed: import one with `assay trust import`" : undefined
+}
+
+/**
+ * In development mode, makes a maker of software TPMs and trusts it, the first time. Outside of it, takes that trust away.
+ */
+const prepareTrust = async (
+  { development }: Config,
+  folder: string,
+  ports: DevelopmentPorts,
+  { random, log }: { readonly random: Random; readonly log: Logger },
+): Promise<void> => {
+  const file = join(folder, SOFTWARE_MAKER)
+  if (!development) {
+    const removed = await distrustSoftwareMakers(ports, TENANT, readPrivateFile(file))
+    if (removed > 0) log.warn({ removed }, "removed trust anchors of development mode")
+    return
+  }
+  if (readPrivateFile(file) !== undefined) return
+  // Loaded only here: the certificate library costs every other start its time.
+  const { createTpmMaker, writeTpmMaker } = await import("./device/ek.ts")
+  const pem = utf8(await writeTpmMaker(await createTpmMaker()))
+  if (createPrivateFile(file, pem, random)) await trustSoftwareMaker(ports, TENANT, pem)
 }
 
 const signingKey = (config: Config, folder: string, clock: Clock, random: Random): SigningKey => {
@@ -238,6 +358,7 @@ const parts: CliParts = {
     addInit({ init }),
     addAgent({
       agent: createAgent,
+      ekCertificateChain: readEkCertificateChain,
       gateway: (address, credential) =>
         createAttestationClient(address, credential === undefined ? {} : { credential }),
       eventLogPath: LINUX_EVENT_LOG,
@@ -245,7 +366,10 @@ const parts: CliParts = {
     addDemo({
       start,
       createLog,
-      machine: async (kind) => (kind === "swtpm" ? swtpmMachine() : softwareMachine()),
+      machine: async (kind, folder) =>
+        kind === "swtpm"
+          ? swtpmMachine()
+          : softwareMachine(new TextDecoder().decode(readPrivateFile(join(folder, SOFTWARE_MAKER)))),
       gateway: (address, credentialFile) =>
         createAttestationClient(address, { credential: readFileSync(credentialFile, "utf8").trim() }),
       pcrFile,

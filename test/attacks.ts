@@ -5,10 +5,11 @@
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { CODES, type Kind } from "../src/errors.ts"
+import { CERTIFICATE_ATTACKS, FAULT_ATTACKS, KEY_ATTACKS } from "./attack-classes.ts"
 
 export const ATTACKS_FILE = "docs/attacks.md"
 
-interface AttackClass {
+export interface AttackClass {
   readonly id: string
   readonly title: string
   readonly words: string
@@ -114,6 +115,8 @@ export const ATTACKS: readonly AttackClass[] = [
     words:
       "A check counts only if its failure changes the verdict. Each is broken alone, all others left right, and each time the answer names it; each is also taken out of the code in turn (`make mutants`), and a test notices.",
   },
+  ...KEY_ATTACKS,
+  ...CERTIFICATE_ATTACKS,
   {
     id: "N-01",
     title: "The same answer twice",
@@ -180,6 +183,7 @@ export const ATTACKS: readonly AttackClass[] = [
     words:
       "A rule that fails is a refusal, no finding at all is no trust, and a tier is never better than its worst step. A session needs a spent challenge, a policy, and a tier that this policy lets in.",
   },
+  ...FAULT_ATTACKS,
   {
     id: "P-01",
     title: "Nothing required",

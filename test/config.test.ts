@@ -14,6 +14,9 @@ test("gives defaults for everything that nobody set", () => {
     key: { algorithm: "ES256" },
     challenge: { lifetimeSeconds: 120, spentMax: 1_000_000 },
     epoch: { lengthSeconds: 300 },
+    trust: {
+      refresh: { hosts: [], intervalSeconds: 300, timeoutSeconds: 10, maxBytes: 16_777_216 },
+    },
     ear: { default: "2026", audiences: {} },
     credentials: [],
     reflection: true,
@@ -135,6 +138,13 @@ const refused: readonly [name: string, document: string, location: string][] = [
   ["room for 999 spent challenges", "challenge: {spentMax: 999}", "challenge.spentMax"],
   ["an epoch over 5 minutes", "epoch: {lengthSeconds: 301}", "epoch.lengthSeconds"],
   ["an epoch under 10 seconds", "epoch: {lengthSeconds: 9}", "epoch.lengthSeconds"],
+  ["an interval under 10 seconds", "trust: {refresh: {intervalSeconds: 9}}", "trust.refresh.intervalSeconds"],
+  ["an interval over a day", "trust: {refresh: {intervalSeconds: 86401}}", "trust.refresh.intervalSeconds"],
+  ["no time to load", "trust: {refresh: {timeoutSeconds: 0}}", "trust.refresh.timeoutSeconds"],
+  ["too much time to load", "trust: {refresh: {timeoutSeconds: 61}}", "trust.refresh.timeoutSeconds"],
+  ["no bytes to load", "trust: {refresh: {maxBytes: 0}}", "trust.refresh.maxBytes"],
+  ["more bytes than a CRL has", "trust: {refresh: {maxBytes: 33554433}}", "trust.refresh.maxBytes"],
+  ["one host for a list", "trust: {refresh: {hosts: pki.example}}", "trust.refresh.hosts"],
   ["an unknown form of results", "ear: {default: '2025'}", "ear.default"],
   ["an unknown form for an audience", "ear: {audiences: {orders: 2026}}", "ear.audiences.orders"],
   ["an issuer that is no URL", "issuer: assay", "issuer"],
@@ -157,6 +167,44 @@ for (const [name, document, location] of refused)
     assert.is(error.location, location)
     assert.ok(error.message.includes(location), "the message says where")
     assert.not.match(error.message, /\\u\{/)
+  })
+
+test("takes hosts in their one spelling, with or without a port", () => {
+  const hosts = [
+    "pki.example",
+    "pki.example:8080",
+    "pki.example:80",
+    "10.0.0.1",
+    "[::1]:8080",
+    "xn--bcher-kva.example",
+  ]
+  assert.equal(
+    readConfig({}, {}, JSON.stringify({ trust: { refresh: { hosts } } })).trust.refresh.hosts,
+    hosts,
+  )
+})
+
+for (const host of [
+  "PKI.example",
+  "http://pki.example",
+  "pki.example/",
+  "pki.example/crl",
+  "user@pki.example",
+  "pki.example?x",
+  "pki.example#x",
+  "pki.example:",
+  "pki.example:99999",
+  "pki example",
+  " pki.example",
+  "*.example",
+  "bücher.example",
+  "0x7f.1",
+  "::1",
+  "",
+])
+  test(`refuses ${JSON.stringify(host)} for a host`, () => {
+    const document = JSON.stringify({ trust: { refresh: { hosts: [host] } } })
+    assert.is(throwsCode(() => readConfig({}, {}, document), "INPUT").location, "trust.refresh.hosts.0")
   })
 
 test("refuses a variable that is neither 1 nor 0, with its name", () => {

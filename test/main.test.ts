@@ -6,6 +6,7 @@ import * as assert from "uvu/assert"
 import { createAttestationClient } from "../src/client/attestation.ts"
 import { readConfig } from "../src/config.ts"
 import { createLog, start, VERSION } from "../src/main.ts"
+import { openSqliteStore } from "../src/store/sqlite.ts"
 import { assay, inFolder, run } from "./e2e/programs.ts"
 import { rejectsCode } from "./support/assert.ts"
 
@@ -68,6 +69,39 @@ test("keeps its key, its passphrase and its credentials from one start to the ne
       await running.stop()
     }
     assert.is(seen.size, 1)
+  }))
+
+test("refuses S-09 to keep the maker of software TPMs outside development mode, in whatever words", () =>
+  inFolder(async (folder) => {
+    await (await start(configIn(folder), log)).stop()
+    const file = join(folder, "data", "assay.db")
+    const before = openSqliteStore(file)
+    const { anchors } = await before.trust.trust("default")
+    assert.is(anchors.length, 1)
+    const renamed = anchors.map((anchor) => ({ ...anchor, label: "root", provenance: "checked by hand" }))
+    const parts = { anchors: renamed, intermediates: [], crls: [], eks: [] }
+    await before.trust.importTrust("default", parts, new Date())
+    before.close()
+    const production = {
+      development: false,
+      listen: [`unix:${folder}/assay.sock`],
+      "key.passphraseFile": join(folder, "data", "signing-key.passphrase"),
+    }
+    const running = await start(configIn(folder, production), log)
+    const pages = await fetch(`${running.privateUrl}/readyz`)
+    assert.match(await pages.text(), "no trust anchor is installed")
+    await running.stop()
+    const after = openSqliteStore(file)
+    assert.equal((await after.trust.trust("default")).anchors, [])
+    const records = await after.journal.records("default")
+    assert.equal(
+      records.map(({ act, caller, revisions }) => [act, caller, revisions?.trust]),
+      [
+        ["import-trust", "system", 1],
+        ["remove-trust", "system", 3],
+      ],
+    )
+    after.close()
   }))
 
 test("leaves nothing behind when the last of its listeners cannot be opened", () =>

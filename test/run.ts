@@ -79,6 +79,7 @@ const worker = async (): Promise<void> => {
     const note = notes.length === 0 ? "" : `, ${notes.join(", ")}`
     console.log(`${failed > 0 ? "FAIL" : "  ok"} ${file}: ${passed} passed${note} (${Math.round(ms)} ms)`)
     if (failed > 0) console.log(outcome.output)
+    else for (const [line] of outcome.output.matchAll(/^# .*$/gm)) console.log(`     ${line}`)
   }
 }
 await Promise.all(Array.from({ length: availableParallelism() }, worker))

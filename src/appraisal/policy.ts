@@ -3,6 +3,7 @@ import { z } from "zod"
 import { AssayError } from "../errors.ts"
 import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
 import { PCR_COUNT } from "../evidence/tpm/selection.ts"
+import { VENDOR_NAMES } from "../verification/advisory.ts"
 
 /** Banks that can satisfy a requirement. SHA-1 is not one of them. */
 const BANKS = ["sha256", "sha384", "sha512"] as const
@@ -17,6 +18,13 @@ const unique = <T>(items: readonly T[]): boolean => new Set(items).size === item
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
 const AUDIENCE = /^[!-~]{1,255}$/
+/** Of the registry, or as a certificate writes one that is not in it: `id:41535359`. */
+const manufacturer = z
+  .string()
+  .refine(
+    (name) => VENDOR_NAMES.has(name) || /^id:[0-9A-Fa-f]{8}$/.test(name),
+    "a name of the TCG vendor registry, as IFX, or id: and eight digits",
+  )
 /** 16 hexadecimal digits, as `assay inspect quote` prints it. */
 const FIRMWARE_VERSION = /^[0-9a-f]{16}$/
 
@@ -77,8 +85,20 @@ const schema = z.strictObject({
       hashes: z.array(bank).min(1).optional(),
     })
     .prefault({}),
+  ek: z
+    .strictObject({
+      /** Whether the endorsement key has to have a certificate that leads to a trust anchor, or be on the list. */
+      certificate: z.enum(["required", "optional"]).default("optional"),
+      /** What a certificate past its notAfter means; the CAs above must have been valid when it was issued. */
+      expired: z.enum(["refused", "warned", "allowed"]).default("refused"),
+    })
+    .prefault({}),
   tpm: z
     .strictObject({
+      /** The TPM's manufacturer, as the TCG vendor registry spells it (`IFX`), must be one of these. */
+      manufacturers: z.array(manufacturer).min(1).refine(unique, "a manufacturer twice").optional(),
+      /** What published weaknesses of the TPM's make and firmware mean. */
+      advisories: z.enum(["refused", "warned", "ignored"]).default("warned"),
       /** The device's firmwareVersion must be one of these. For keys of the endorsement hierarchy only. */
       firmwareVersions: z.array(z.string().regex(FIRMWARE_VERSION)).min(1).optional(),
       /** What a firmwareVersion other than the one first seen means. */

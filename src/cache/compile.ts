@@ -18,7 +18,7 @@ export interface CachedCompile {
  * with the snapshot that was asked with: counters in it are new in each.
  */
 export function cachedCompile(compile: Compile, { max }: { readonly max: number }): CachedCompile {
-  const ready = new LRUCache<string, Pick<Context, "ak" | "policy">>({ max })
+  const ready = new LRUCache<string, Omit<Context, "snapshot">>({ max })
   let hits = 0
   let misses = 0
   return {
@@ -27,12 +27,12 @@ export function cachedCompile(compile: Compile, { max }: { readonly max: number 
       const known = ready.get(key)
       if (known !== undefined) {
         hits++
-        return { snapshot, ak: known.ak, policy: known.policy }
+        return { snapshot, ...known }
       }
       misses++
-      const { ak, policy } = compile(snapshot)
-      ready.set(key, { ak, policy })
-      return { snapshot, ak, policy }
+      const { snapshot: _, ...made } = compile(snapshot)
+      ready.set(key, made)
+      return { snapshot, ...made }
     },
     get hits() {
       return hits

@@ -3,14 +3,17 @@ import { join } from "node:path"
 import { type Command, Option } from "commander"
 import { toHex } from "../bytes.ts"
 import { Tier } from "../gen/assay/v1/result_pb.ts"
+import { readChain } from "./certificates.ts"
 import { parseConfirmation } from "./check-token.ts"
-import type { AddCommand } from "./command.ts"
+import type { AddCommand, CommandContext } from "./command.ts"
 import {
   challengeAndAnswer,
   claimsOf,
   type DeviceSide,
+  endorsementJson,
   type Gateway,
   TIERS,
+  tpmOf,
   verdictLines,
 } from "./gateway.ts"
 import { type Report, toJson } from "./output.ts"
@@ -25,6 +28,8 @@ export interface AgentSettings {
 /** What `agent` is given by `main.ts`. */
 export interface AgentParts {
   readonly agent: (settings: AgentSettings) => Promise<DeviceSide>
+  /** Certificates of the TPM's endorsement key, DER, its own first. */
+  readonly ekCertificateChain: (settings: AgentSettings) => Promise<readonly Uint8Array[]>
   readonly gateway: (address: string, credential: string | undefined) => Gateway
   /** Where Linux shows the firmware's event log. */
   readonly eventLogPath: string
@@ -43,6 +48,7 @@ interface AttestOptions extends AgentOptions {
   readonly device: string
   readonly policy: string
   readonly confirmation?: string
+  readonly akChain?: string[]
 }
 
 const HELP = `
@@ -74,7 +80,7 @@ export const addAgent =
 
     withTpm(agent.command("key"))
       .description("Make the attestation key if there is none, and write what registers it.")
-      .option("--out <FOLDER>", "where ak.pub and ak.qname go", ".")
+      .option("--out <FOLDER>", "where ak.pub, ak.qname and the endorsement key's certificates go", ".")
       .action(context.reporting((options: AgentOptions & { readonly out: string }) => key(options, parts)))
 
     withTpm(agent.command("attest"))
@@ -85,7 +91,8 @@ export const addAgent =
       .option("--device <ID>", "the device that the challenge is for", "")
       .option("--policy <NAME>", "the policy that the device must be judged by", "")
       .option("--confirmation <KEY>", "the key that the session is bound to: x5t#S256:HEX or jkt:HEX")
-      .action(context.reporting((options: AttestOptions) => attest(options, parts)))
+      .option("--ak-chain <FILE...>", "certificates of the attestation key to show, its own first")
+      .action(context.reporting((options: AttestOptions) => attest(options, parts, context)))
   }
 
 const settingsOf = ({ tcti, algorithm, eventlog }: AgentOptions): AgentSettings => ({
@@ -95,21 +102,29 @@ const settingsOf = ({ tcti, algorithm, eventlog }: AgentOptions): AgentSettings 
 })
 
 const key = async (options: AgentOptions & { readonly out: string }, parts: AgentParts): Promise<Report> => {
-  const { akPublic, qualifiedName } = await parts.agent(settingsOf(options))
+  const settings = settingsOf(options)
+  const { akPublic, qualifiedName } = await parts.agent(settings)
   const files = { ak: join(options.out, "ak.pub"), qualifiedName: join(options.out, "ak.qname") }
   writeFileSync(files.ak, akPublic)
   writeFileSync(files.qualifiedName, qualifiedName)
-  const json = { files, qualifiedName: toHex(qualifiedName) }
+  const chain = await parts.ekCertificateChain(settings)
+  const ekChain = chain.map((_, i) => join(options.out, i === 0 ? "ek.der" : `ek-issuer-${i}.der`))
+  ekChain.forEach((file, i) => {
+    writeFileSync(file, chain[i] ?? new Uint8Array())
+  })
+  const json = { files: { ...files, ekChain }, qualifiedName: toHex(qualifiedName) }
+  const endorsement = ekChain.length === 0 ? "" : ` --ek-chain ${ekChain.join(" ")}`
   return {
     accepted: true,
     json,
     table: () => [
-      `Register it with: assay device register --ak ${files.ak} --qualified-name ${files.qualifiedName}`,
+      `Register it with: assay device register --ak ${files.ak} --qualified-name ${files.qualifiedName}${endorsement}`,
+      ...(ekChain.length === 0 ? ["The TPM has no certificate of an endorsement key."] : []),
     ],
   }
 }
 
-const attest = async (options: AttestOptions, parts: AgentParts): Promise<Report> => {
+const attest = async (options: AttestOptions, parts: AgentParts, { io }: CommandContext): Promise<Report> => {
   const { address, credential, audience, device, policy } = options
   const confirmation = parseConfirmation(options.confirmation)
   const own = { audience, confirmation: confirmation === "checked-elsewhere" ? undefined : confirmation }
@@ -120,6 +135,7 @@ const attest = async (options: AttestOptions, parts: AgentParts): Promise<Report
   )
   try {
     const { request } = await challengeAndAnswer(gateway, attester, own, { device, policy })
+    tpmOf(request).akCertificateChain = await readChain(options.akChain, io)
     const verdict = await gateway.verify(request)
     const token = verdict.token.value ?? ""
     const session = verdict.token.case === "sessionToken"
@@ -133,6 +149,7 @@ const attest = async (options: AttestOptions, parts: AgentParts): Promise<Report
         tier: TIERS[verdict.result?.tier ?? Tier.UNSPECIFIED],
         device: verdict.result?.device,
         findings,
+        endorsements: (verdict.result?.endorsements ?? []).map(endorsementJson),
         [session ? "sessionToken" : "resultToken"]: token,
       },
       table: () => [

@@ -14,6 +14,7 @@ export interface DemoMachine {
   readonly tpm: string
   readonly attester: DeviceSide
   boot(changed?: { readonly bootLoader: string }): Promise<void>
+  readonly ekCertificateChain: readonly Uint8Array[]
   stop(): Promise<void>
 }
 
@@ -42,12 +43,16 @@ export async function register({ running, machine, folder, context, tell, pcrFil
     ak: join(folder, "ak.pub"),
     name: join(folder, "ak.qname"),
     policy: join(folder, "policy.json"),
+    ek: join(folder, "ek.der"),
   }
+  const [ekCertificate] = machine.ekCertificateChain
+  if (ekCertificate !== undefined) writeFileSync(files.ek, ekCertificate)
+  const endorsement = ekCertificate === undefined ? [] : ["--ek-chain", files.ek]
   writeFileSync(files.ak, machine.attester.akPublic)
   writeFileSync(files.name, machine.attester.qualifiedName)
   writeFileSync(files.policy, policy)
   const commands = [
-    ["device", "register", "--ak", files.ak, "--id", DEVICE, "--qualified-name", files.name],
+    ["device", "register", "--ak", files.ak, "--id", DEVICE, "--qualified-name", files.name, ...endorsement],
     ["policy", "set", files.policy],
     ["policy", "assign", "demo", "--device", DEVICE],
   ]
@@ -65,6 +70,9 @@ export async function register({ running, machine, folder, context, tell, pcrFil
   tell("Start and register", asTold, [
     `Assay serves on ${running.listen[0]}, on embedded defaults. The device has ${machine.tpm}.`,
     ...lines,
+    ...(endorsement.length === 0
+      ? ["Its TPM has no certificate here."]
+      : ["The certificate of its endorsement key leads to the one trust anchor, that of software TPMs."]),
     "The policy: PCR 0 to 7 of SHA-256 as they are after this boot, an event log that leads to them, and the",
     "operator's word for the key, which is why the verdict cannot be better than a warning.",
   ])

@@ -20,7 +20,8 @@ import type { Running } from "./serve.ts"
 export interface DemoParts {
   readonly start: (config: Config, log: Logger) => Promise<Running>
   readonly createLog: (level: Config["logLevel"]) => Logger
-  readonly machine: (kind: "software" | "swtpm") => Promise<DemoMachine>
+  /** The maker certifies the endorsement key of a software device; `folder` is the server's. */
+  readonly machine: (kind: "software" | "swtpm", folder: string) => Promise<DemoMachine>
   /** A gateway's connection, with the local credential in a file. */
   readonly gateway: (address: string, credentialFile: string) => Gateway
   /** PCR values as tpm2-tools keep them in a file. */
@@ -65,10 +66,11 @@ async function demo(parts: DemoParts, tpm: "software" | "swtpm", context: Comman
   const folder = mkdtempSync(join(tmpdir(), "assay-demo-"))
   const cleanup: (() => void | Promise<void>)[] = [() => rmSync(folder, { recursive: true, force: true })]
   try {
-    const machine = await parts.machine(tpm)
-    cleanup.push(() => machine.stop())
-    const running = await parts.start(configIn(folder), parts.createLog("silent"))
+    const config = configIn(folder)
+    const running = await parts.start(config, parts.createLog("silent"))
     cleanup.push(() => running.stop())
+    const machine = await parts.machine(tpm, config.data)
+    cleanup.push(() => machine.stop())
     const gateway = parts.gateway(running.listen[0] ?? "", running.credentials["gateway"] ?? "")
     cleanup.push(() => gateway.close())
     const shown = await play({ running, machine, gateway, folder, context, tell, pcrFile: parts.pcrFile })

@@ -3,6 +3,7 @@ import { toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { type PublicArea, parsePublic, qualifiedNameOf } from "../evidence/tpm/public.ts"
 import { type AdminOptions, deviceJson, present, withAdmin, withAdminOption } from "./admin.ts"
+import { readChain } from "./certificates.ts"
 import type { CommandContext } from "./command.ts"
 import { readInput } from "./input.ts"
 import { fieldLines, type Report } from "./output.ts"
@@ -11,10 +12,13 @@ import type { CliIo } from "./parts.ts"
 const HELP = `
 Examples:
   assay device register --ak ak.pub --id gate-7 --hierarchy endorsement --policy fleet
-  assay device register --ak ak.pub --qualified-name ak.qname
+  assay device register --ak ak.pub --qualified-name ak.qname --ek-chain ek.der intermediates.pem
+  assay device register --ak ak.pub --ak-chain ak.der
   assay device show gate-7
 
-A device so registered is vouched for by its operator alone: every appraisal says AK_BINDING_UNPROVEN.
+Certificates have to lead to a trust anchor (assay trust import). One of the attestation key binds it to its TPM; without
+it a device is vouched for by its operator alone, and every appraisal says AK_BINDING_UNPROVEN. An issuer that nobody
+decided about is kept for review (assay trust pending).
 --hierarchy says that the key is a primary key there; --qualified-name is what tpm2_readpublic -q writes. With either,
 each quote has to come from a key in that very place.`
 
@@ -31,6 +35,9 @@ interface RegisterOptions extends AdminOptions {
   readonly hierarchy?: string
   readonly qualifiedName?: string
   readonly policy?: string
+  readonly ekChain?: string[]
+  readonly akChain?: string[]
+  readonly ek?: string
 }
 
 /** `assay device …`: devices that Assay knows. */
@@ -51,6 +58,12 @@ export const addDevice = (program: Command, context: CommandContext): void => {
     )
     .option("--qualified-name <FILE>", "the key's qualified name")
     .option("--policy <NAME>", "a policy to assign to the device")
+    .option("--ek-chain <FILE...>", "certificates of the endorsement key, its own first")
+    .option("--ak-chain <FILE...>", "certificates of the attestation key, its own first")
+    .option(
+      "--ek <FILE>",
+      "TPMT_PUBLIC or TPM2B_PUBLIC of an endorsement key without certificate, on the list",
+    )
     .addHelpText("after", HELP)
     .action(reporting((options: RegisterOptions) => register(options, context)))
   withAdminOption(device.command("show <ID>"))
@@ -71,7 +84,14 @@ const register = async (options: RegisterOptions, context: CommandContext): Prom
   return withAdmin(context, options, async (admin) => {
     // Asked for first, so that a name that is not there leaves no half-registered device behind.
     if (policy !== undefined) await admin.getPolicy(policy)
-    const { device } = await admin.registerDevice({ id, akPublic: area.bytes, qualifiedName })
+    const { device } = await admin.registerDevice({
+      id,
+      akPublic: area.bytes,
+      qualifiedName,
+      ekCertificateChain: await readChain(options.ekChain, context.io),
+      akCertificateChain: await readChain(options.akChain, context.io),
+      ekPublic: options.ek === undefined ? new Uint8Array() : await readInput(options.ek, context.io),
+    })
     if (policy === undefined) return deviceReport(deviceJson(present(device)))
     await admin.assignPolicy({ policy, device: id })
     return deviceReport(deviceJson(present((await admin.getDevice(id)).device)))

@@ -1,5 +1,7 @@
 /** Both ends of an attestation, as the demo and the agent's commands see them. */
 import type { MessageInitShape } from "@bufbuild/protobuf"
+import { timestampDate } from "@bufbuild/protobuf/wkt"
+import { toHex } from "../bytes.ts"
 import { AssayError, printable } from "../errors.ts"
 import type { Confirmation, Transcript as DeviceTranscript } from "../evidence/transcript.ts"
 import type {
@@ -10,7 +12,7 @@ import type {
   VerifyResponse,
 } from "../gen/assay/v1/attestation_pb.ts"
 import type { TpmEvidence } from "../gen/assay/v1/evidence_pb.ts"
-import { Tier } from "../gen/assay/v1/result_pb.ts"
+import { EndorsedKey, type Endorsement, RevocationStatus, Tier } from "../gen/assay/v1/result_pb.ts"
 
 /** What a device takes of a challenge. */
 type ChallengeParts = Pick<CreateChallengeResponse, "challenge"> &
@@ -98,7 +100,48 @@ export const verdictLines = ({ result }: Pick<VerifyResponse, "result">): string
       `  expected  ${printable(expected)}`,
       `  found     ${printable(actual)}`,
     ]),
+  ...(result?.endorsements ?? []).map(
+    ({ key, vendor, manufacturer, model, anchor }) =>
+      `Certificate of the ${KEYS[key]}: a TPM by ${printable(vendor || manufacturer)}, ${printable(model)}; trusted by ${printable(anchor)}`,
+  ),
 ]
+
+const KEYS: Readonly<Record<number, string>> = {
+  [EndorsedKey.AK]: "attestation key",
+  [EndorsedKey.EK]: "endorsement key",
+}
+
+const STATUSES: Readonly<Record<number, string>> = {
+  [RevocationStatus.GOOD]: "good",
+  [RevocationStatus.NOT_PUBLISHED]: "not-published",
+  [RevocationStatus.NOT_CHECKED]: "not-checked",
+}
+
+/** What the certificates of a device's keys proved. */
+export const endorsementJson = ({
+  key,
+  anchorDigest,
+  revocation,
+  validUntil,
+  securityAssertions,
+  $typeName: _,
+  $unknown: __,
+  ...rest
+}: Endorsement) => ({
+  key: KEYS[key],
+  ...rest,
+  securityAssertions:
+    securityAssertions === undefined
+      ? null
+      : {
+          version: securityAssertions.version,
+          fieldUpgradable: securityAssertions.fieldUpgradable,
+          ekGenerationType: securityAssertions.ekGenerationType,
+        },
+  anchorDigest: toHex(anchorDigest),
+  revocation: revocation.map(({ status }) => STATUSES[status]),
+  validUntil: validUntil === undefined ? null : timestampDate(validUntil).toISOString(),
+})
 
 /** The claims of a token, decoded and not verified. */
 export const claimsOf = (token: string): unknown =>

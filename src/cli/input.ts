@@ -11,9 +11,13 @@ const INPUT_BYTES_MAX = 4 << 20
 /**
  * The bytes of a file, or of standard input for `-`. Read to its end, for files of the kernel and pipes have no size.
  *
- * @throws {AssayError} INPUT if it cannot be read; LENGTH over 4 MiB.
+ * @throws {AssayError} INPUT if it cannot be read; LENGTH over `bytesMax`, by default 4 MiB.
  */
-export async function readInput(path: string, { stdin }: CliIo): Promise<Uint8Array> {
+export async function readInput(
+  path: string,
+  { stdin }: CliIo,
+  bytesMax = INPUT_BYTES_MAX,
+): Promise<Uint8Array> {
   const source = path === "-" ? stdin : createReadStream(path)
   const chunks: Uint8Array[] = []
   let size = 0
@@ -21,10 +25,10 @@ export async function readInput(path: string, { stdin }: CliIo): Promise<Uint8Ar
     for await (const chunk of source) {
       const bytes = Buffer.from(chunk)
       size += bytes.length
-      if (size > INPUT_BYTES_MAX)
+      if (size > bytesMax)
         throw new AssayError("LENGTH", `${path} is larger than any file that Assay reads`, {
           location: path,
-          expected: `at most ${INPUT_BYTES_MAX} bytes`,
+          expected: `at most ${bytesMax} bytes`,
         })
       chunks.push(bytes)
     }
@@ -40,7 +44,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: "it is a folder",
 }
 
-const readError = (path: string, error: unknown): AssayError => {
+/** Why a path cannot be read. */
+export const readError = (path: string, error: unknown): AssayError => {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   return new AssayError("INPUT", `${path} cannot be read: ${REASONS[code] ?? (code || "reading failed")}`, {
     location: path,
@@ -49,9 +54,9 @@ const readError = (path: string, error: unknown): AssayError => {
 }
 
 /** The text of a file in UTF-8, without a byte order mark. @throws {AssayError} INPUT, LENGTH. */
-export async function readText(path: string, io: CliIo): Promise<string> {
+export async function readText(path: string, io: CliIo, bytesMax = INPUT_BYTES_MAX): Promise<string> {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readInput(path, io))
+    return new TextDecoder("utf-8", { fatal: true }).decode(await readInput(path, io, bytesMax))
   } catch (error) {
     if (error instanceof AssayError) throw error
     throw new AssayError("INPUT", `${path} is not text in UTF-8`, { location: path })
@@ -87,7 +92,7 @@ const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}
 /** An instant with its offset (RFC 3339), `2026-03-01T12:00:00Z`, or now. @throws {AssayError} INPUT. */
 export function parseInstant(text: string | undefined, { now }: CliIo): Date {
   if (text === undefined) return now()
-  const at = new Date(INSTANT.test(text) ? text : Number.NaN)
+  const at = new Date(INSTANT.test(text) && isDay(text) ? text : Number.NaN)
   if (Number.isNaN(at.getTime()))
     throw new AssayError("INPUT", "--at is not an instant", {
       location: "--at",
@@ -95,6 +100,16 @@ export function parseInstant(text: string | undefined, { now }: CliIo): Date {
       actual: text,
     })
   return at
+}
+
+/** Whether the month has that day, and the day that hour: `Date` would take the next. */
+const isDay = (text: string): boolean => {
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
+  return (
+    !Number.isNaN(day.getTime()) &&
+    day.toISOString().startsWith(text.slice(0, 10)) &&
+    text.slice(11, 13) !== "24"
+  )
 }
 
 const ADMIN_DEFAULT = "unix:.assay/admin.sock"

@@ -8,6 +8,7 @@ import { parseSignature } from "../evidence/tpm/signature.ts"
 import type { CommandContext } from "./command.ts"
 import { eventTypeName } from "./event-types.ts"
 import { readInput, readText } from "./input.ts"
+import { certificateReport, crlReport } from "./inspect-certificate.ts"
 import { fieldLines, type Report, tableLines } from "./output.ts"
 import { attestJson, publicJson, selectionText, signatureJson } from "./view.ts"
 
@@ -15,6 +16,7 @@ const EXAMPLES = `
 Examples:
   assay inspect quote attest.bin
   assay inspect public ak.pub -o json
+  assay inspect certificate ek.der
   assay inspect eventlog /sys/kernel/security/tpm0/binary_bios_measurements
   assay inspect token - < token.jwt`
 
@@ -28,6 +30,10 @@ export const addInspect = (program: Command, { io, reporting }: CommandContext):
   kind("quote", "A TPMS_ATTEST or TPM2B_ATTEST.", async (file) => quoteReport(await readInput(file, io)))
   kind("signature", "A TPMT_SIGNATURE.", async (file) => signatureReport(await readInput(file, io)))
   kind("public", "A TPMT_PUBLIC or TPM2B_PUBLIC.", async (file) => publicReport(await readInput(file, io)))
+  kind("certificate", "X.509 certificates, also as read from a TPM's NV index.", (file) =>
+    certificateReport(file, io),
+  )
+  kind("crl", "X.509 certificate revocation lists.", (file) => crlReport(file, io))
   kind("eventlog", "A TCG event log.", async (file) => eventLogReport(await readInput(file, io)))
   kind("token", "A JSON Web Token.", async (file) => tokenReport(await readText(file, io)))
 }

@@ -10,10 +10,28 @@ import type {
   RegisterDeviceResponse,
   SetPolicyResponse,
 } from "../gen/assay/v1/admin_pb.ts"
+import type {
+  DismissPendingIssuerResponse,
+  GetAnchorResponse,
+  GetPendingIssuerResponse,
+  GetTrustStateResponse,
+  ImportTrustRequestSchema,
+  ImportTrustResponse,
+  ListAnchorsRequestSchema,
+  ListAnchorsResponse,
+  ListCrlsRequestSchema,
+  ListCrlsResponse,
+  ListEksRequestSchema,
+  ListEksResponse,
+  ListIntermediatesRequestSchema,
+  ListIntermediatesResponse,
+  ListPendingIssuersResponse,
+  RemoveTrustResponse,
+} from "../gen/assay/v1/trust_pb.ts"
 import type { AddCommand } from "./command.ts"
 
 /** Calls over the administration socket. Every method throws the server's AssayError. */
-export interface AdminCalls {
+export interface AdminCalls extends TrustCalls {
   registerDevice(
     request: MessageInitShape<typeof RegisterDeviceRequestSchema>,
   ): Promise<RegisterDeviceResponse>
@@ -22,6 +40,23 @@ export interface AdminCalls {
   assignPolicy(request: MessageInitShape<typeof AssignPolicyRequestSchema>): Promise<AssignPolicyResponse>
   getPolicy(name: string): Promise<GetPolicyResponse>
   close(): void
+}
+
+/** Calls that trust is managed by. An `id` may be the beginning of one. */
+export interface TrustCalls {
+  importTrust(request: MessageInitShape<typeof ImportTrustRequestSchema>): Promise<ImportTrustResponse>
+  listAnchors(request: MessageInitShape<typeof ListAnchorsRequestSchema>): Promise<ListAnchorsResponse>
+  getAnchor(id: string): Promise<GetAnchorResponse>
+  listIntermediates(
+    request: MessageInitShape<typeof ListIntermediatesRequestSchema>,
+  ): Promise<ListIntermediatesResponse>
+  listCrls(request: MessageInitShape<typeof ListCrlsRequestSchema>): Promise<ListCrlsResponse>
+  listEks(request: MessageInitShape<typeof ListEksRequestSchema>): Promise<ListEksResponse>
+  removeTrust(id: string): Promise<RemoveTrustResponse>
+  listPendingIssuers(): Promise<ListPendingIssuersResponse>
+  getPendingIssuer(id: string): Promise<GetPendingIssuerResponse>
+  dismissPendingIssuer(id: string): Promise<DismissPendingIssuerResponse>
+  getTrustState(): Promise<GetTrustStateResponse>
 }
 
 /** How a session token is to be checked; `client/session.ts` says what each means. */

@@ -9,8 +9,17 @@ import { asAssayError, errorJson, errorLine, OUTPUTS, type Output, statusOf, toJ
 import type { CliIo, CliParts } from "./parts.ts"
 import { addPolicy } from "./policy.ts"
 import { addReplay } from "./replay.ts"
+import { addTrust } from "./trust.ts"
 
-const COMMANDS: readonly AddCommand[] = [addInspect, addReplay, addCheck, addAppraise, addDevice, addPolicy]
+const COMMANDS: readonly AddCommand[] = [
+  addInspect,
+  addReplay,
+  addCheck,
+  addAppraise,
+  addDevice,
+  addPolicy,
+  addTrust,
+]
 
 /** The program, and the status that the command which ran ended with. */
 export interface Program {

@@ -10,10 +10,11 @@ import {
   PublicKey,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
-  type X509Certificate,
+  X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509"
 import { concat } from "../bytes.ts"
+import { AssayError } from "../errors.ts"
 import { TPM_ALG_AES } from "../evidence/tpm/algorithm.ts"
 import { encodePublic, sized, u32 } from "./encode.ts"
 import type { KeyPair } from "./keys.ts"
@@ -61,24 +62,54 @@ export const ekPublicOf = ({ publicKey }: KeyPair): Uint8Array =>
     }),
   )
 
-interface Authority {
+/** Whoever certifies endorsement keys of software devices. */
+export interface TpmMaker {
   readonly certificate: X509Certificate
   readonly privateKey: webcrypto.CryptoKey
 }
 
-let authority: Promise<Authority> | undefined
+let processMaker: Promise<TpmMaker> | undefined
 
 /** The TPM maker of this process's software devices. */
-const testAuthority = (): Promise<Authority> => {
-  authority ??= makeAuthority()
-  return authority
+const ownMaker = (): Promise<TpmMaker> => {
+  processMaker ??= createTpmMaker()
+  return processMaker
 }
 
-async function makeAuthority(): Promise<Authority> {
+/** The maker as PEM, private key and certificate: what `readTpmMaker` reads. */
+export async function writeTpmMaker({ certificate, privateKey }: TpmMaker): Promise<string> {
+  const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", privateKey)).toString("base64")
+  const lines = key.replace(/.{64}(?=.)/g, "$&\n")
+  return `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n${certificate.toString("pem")}\n`
+}
+
+/** A maker out of its PEM. @throws {AssayError} INPUT if it is not one. */
+export async function readTpmMaker(pem: string): Promise<TpmMaker> {
+  try {
+    const [, body = ""] = /-----BEGIN PRIVATE KEY-----([^-]+)-----END/.exec(pem) ?? []
+    const key = Buffer.from(body, "base64")
+    const [, certificate = ""] = /(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)/.exec(pem) ?? []
+    return {
+      certificate: new X509Certificate(certificate),
+      privateKey: await webcrypto.subtle.importKey("pkcs8", key, ECDSA_SHA256, false, ["sign"]),
+    }
+  } catch (cause) {
+    throw new AssayError(
+      "INPUT",
+      "not the PEM of a software TPM maker: remove the file to have a new one made",
+      {
+        cause,
+      },
+    )
+  }
+}
+
+/** Makes a maker, with a root certificate that is like those of TPM makers but for its life without an end. */
+export async function createTpmMaker(): Promise<TpmMaker> {
   const keys = await webcrypto.subtle.generateKey(ECDSA_SHA256, true, ["sign", "verify"])
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: "01",
-    name: "CN=Assay test TPM maker",
+    name: "CN=Assay software TPM maker",
     notBefore: NOT_BEFORE,
     notAfter: NO_EXPIRY,
     signingAlgorithm: ECDSA_SHA256,
@@ -95,11 +126,11 @@ async function makeAuthority(): Promise<Authority> {
 let issued = 1
 
 /**
- * Certifies an endorsement key by a test CA of this process, in the shape of the TCG EK Credential Profile: empty
+ * Certifies an endorsement key by `maker`, or by one that this process makes for itself, in the shape of the TCG EK Credential Profile: empty
  * subject, the TPM's maker, model and version in a critical subject alternative name, EKU 2.23.133.8.1.
  */
-export async function endorse(keys: KeyPair): Promise<Endorsement> {
-  const { certificate: issuer, privateKey } = await testAuthority()
+export async function endorse(keys: KeyPair, maker?: TpmMaker): Promise<Endorsement> {
+  const { certificate: issuer, privateKey } = maker ?? (await ownMaker())
   const publicKey = new PublicKey(keys.spki)
   const { manufacturer, model, version } = EK_SUBJECT
   const tpm = `2.23.133.2.1=${manufacturer},2.23.133.2.2=${model},2.23.133.2.3=${version}`

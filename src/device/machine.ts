@@ -13,15 +13,27 @@ export interface Machine {
   readonly attester: Attester
   /** Reboots, with the components that `changed` names changed. */
   boot(changed?: Partial<BootComponents>): Promise<void>
+  /** Certificates of the TPM's endorsement key, DER, its own first; none if the TPM has none. */
+  readonly ekCertificateChain: readonly Uint8Array[]
   /** Gives back what it took: processes, files. */
   stop(): Promise<void>
 }
 
-/** A machine whose TPM is the built-in software device. */
-export const softwareMachine = (): Machine => {
+/**
+ * A machine whose TPM is the built-in software device.
+ *
+ * @param maker PEM of the maker that certifies its endorsement key.
+ */
+export const softwareMachine = async (maker?: string): Promise<Machine> => {
   const started = performance.now()
-  const device = createSoftwareDevice({ algorithm: "p256", uptimeMs: () => performance.now() - started })
+  const device = createSoftwareDevice({
+    algorithm: "p256",
+    uptimeMs: () => performance.now() - started,
+    ...(maker !== undefined && { maker }),
+  })
+  const { certificate } = await device.endorsement()
   return {
+    ekCertificateChain: [certificate],
     tpm: "a software device, ECDSA P-256",
     attester: device,
     boot: async (changed) => device.boot(standardBoot(changed)),
@@ -48,6 +60,7 @@ export const swtpmMachine = async (): Promise<Machine> => {
     await measure()
     return {
       tpm: "swtpm over tpm2-tools, ECDSA P-256",
+      ekCertificateChain: [],
       attester: await createAgent({ tcti: swtpm.tcti, eventLogPath }),
       boot: async (changed) => {
         await swtpm.reboot()

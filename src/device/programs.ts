@@ -15,6 +15,7 @@ const AGENT_PROGRAMS: readonly string[] = [
   "tpm2_evictcontrol",
   "tpm2_flushcontext",
   "tpm2_getcap",
+  "tpm2_nvread",
   "tpm2_quote",
   "tpm2_readpublic",
 ]

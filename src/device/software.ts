@@ -18,6 +18,8 @@ export type { QuoteOptions, Signed, TpmState } from "./tpm.ts"
 export interface SoftwareDeviceOptions extends SoftwareTpmOptions {
   /** What its first boot measures. By default `standardBoot()`. */
   readonly events?: readonly BootEvent[]
+  /** PEM of the maker that certifies its endorsement key (`writeTpmMaker`). By default one of this process. */
+  readonly maker?: string
 }
 
 /** How a boot is recorded. */
@@ -37,12 +39,14 @@ export class SoftwareDevice extends SoftwareTpm implements Attester {
   readonly answerNonce: Attester["answerNonce"]
   readonly answerEpoch: Attester["answerEpoch"]
   readonly #algorithm: KeyAlgorithm
+  readonly #maker: string | undefined
   #eventLog: Uint8Array = new Uint8Array()
   #endorsement: Promise<Endorsement> | undefined
 
   constructor(options: SoftwareDeviceOptions) {
     super(options)
     this.#algorithm = options.algorithm
+    this.#maker = options.maker
     const answers = answersWith(this.akName, (extraData) => this.attest({ extraData }))
     this.answer = answers.answer
     this.answerNonce = answers.answerNonce
@@ -92,8 +96,9 @@ export class SoftwareDevice extends SoftwareTpm implements Attester {
 
   async #endorse(): Promise<Endorsement> {
     // Loaded only here: the certificate library costs every other user of a device its start-up time.
-    const { endorse } = await import("./ek.ts")
-    return endorse(generateKeys(this.#algorithm.startsWith("rsa") ? "rsa-2048" : "p256"))
+    const { endorse, readTpmMaker } = await import("./ek.ts")
+    const maker = this.#maker === undefined ? undefined : await readTpmMaker(this.#maker)
+    return endorse(generateKeys(this.#algorithm.startsWith("rsa") ? "rsa-2048" : "p256"), maker)
   }
 }
 

@@ -17,6 +17,8 @@ export interface Swtpm {
   readonly tcti: string
   /** Its state and sockets, private to this user; removed when it stops. */
   readonly folder: string
+  /** PEM files of the CA that certified its endorsement keys, the root last; none if nobody did. */
+  readonly authorities: readonly string[]
   /** TPM2_PCR_Extend in the banks that `digests` names. */
   extendPcr(pcr: number, digests: Digests): Promise<void>
   /**
@@ -40,7 +42,10 @@ const EXTENDS_PER_CALL = 64
  *
  * @throws {AssayError} TPM if a program is missing (the message names its Debian package) or fails.
  */
-export async function startSwtpm(banks: readonly HashName[] = ["sha1", "sha256", "sha384"]): Promise<Swtpm> {
+export async function startSwtpm(
+  banks: readonly HashName[] = ["sha1", "sha256", "sha384"],
+  { certified = false }: { readonly certified?: boolean } = {},
+): Promise<Swtpm> {
   requirePrograms("swtpm")
   // Absolute and short: swtpm takes no relative folder, and a socket's path has at most 107 bytes.
   const folder = await mkdtemp(join(tmpdir(), "assay-swtpm-"))
@@ -62,8 +67,9 @@ export async function startSwtpm(banks: readonly HashName[] = ["sha1", "sha256",
   }
   try {
     const config = join(folder, "setup.conf")
-    await writeFile(config, "active_pcr_banks = sha256\n")
-    const state = ["--tpm2", "--tpmstate", folder, "--config", config, "--overwrite"]
+    await writeFile(config, `active_pcr_banks = sha256\n${certified ? await localAuthority(folder) : ""}`)
+    const certificate = certified ? ["--create-ek-cert", "--vmid", "assay"] : []
+    const state = ["--tpm2", "--tpmstate", folder, "--config", config, "--overwrite", ...certificate]
     await run("swtpm_setup", [...state, "--pcr-banks", banks.join(","), "--logfile", join(folder, "log")], at)
     server = serve(folder, socket, control)
     await ready(server, [socket, control])
@@ -86,6 +92,7 @@ export async function startSwtpm(banks: readonly HashName[] = ["sha1", "sha256",
   return {
     tcti,
     folder,
+    authorities: certified ? AUTHORITY_FILES.map((name) => join(folder, name)) : [],
     extendPcr: (pcr, digests) => extend([[pcr, digests]]),
     measure(eventLog) {
       const events = parseEventLog(eventLog).events.filter((event) => event.untrustedType !== EV_NO_ACTION)
@@ -98,6 +105,33 @@ export async function startSwtpm(banks: readonly HashName[] = ["sha1", "sha256",
     },
     stop,
   }
+}
+
+/** The CA that swtpm_localca makes, below the folder: issuing certificate and root. */
+const AUTHORITY_FILES = ["issuercert.pem", "swtpm-localca-rootca-cert.pem"]
+
+/** Lets swtpm_setup have the endorsement keys certified by a CA of their own, in the folder and nowhere else. */
+const localAuthority = async (folder: string): Promise<string> => {
+  const [settings, choices] = [join(folder, "localca.conf"), join(folder, "localca.options")]
+  const files = {
+    statedir: "",
+    signingkey: "signkey.pem",
+    issuercert: "issuercert.pem",
+    certserial: "certserial",
+  }
+  await writeFile(
+    settings,
+    Object.entries(files)
+      .map(([name, file]) => `${name} = ${join(folder, file)}\n`)
+      .join(""),
+  )
+  await writeFile(choices, "--platform-manufacturer Assay\n--platform-version 1\n--platform-model test\n")
+  return [
+    "create_certs_tool = /usr/bin/swtpm_localca",
+    `create_certs_tool_config = ${settings}`,
+    `create_certs_tool_options = ${choices}`,
+    "",
+  ].join("\n")
 }
 
 const extension = (pcr: number, digests: Digests): string =>

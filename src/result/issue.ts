@@ -33,8 +33,8 @@ const RESULT_LIFETIME_SECONDS = 300
  * Tells the appraisal as a result with its one token.
  *
  * A session only for evidence that answered a challenge and whose tier the policy lets in; otherwise the signed
- * result, which is of another type and confirms no key. `exp` is never later than the policy's lifetime and the
- * signing key's own end.
+ * result, which is of another type and confirms no key. `exp` is never later than the policy's lifetime, the
+ * signing key's own end, and the end of every certificate and list that the result rests on.
  *
  * @throws {AssayError} SIGNER.
  */
@@ -60,7 +60,11 @@ export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner)
     aud: audience,
     iat,
     nbf: iat,
-    exp: Math.min(iat + validity, seconds(signer.notAfter)),
+    exp: Math.min(
+      iat + validity,
+      seconds(signer.notAfter),
+      ...request.endorsements.map(({ validUntil }) => seconds(validUntil)),
+    ),
     jti: request.id,
     tenant: request.tenant,
     device_revision: request.deviceRevision,

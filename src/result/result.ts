@@ -1,5 +1,6 @@
 import type { Finding, Tier, TrustVector } from "../appraisal/finding.ts"
 import type { ChallengeState } from "../errors.ts"
+import type { EndorsementResult } from "./endorsement.ts"
 
 /** The two wire forms of an EAR that relying parties understand: the deployed one, and the current draft. */
 export type EarForm = "2023" | "2026"
@@ -24,6 +25,8 @@ export interface AttestationResult {
   readonly evidenceDigest: Uint8Array
   readonly freshness: FreshnessKind
   readonly challengeState: ChallengeState
+  /** What the certificates of the device's keys proved. */
+  readonly endorsements: readonly EndorsementResult[]
   /** In nonce mode. */
   readonly nonce: Uint8Array | undefined
   /** In epoch mode: the greatest age that the evidence can have. */

@@ -2,14 +2,17 @@
 import { create } from "@bufbuild/protobuf"
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt"
 import type { Finding, Tier, TrustVector } from "../appraisal/finding.ts"
+import { fromHex } from "../bytes.ts"
 import { AssayError, type ChallengeState } from "../errors.ts"
 import type { RawEvidence } from "../evidence/evidence.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
 import type { Confirmation, Transcript } from "../evidence/transcript.ts"
+import type { TpmSpecification } from "../evidence/x509/tpm-attributes.ts"
 import * as admin from "../gen/assay/v1/admin_pb.ts"
 import * as attestation from "../gen/assay/v1/attestation_pb.ts"
 import * as evidence from "../gen/assay/v1/evidence_pb.ts"
 import * as results from "../gen/assay/v1/result_pb.ts"
+import type { EndorsementResult } from "../result/endorsement.ts"
 import type { AttestationResult } from "../result/result.ts"
 import type { DeviceRecord, Epoch, PolicyRecord } from "../service/ports.ts"
 import type {
@@ -19,6 +22,7 @@ import type {
   RegisterDeviceInput,
   VerifyInput,
 } from "../service/service.ts"
+import type { RevocationStatus } from "../verification/revocation.ts"
 
 /** What the rules of the schema exclude, and the types do not. */
 const absent = (location: string): AssayError =>
@@ -69,13 +73,14 @@ function evidenceFromProto(message: evidence.Evidence | undefined): RawEvidence 
   const { kind } = message
   switch (kind.case) {
     case "tpm": {
-      const { akName, attest, signature, pcrBanks, eventLog } = kind.value
+      const { akName, attest, signature, pcrBanks, eventLog, akCertificateChain } = kind.value
       return {
         akName,
         attest,
         signature,
         pcrBanks: pcrBanks.map(({ hash, values }, i) => ({ hash: hashFromProto(hash, i), values })),
         eventLog: presentBytes(eventLog),
+        akCertificateChain,
       }
     }
     case undefined:
@@ -103,6 +108,11 @@ export const registerDeviceInputFromProto = (request: admin.RegisterDeviceReques
   id: request.id,
   akPublic: request.akPublic.slice(),
   qualifiedName: presentBytes(request.qualifiedName.slice()),
+  endorsement: {
+    ekCertificateChain: request.ekCertificateChain.map((certificate) => certificate.slice()),
+    akCertificateChain: request.akCertificateChain.map((certificate) => certificate.slice()),
+    ekPublic: presentBytes(request.ekPublic.slice()),
+  },
 })
 
 /** The device that a policy is assigned to; nothing for the tenant's default. */
@@ -160,11 +170,61 @@ export const resultToProto = (result: AttestationResult): attestation.VerifyResp
       evidenceDigest: result.evidenceDigest,
       ...(result.nonce && { nonce: result.nonce }),
       ...(result.evidenceAgeMs !== undefined && { evidenceAge: durationFromMs(result.evidenceAgeMs) }),
+      endorsements: result.endorsements.map(endorsementToProto),
     }),
     token: tokenToProto(result.token),
     expireTime: timestampFromDate(result.token.expiresAt),
     attestTime: timestampFromDate(result.attestAt),
     challengeState: CHALLENGE_STATE[result.challengeState],
+  })
+
+const endorsementToProto = (endorsement: EndorsementResult): results.Endorsement => {
+  const { tpm } = endorsement
+  return create(results.EndorsementSchema, {
+    key: endorsement.key === "ak" ? results.EndorsedKey.AK : results.EndorsedKey.EK,
+    manufacturer: tpm?.manufacturer ?? "",
+    vendor: tpm?.vendor ?? "",
+    model: tpm?.model ?? "",
+    version: tpm?.version ?? "",
+    specification: specificationText(tpm?.specification),
+    anchor: endorsement.anchor,
+    anchorDigest: fromHex(endorsement.anchorId) ?? new Uint8Array(),
+    revocation: endorsement.revocation.map(revocationToProto),
+    deviations: [...endorsement.deviations],
+    expired: endorsement.expired,
+    validUntil: timestampFromDate(endorsement.validUntil),
+    ...(tpm?.securityAssertions && {
+      securityAssertions: {
+        version: tpm.securityAssertions.version,
+        fieldUpgradable: tpm.securityAssertions.fieldUpgradable,
+        ekGenerationType: tpm.securityAssertions.ekGenerationType ?? "",
+      },
+    }),
+  })
+}
+
+const specificationText = (specification: TpmSpecification | undefined): string =>
+  specification === undefined
+    ? ""
+    : `${specification.family} level ${specification.level} revision ${specification.revision}`
+
+const REVOCATION_STATUS: Readonly<Record<RevocationStatus["status"], results.RevocationStatus>> = {
+  good: results.RevocationStatus.GOOD,
+  "not-published": results.RevocationStatus.NOT_PUBLISHED,
+  "not-checked": results.RevocationStatus.NOT_CHECKED,
+}
+
+const revocationToProto = ({
+  fingerprint,
+  status,
+  thisUpdate,
+  nextUpdate,
+}: RevocationStatus): results.Revocation =>
+  create(results.RevocationSchema, {
+    certificateDigest: fromHex(fingerprint) ?? new Uint8Array(),
+    status: REVOCATION_STATUS[status],
+    ...(thisUpdate && { thisUpdate: timestampFromDate(thisUpdate) }),
+    ...(nextUpdate && { nextUpdate: timestampFromDate(nextUpdate) }),
   })
 
 function tokenToProto({ kind, compact }: AttestationResult["token"]): attestation.VerifyResponse["token"] {

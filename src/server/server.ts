@@ -5,6 +5,7 @@ import type { Logger } from "pino"
 import type { Code } from "../errors.ts"
 import { DeviceService, PolicyService } from "../gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
+import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { type Address, addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { deviceHandlers, policyHandlers } from "./admin.ts"
@@ -13,13 +14,16 @@ import { type Edge, type Observe, observed } from "./call.ts"
 import { type Credential, checkCredentials, type Transport } from "./caller.ts"
 import { ADMIN_MODE, type Bound, bind, checkAddress, SOCKET_MODE } from "./listen.ts"
 import { addReflection } from "./reflection.ts"
+import { TRUST_FIELDS_MAX, trustHandlers } from "./trust.ts"
 import { warm } from "./validate.ts"
-import { decodeStrictly } from "./wire.ts"
+import { decodeStrictly, strictDecoder } from "./wire.ts"
 
 /** Bounds of what callers may ask for at once. */
 export interface Limits {
   /** Of one request. The largest evidence is its event log of 1 MiB and 10 KiB around it. */
   readonly messageBytesMax: number
+  /** The same over the administration socket. A revocation list may have 32 MiB. */
+  readonly adminMessageBytesMax: number
   /** Calls at a time on one connection. */
   readonly callsMax: number
   /** Requests of one stream at a time. */
@@ -31,6 +35,7 @@ export interface Limits {
 /** What is right unless somebody knows better. */
 export const LIMITS: Limits = {
   messageBytesMax: 2 * 1024 * 1024,
+  adminMessageBytesMax: 36 * 1024 * 1024,
   callsMax: 256,
   streamInFlightMax: 64,
   drainMs: 10_000,
@@ -105,7 +110,8 @@ export function createServer(config: ServerConfig): AssayServer {
     }
     const server = new Server({
       ...CONNECTIONS,
-      "grpc.max_receive_message_length": limits.messageBytesMax,
+      "grpc.max_receive_message_length":
+        transport === "admin" ? limits.adminMessageBytesMax : limits.messageBytesMax,
       "grpc.max_concurrent_streams": limits.callsMax,
       interceptors: [observed(edge)],
     })
@@ -115,6 +121,7 @@ export function createServer(config: ServerConfig): AssayServer {
     if (transport === "admin") {
       addService(server, DeviceService, deviceHandlers(config.service), decodeStrictly)
       addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
+      addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
     }
     const health = new HealthImplementation()
     const setHealth = (status: "SERVING" | "NOT_SERVING"): void => {
@@ -157,7 +164,12 @@ export function createServer(config: ServerConfig): AssayServer {
 }
 
 const PUBLIC: readonly DescService[] = [AttestationService]
-const ADMINISTRATION: readonly DescService[] = [AttestationService, DeviceService, PolicyService]
+const ADMINISTRATION: readonly DescService[] = [
+  AttestationService,
+  DeviceService,
+  PolicyService,
+  TrustService,
+]
 
 /** @throws {AssayError} INPUT. */
 function addressesOf(config: ServerConfig): { address: Address; transport: Transport }[] {

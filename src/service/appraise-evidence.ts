@@ -72,7 +72,7 @@ const judge = (prove: () => Verified<Claims>, policy: Policy): Appraisal => {
     return appraise(prove(), policy, {
       before: undefined,
       freshSince: new Date(0),
-      akBinding: "operator",
+      advisories: [],
       freshness: "nonce",
       audience: undefined,
     })

@@ -1,6 +1,7 @@
 import { parsePolicy } from "../appraisal/policy.ts"
 import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
+import { parseChain } from "../evidence/evidence.ts"
 import { parsePublicArea } from "../evidence/tpm/public.ts"
 import { createAttestationKey } from "../verification/key.ts"
 import type { Context, Snapshot } from "./ports.ts"
@@ -12,12 +13,15 @@ import type { Context, Snapshot } from "./ports.ts"
  */
 export const compile = (snapshot: Snapshot): Context => {
   try {
+    const { endorsement } = snapshot.device
     const area = parsePublicArea(snapshot.device.akPublic)
     if (!sameBytes(area.name, snapshot.device.akName)) throw new Error("the key is not the one of its Name")
     return {
       snapshot,
       ak: createAttestationKey(area),
       policy: snapshot.policy === undefined ? undefined : parsePolicy(snapshot.policy.document),
+      akChain: parseChain(endorsement.akCertificateChain, "ak_certificate_chain"),
+      ekChain: parseChain(endorsement.ekCertificateChain, "ek_certificate_chain"),
     }
   } catch (cause) {
     throw new AssayError("REGISTRY", "a stored record is damaged", { cause })

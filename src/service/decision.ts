@@ -3,8 +3,10 @@ import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { toBase64Url } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Evidence } from "../evidence/evidence.ts"
+import { endorsementsOf } from "../result/endorsement.ts"
 import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
+import type { Endorsements } from "../verification/endorsements.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { Freshness } from "./freshness.ts"
@@ -12,7 +14,7 @@ import type { Caller, Commit, Context, Counters, JournalRecord, Ports } from "./
 
 /** The result that tells an appraisal, with its token. @throws {AssayError} RNG, SIGNER. */
 export const tell = (
-  appraisal: Appraisal,
+  appraisal: Appraisal & { readonly endorsements?: Endorsements },
   evidence: Evidence,
   { snapshot, policy }: Context,
   freshness: Freshness,
@@ -36,6 +38,7 @@ export const tell = (
       nonce: freshness.nonce,
       evidenceAgeMs: freshness.evidenceAgeMs,
       session: freshness.session(),
+      endorsements: appraisal.endorsements === undefined ? [] : endorsementsOf(appraisal.endorsements),
       issuer: settings.issuer,
       build: settings.build,
       earForm: settings.earForm,
@@ -46,7 +49,12 @@ export const tell = (
 const ID_BYTES = 16
 
 /** What the journal keeps of a result. */
-export const record = (result: AttestationResult, { snapshot }: Context, caller: Caller): JournalRecord => ({
+export const record = (
+  result: AttestationResult,
+  { snapshot }: Context,
+  trust: number | undefined,
+  caller: Caller,
+): JournalRecord => ({
   at: result.evaluatedAt,
   tenant: caller.tenant,
   caller: caller.id,
@@ -56,7 +64,7 @@ export const record = (result: AttestationResult, { snapshot }: Context, caller:
   codes: result.findings.flatMap((finding) => finding.code ?? []),
   evidenceDigest: result.evidenceDigest,
   policyDigest: snapshot.policy?.digest,
-  revisions: { device: result.deviceRevision, policy: result.policy },
+  revisions: { device: result.deviceRevision, policy: result.policy, trust },
   tokenId: result.id,
 })
 
@@ -64,11 +72,12 @@ export const record = (result: AttestationResult, { snapshot }: Context, caller:
 export const commit = (
   quote: Verified<Quote> | AssayError,
   { snapshot }: Context,
+  trust: number | undefined,
   freshness: Freshness,
   at: Date,
 ): Commit => ({
   device: snapshot.device.id,
-  revisions: { device: snapshot.device.revision, policy: snapshot.policy },
+  revisions: { device: snapshot.device.revision, policy: snapshot.policy, trust },
   known: snapshot.device.counters !== undefined,
   counters:
     quote instanceof AssayError || freshness.kind !== "challenge"

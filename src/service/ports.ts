@@ -3,9 +3,15 @@
 import type { Policy } from "../appraisal/policy.ts"
 import type { ClockInfo } from "../evidence/tpm/attest.ts"
 import type { Confirmation } from "../evidence/transcript.ts"
+import type { Certificate } from "../evidence/x509/certificate.ts"
 import type { EarForm } from "../result/result.ts"
+import type { AdvisoryMatch, TpmModel } from "../verification/advisory.ts"
 import type { AttestationKey } from "../verification/key.ts"
+import type { Purpose } from "../verification/purpose.ts"
+import type { RevocationMode } from "../verification/revocation.ts"
+import type { Trust } from "../verification/trust.ts"
 import type { Verified } from "../verification/verified.ts"
+import type { DeniedKeys } from "../verification/weak-key.ts"
 
 /** Who calls: told by the connection and its credentials, never by the request. */
 export interface Caller {
@@ -41,6 +47,8 @@ export interface DeviceRecord {
   readonly akName: Uint8Array
   /** What qualifiedSigner must be, if the key's parent is known. */
   readonly qualifiedName: Uint8Array | undefined
+  /** What vouches for its keys, as it was registered. Verified again with each attestation. */
+  readonly endorsement: DeviceEndorsement
   /** The policy of its own, if it has one. */
   readonly policy: string | undefined
   /** Moves on with each administrative change; counters and results leave it alone. */
@@ -50,10 +58,18 @@ export interface DeviceRecord {
   readonly counters: Counters | undefined
 }
 
+/** Certificates and lists that vouch for a device's keys. Each chain is DER, the leaf first; empty if there is none. */
+export interface DeviceEndorsement {
+  readonly ekCertificateChain: readonly Uint8Array[]
+  readonly akCertificateChain: readonly Uint8Array[]
+  /** SHA-256 of the endorsement key's SubjectPublicKeyInfo, of a TPM without an EK certificate. 32 bytes. */
+  readonly ekDigest: Uint8Array | undefined
+}
+
 /** What is needed to register a device. */
 export type NewDevice = Pick<
   DeviceRecord,
-  "tenant" | "id" | "akPublic" | "akName" | "qualifiedName" | "createdAt"
+  "tenant" | "id" | "akPublic" | "akName" | "qualifiedName" | "endorsement" | "createdAt"
 >
 
 /** One revision of a policy document. It never changes. */
@@ -72,6 +88,8 @@ export interface Revisions {
   readonly device: number
   /** Which policy was assigned, by name and revision; nothing if none was. */
   readonly policy: { readonly name: string; readonly revision: number } | undefined
+  /** The generation of the tenant's trust, if a certificate was verified against it. */
+  readonly trust: number | undefined
 }
 
 /** Everything that one verification is judged under, read in one transaction. */
@@ -79,6 +97,10 @@ export interface Snapshot {
   readonly device: DeviceRecord
   /** The latest revision of the device's own policy, else of the tenant's default. */
   readonly policy: PolicyRecord | undefined
+  /** The generation of the tenant's trust. */
+  readonly trustGeneration: number
+  /** How many trust anchors the tenant has. Without any, nothing is verified. */
+  readonly anchors: number
 }
 
 /** Devices and policies. Every method names the tenant first. */
@@ -101,6 +123,165 @@ export interface Registry {
    */
   assignPolicy(tenant: string, policy: string, device: string | undefined): Promise<void>
 }
+
+/** A trust anchor as the store keeps it. */
+export interface AnchorRecord {
+  readonly tenant: string
+  /** SHA-256 of the certificate in lowercase hexadecimal: its name everywhere. */
+  readonly id: string
+  /** DER. */
+  readonly certificate: Uint8Array
+  /** What its operator calls it. */
+  readonly label: string
+  readonly purpose: Purpose
+  readonly revocation: RevocationMode
+  /** Where it came from, in its operator's words. */
+  readonly provenance: string
+  readonly addedAt: Date
+}
+
+/** A certificate that may help to build a path, and is never believed for being kept. */
+export interface IntermediateRecord {
+  readonly tenant: string
+  readonly id: string
+  readonly certificate: Uint8Array
+  /** Where it came from: `import`, or the URL that it was loaded from. */
+  readonly source: string
+  readonly addedAt: Date
+}
+
+/** A certificate revocation list. One is kept for each source. */
+export interface CrlRecord {
+  readonly tenant: string
+  /** `import:`, or the URL that it was loaded from and `#`; then the SHA-256 of its issuer, key and scope. */
+  readonly source: string
+  /** SHA-256 of the list in lowercase hexadecimal. */
+  readonly id: string
+  readonly crl: Uint8Array
+  readonly addedAt: Date
+}
+
+/** An endorsement key that is trusted without a certificate. */
+export interface ListedEk {
+  readonly tenant: string
+  /** SHA-256 of its SubjectPublicKeyInfo, 32 bytes. */
+  readonly digest: Uint8Array
+  readonly label: string
+  readonly addedAt: Date
+}
+
+/** An issuer that nobody decided about, kept for review. It is trusted for nothing. */
+export interface PendingIssuer {
+  readonly tenant: string
+  /** SHA-256 of the issuer's name in its comparable form, in lowercase hexadecimal. */
+  readonly id: string
+  /** The issuer's name as people read it. */
+  readonly issuer: string
+  /** The chain that was shown first, DER, the leaf first. */
+  readonly chain: readonly Uint8Array[]
+  readonly firstSeenAt: Date
+  readonly lastSeenAt: Date
+  /** How often it was shown. */
+  readonly count: number
+}
+
+/** A pending issuer, without the certificates. */
+export type PendingEntry = Omit<PendingIssuer, "chain">
+
+/** What an import adds, all of it or nothing. What is there already is left as it is, but for an anchor's settings. */
+export interface TrustImport {
+  readonly anchors: readonly Omit<AnchorRecord, "tenant" | "addedAt">[]
+  readonly intermediates: readonly Omit<IntermediateRecord, "tenant" | "addedAt">[]
+  readonly crls: readonly Omit<CrlRecord, "tenant" | "addedAt">[]
+  readonly eks: readonly Omit<ListedEk, "tenant" | "addedAt">[]
+}
+
+/** What became of an import. */
+export interface ImportedTrust {
+  /** From now on. */
+  readonly generation: number
+  /** How much was not there before, a list in place of an older one too. */
+  readonly added: number
+  /** How many anchors were there, and have other settings now. */
+  readonly changed: number
+}
+
+/** The generation of a tenant's trust, and how much of everything there is. */
+export interface TrustState {
+  readonly generation: number
+  readonly anchors: number
+  readonly intermediates: number
+  readonly crls: number
+  readonly eks: number
+}
+
+/** All that paths are verified against, as of one generation. */
+export interface TrustRecord {
+  readonly generation: number
+  readonly anchors: readonly AnchorRecord[]
+  readonly intermediates: readonly IntermediateRecord[]
+  readonly crls: readonly CrlRecord[]
+}
+
+/** Trust anchors and what belongs to them. Every method names the tenant first. */
+export interface TrustStore {
+  /** Counted, not read. @throws {AssayError} REGISTRY. */
+  trustState(tenant: string): Promise<TrustState>
+  /** All in one transaction. A row whose bytes are not those of its id is a failure. @throws {AssayError} REGISTRY. */
+  trust(tenant: string): Promise<TrustRecord>
+  /**
+   * Adds all, and moves the generation on, once, if anything changed.
+   *
+   * @param expectedGeneration The one that `parts` were compared with. Without it, they are as good in any.
+   * @throws {AssayError} SNAPSHOT_MOVED if another generation is current; TRUST_FULL over the bounds; REGISTRY, also for
+   *   an id that is not the digest of its bytes.
+   */
+  importTrust(
+    tenant: string,
+    parts: TrustImport,
+    at: Date,
+    expectedGeneration?: number,
+  ): Promise<ImportedTrust>
+  /**
+   * Removes whatever has this id, anchor, intermediate, list or listed key, and moves the generation on. @throws
+   * {AssayError} TRUST_NOT_FOUND; REGISTRY.
+   */
+  removeTrust(tenant: string, id: string): Promise<{ readonly generation: number }>
+  /** The listed key with this digest, if there is one. @throws {AssayError} REGISTRY. */
+  listedEk(tenant: string, digest: Uint8Array): Promise<ListedEk | undefined>
+  /** Listed keys in the order of their digests, after `after`, at most `max` and at most 1,000. @throws {AssayError} REGISTRY. */
+  listedEks(tenant: string, after: Uint8Array | undefined, max: number): Promise<readonly ListedEk[]>
+  /**
+   * Keeps an unknown issuer for review, or counts it again. Bounded: the least lately seen one gives way, and of a long
+   * chain the first 64 KiB are kept. @throws {AssayError} REGISTRY.
+   */
+  notePending(tenant: string, issuer: Pick<PendingIssuer, "id" | "issuer" | "chain">, at: Date): Promise<void>
+  /** The latest first. @throws {AssayError} REGISTRY. */
+  pendingIssuers(tenant: string): Promise<readonly PendingEntry[]>
+  /** @throws {AssayError} TRUST_NOT_FOUND; REGISTRY. */
+  pendingIssuer(tenant: string, id: string): Promise<PendingIssuer>
+  /** How many there are. @throws {AssayError} REGISTRY. */
+  countPending(tenant: string): Promise<number>
+  /** @throws {AssayError} TRUST_NOT_FOUND; REGISTRY. */
+  dismissPending(tenant: string, id: string): Promise<void>
+}
+
+/** Makes a tenant's trust ready to verify with. A cache wraps it; generations never come back. */
+export type LoadTrust = (tenant: string, generation: number) => Promise<Trust>
+
+/** What the world publishes at a URL: a CRL, or certificates of an issuer. */
+export type Published = "crl" | "certificates"
+
+/**
+ * Loads what is published at a URL, within limits of time and size. Never during a request: only the refresher holds it.
+ *
+ * @throws {AssayError} REVOCATION for a CRL, TRUST for certificates, with the URL as location: for a host that is not
+ *   listed, over a limit, and for whatever else did not give all of it.
+ */
+export type Fetch = (url: string, kind: Published, signal: AbortSignal) => Promise<Uint8Array>
+
+/** Lets others work. What takes long calls it between its parts. */
+export type Breathe = () => Promise<void>
 
 /** What is sealed into a challenge. */
 export interface Challenge {
@@ -154,12 +335,25 @@ export interface Epochs {
   accepted(tenant: string, number: number, at: Date): Epoch
 }
 
+/** The revisions that a record tells of: no device's of a change of trust. */
+export interface RecordedRevisions extends Omit<Revisions, "device"> {
+  readonly device: number | undefined
+}
+
 /** One decision, as the journal keeps it. Never a token, a nonce or a key. */
 export interface JournalRecord {
   readonly at: Date
   readonly tenant: string
   readonly caller: string
-  readonly act: "verify" | "register-device" | "set-policy" | "assign-policy"
+  readonly act:
+    | "verify"
+    | "register-device"
+    | "set-policy"
+    | "assign-policy"
+    | "import-trust"
+    | "remove-trust"
+    | "dismiss-issuer"
+    | "refresh-trust"
   readonly device: string
   /** Tier of a verification; "done" of an administrative act. */
   readonly outcome: string
@@ -168,7 +362,8 @@ export interface JournalRecord {
   /** SHA-256 of the evidence, or of the document of an administrative act. */
   readonly evidenceDigest: Uint8Array
   readonly policyDigest: Uint8Array | undefined
-  readonly revisions: Revisions | undefined
+  /** What a verification was judged under, or what an administrative act made. */
+  readonly revisions: RecordedRevisions | undefined
   /** jti of the token that this record lets out. */
   readonly tokenId: string | undefined
 }
@@ -217,10 +412,16 @@ export interface Context {
   readonly snapshot: Snapshot
   readonly ak: Verified<AttestationKey>
   readonly policy: Policy | undefined
+  /** Certificates of the device's registration, parsed: the leaf first. */
+  readonly akChain: readonly Certificate[]
+  readonly ekChain: readonly Certificate[]
 }
 
 /** Makes contexts of snapshots. A cache wraps it; with and without one, every verification ends alike. */
 export type Compile = (snapshot: Snapshot) => Context
+
+/** Known weaknesses of TPMs of a make and firmware. */
+export type AdvisoriesFor = (tpm: TpmModel) => readonly AdvisoryMatch[]
 
 /** Settings of the service itself. */
 export interface Settings {
@@ -236,7 +437,18 @@ export interface Settings {
 export interface Ports {
   readonly clock: Clock
   readonly random: Random
+  readonly breathe: Breathe
   readonly registry: Registry
+  readonly trust: TrustStore
+  readonly loadTrust: LoadTrust
+  /**
+   * Notes certificates that a device has shown: what they name is looked after from now on. Bounded for each device, which
+   * has proven that it is the one; nothing else is believed.
+   */
+  readonly want: (tenant: string, chain: readonly Certificate[], device: string) => void
+  /** Keys that nobody may be trusted by. */
+  readonly denied: DeniedKeys
+  readonly advisoriesFor: AdvisoriesFor
   readonly challenges: Challenges
   readonly epochs: Epochs
   readonly journal: Journal

@@ -6,6 +6,7 @@ import { createEpoch } from "./epoch.ts"
 import { createAssignPolicy, createSetPolicy } from "./policy.ts"
 import type { Caller, DeviceRecord, Epoch, PolicyRecord, Ports } from "./ports.ts"
 import { createRegisterDevice } from "./register.ts"
+import { createTrustUseCases, type TrustUseCases } from "./trust.ts"
 import { createVerify } from "./verify.ts"
 
 /** What a session is asked for. */
@@ -43,10 +44,20 @@ export interface RegisterDeviceInput {
   /** TPMT_PUBLIC or TPM2B_PUBLIC. */
   readonly akPublic: Uint8Array
   readonly qualifiedName: Uint8Array | undefined
+  /** What vouches for its keys beside its operator. */
+  readonly endorsement?: EndorsementInput
+}
+
+/** Certificates, DER, each chain with its own first, which may be NV content; empty if there are none. */
+export interface EndorsementInput {
+  readonly ekCertificateChain: readonly Uint8Array[]
+  readonly akCertificateChain: readonly Uint8Array[]
+  /** TPMT_PUBLIC or TPM2B_PUBLIC of an endorsement key that has no certificate and is on the list. */
+  readonly ekPublic: Uint8Array | undefined
 }
 
 /** Every use case. */
-export interface Service {
+export interface Service extends TrustUseCases {
   createChallenge(input: ChallengeInput, caller: Caller): Promise<CreatedChallenge>
   verify(input: VerifyInput, caller: Caller): Promise<AttestationResult>
   epoch(caller: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }>
@@ -67,4 +78,5 @@ export const createService = (ports: Ports): Service => ({
   setPolicy: createSetPolicy(ports),
   assignPolicy: createAssignPolicy(ports),
   policy: (name, caller) => ports.registry.policy(caller.tenant, name),
+  ...createTrustUseCases(ports),
 })

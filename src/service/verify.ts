@@ -3,9 +3,12 @@ import { AssayError, type ChallengeState } from "../errors.ts"
 import { type Evidence, parseEvidence } from "../evidence/evidence.ts"
 import type { AttestationResult } from "../result/result.ts"
 import { verifyClaims } from "../verification/claims.ts"
+import type { Endorsements } from "../verification/endorsements.ts"
 import { proveQuote, type Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
+import { checkNotDenied } from "../verification/weak-key.ts"
 import { commit, record, tell } from "./decision.ts"
+import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import type { Caller, Context, Ports } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
@@ -28,12 +31,21 @@ export const createVerify =
       const evidence = parseEvidence(input.evidence) // read
       const snapshot = await ports.registry.snapshotFor(caller.tenant, evidence.akName) // gather
       const context = ports.compile(snapshot)
+      const endorsing = await gatherEndorsing(ports, evidence, context)
       const quote = refutable(() => prove(evidence, context, freshness)) // prove
       if (!(quote instanceof AssayError)) await freshness.spend() // now, and never unspent
+      if (!(quote instanceof AssayError) && endorsing !== undefined)
+        for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, snapshot.device.id)
       const appraisal =
-        quote instanceof AssayError ? refuted(quote) : judge(quote, evidence, context, freshness) // judge
+        quote instanceof AssayError
+          ? refuted(quote)
+          : judge(quote, evidence, endorsing, context, freshness, at, ports) // judge
       const result = tell(appraisal, evidence, context, freshness, caller, at, ports)
-      await ports.journal.append(record(result, context, caller), commit(quote, context, freshness, at)) // record
+      const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
+      await ports.journal.append(
+        record(result, context, trust, caller),
+        commit(quote, context, trust, freshness, at),
+      ) // record
       return result
     } catch (thrown) {
       const error = asAssayError(thrown)
@@ -71,16 +83,24 @@ const prove = (evidence: Evidence, context: Context, freshness: Freshness): Veri
 const judge = (
   quote: Verified<Quote>,
   evidence: Evidence,
+  endorsing: Endorsing | undefined,
   context: Context,
   freshness: Freshness,
-): Appraisal => {
-  const claims = refutable(() => verifyClaims(quote, evidence, context.ak))
+  at: Date,
+  { advisoriesFor, denied }: Ports,
+): Appraisal & { readonly endorsements?: Endorsements } => {
+  const claims = refutable(() => {
+    checkNotDenied(context.ak.spki, denied, "attestation key")
+    return verifyClaims(quote, evidence, context.ak, proveEndorsements(endorsing, context, at))
+  })
   if (claims instanceof AssayError) return refuted(claims)
-  return appraise(claims, context.policy, {
+  const { endorsements } = claims
+  const appraisal = appraise(claims, context.policy, {
     before: context.snapshot.device.counters,
     freshSince: freshness.freshSince,
-    akBinding: "operator",
+    advisories: advisoriesOf(endorsements, quote, context, advisoriesFor),
     freshness: freshness.kind,
     audience: freshness.session()?.audience,
   })
+  return { ...appraisal, endorsements }
 }

@@ -1,11 +1,11 @@
 import type { DatabaseSync } from "node:sqlite"
 import { AssayError } from "../errors.ts"
-import type { Commit, Journal, JournalRecord, Revisions } from "../service/ports.ts"
+import type { Commit, Journal, JournalRecord, RecordedRevisions, Revisions } from "../service/ports.ts"
 import { laterCounters } from "./counters.ts"
 import { storeError } from "./database.ts"
 import { countersFrom } from "./registry.ts"
 import { blob, instant, integer, optional, type Row, text } from "./row.ts"
-import { JOIN_ASSIGNED_POLICY } from "./schema.ts"
+import { JOIN_ASSIGNED_POLICY, JOIN_TRUST, TRUST_COLUMNS } from "./schema.ts"
 import { u64Bytes } from "./u64.ts"
 
 /** Reads the journal. */
@@ -44,8 +44,8 @@ interface Waiting {
  */
 export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
   const current = database.prepare(
-    `SELECT d.revision, p.name AS policy_name, p.revision AS policy_revision FROM devices d ${JOIN_ASSIGNED_POLICY}
-     WHERE d.tenant = ? AND d.id = ?`,
+    `SELECT d.revision, p.name AS policy_name, p.revision AS policy_revision, ${TRUST_COLUMNS}
+     FROM devices d ${JOIN_ASSIGNED_POLICY} ${JOIN_TRUST} WHERE d.tenant = ? AND d.id = ?`,
   )
   const selectCounters = database.prepare("SELECT * FROM counters WHERE tenant = ? AND device = ?")
   const writeCounters = database.prepare(
@@ -55,9 +55,9 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
   )
   const insert = database.prepare(
     `INSERT INTO journal (tenant, sequence, at, caller, act, device, outcome, codes, evidence_digest,
-       policy_digest, device_revision, policy_name, policy_revision, token_id)
+       policy_digest, device_revision, policy_name, policy_revision, token_id, trust_generation)
      VALUES (?, (SELECT 1 + coalesce(max(sequence), 0) FROM journal WHERE tenant = ?), ?, ?, ?, ?, ?, ?, ?,
-       ?, ?, ?, ?, ?)`,
+       ?, ?, ?, ?, ?, ?)`,
   )
   const select = database.prepare("SELECT * FROM journal WHERE tenant = ? ORDER BY sequence DESC LIMIT ?")
   const savepoint = database.prepare("SAVEPOINT record")
@@ -68,7 +68,7 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
     if (!isCurrent(revisions, current.get(tenant, device)))
       throw new AssayError(
         "SNAPSHOT_MOVED",
-        "the device or its policy changed while the evidence was judged: attest again",
+        "the device, its policy or the trust anchors changed while the evidence was judged: attest again",
       )
     if (counters === undefined) return
     const row = selectCounters.get(tenant, device)
@@ -101,6 +101,7 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
       record.revisions?.policy?.name ?? null,
       record.revisions?.policy?.revision ?? null,
       record.tokenId ?? null,
+      record.revisions?.trust ?? null,
     )
   }
 
@@ -176,9 +177,19 @@ const isCurrent = (revisions: Revisions, row: Row | undefined): boolean =>
   row !== undefined &&
   integer(row, "revision") === revisions.device &&
   optional(text, row, "policy_name") === revisions.policy?.name &&
-  optional(integer, row, "policy_revision") === revisions.policy?.revision
+  optional(integer, row, "policy_revision") === revisions.policy?.revision &&
+  (revisions.trust === undefined || integer(row, "trust_generation") === revisions.trust)
 
-const ACTS: readonly JournalRecord["act"][] = ["verify", "register-device", "set-policy", "assign-policy"]
+const ACTS: readonly JournalRecord["act"][] = [
+  "verify",
+  "register-device",
+  "set-policy",
+  "assign-policy",
+  "import-trust",
+  "remove-trust",
+  "dismiss-issuer",
+  "refresh-trust",
+]
 
 const recordFrom = (row: Row): JournalRecord => {
   const act = ACTS.find((known) => known === row["act"])
@@ -204,12 +215,11 @@ const codesFrom = (json: string): readonly string[] => {
   return codes.map(String)
 }
 
-const revisionsFrom = (row: Row): Revisions | undefined => {
+const revisionsFrom = (row: Row): RecordedRevisions | undefined => {
   const device = optional(integer, row, "device_revision")
-  if (device === undefined) return undefined
+  const trust = optional(integer, row, "trust_generation")
+  if (device === undefined && trust === undefined) return undefined
   const name = optional(text, row, "policy_name")
-  return {
-    device,
-    policy: name === undefined ? undefined : { name, revision: integer(row, "policy_revision") },
-  }
+  const policy = name === undefined ? undefined : { name, revision: integer(row, "policy_revision") }
+  return { device, policy, trust }
 }

@@ -1,13 +1,15 @@
-import { hash } from "node:crypto"
 import type { DatabaseSync } from "node:sqlite"
-import { sameBytes, toHex, utf8 } from "../bytes.ts"
+import { toHex, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Counters, DeviceRecord, NewDevice, PolicyRecord, Registry, Snapshot } from "../service/ports.ts"
-import { storeError, transaction } from "./database.ts"
+import { chainColumn, chainFrom } from "./chain.ts"
+import { guard, transaction } from "./database.ts"
+import { checkDigest } from "./digest.ts"
 import { blob, instant, integer, optional, type Row, text, u64 } from "./row.ts"
-import { JOIN_ASSIGNED_POLICY } from "./schema.ts"
+import { JOIN_ASSIGNED_POLICY, JOIN_TRUST, TRUST_COLUMNS } from "./schema.ts"
 
 const DEVICE_COLUMNS = `d.tenant, d.id, d.ak_public, d.ak_name, d.qualified_name, d.policy, d.revision, d.created_at,
+  d.ek_certificate_chain, d.ak_certificate_chain, d.ek_digest,
   c.clock_ms, c.reset_count, c.restart_count, c.safe, c.firmware_version, c.recorded_at`
 const JOIN_COUNTERS = "LEFT JOIN counters c ON c.tenant = d.tenant AND c.device = d.id"
 const POLICY_COLUMNS = "p.name AS policy_name, p.revision AS policy_revision, x.document, x.digest"
@@ -17,8 +19,9 @@ const JOIN_DOCUMENT =
 /** The registry in SQLite. Every method is one statement or one transaction. */
 export function createSqliteRegistry(database: DatabaseSync): Registry {
   const selectSnapshot = database.prepare(
-    `SELECT ${DEVICE_COLUMNS}, ${POLICY_COLUMNS} FROM devices d ${JOIN_COUNTERS} ${JOIN_ASSIGNED_POLICY}
-     LEFT ${JOIN_DOCUMENT} WHERE d.tenant = ? AND d.ak_name = ?`,
+    `SELECT ${DEVICE_COLUMNS}, ${POLICY_COLUMNS}, ${TRUST_COLUMNS}
+     FROM devices d ${JOIN_COUNTERS} ${JOIN_ASSIGNED_POLICY} ${JOIN_TRUST} LEFT ${JOIN_DOCUMENT}
+     WHERE d.tenant = ? AND d.ak_name = ?`,
   )
   const selectDevice = database.prepare(
     `SELECT ${DEVICE_COLUMNS} FROM devices d ${JOIN_COUNTERS} WHERE d.tenant = ? AND d.id = ?`,
@@ -31,8 +34,9 @@ export function createSqliteRegistry(database: DatabaseSync): Registry {
      JOIN policies p ON p.tenant = f.tenant AND p.name = f.policy ${JOIN_DOCUMENT} WHERE f.tenant = ?`,
   )
   const insertDevice = database.prepare(
-    `INSERT INTO devices (tenant, id, ak_public, ak_name, qualified_name, revision, created_at)
-     VALUES (?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING`,
+    `INSERT INTO devices (tenant, id, ak_public, ak_name, qualified_name, ek_certificate_chain,
+       ak_certificate_chain, ek_digest, revision, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING`,
   )
   const nextRevision = database.prepare(
     `INSERT INTO policies (tenant, name, revision) VALUES (?, ?, 1)
@@ -65,18 +69,26 @@ export function createSqliteRegistry(database: DatabaseSync): Registry {
       guard((): Snapshot => {
         const row = selectSnapshot.get(tenant, akName)
         if (row === undefined) throw deviceNotFound(`with the key ${toHex(akName)}`)
-        return { device: deviceFrom(row), policy: row["policy_name"] === null ? undefined : policyFrom(row) }
+        return {
+          device: deviceFrom(row),
+          policy: row["policy_name"] === null ? undefined : policyFrom(row),
+          trustGeneration: integer(row, "trust_generation"),
+          anchors: integer(row, "trust_anchors"),
+        }
       }),
 
     registerDevice: async (fresh: NewDevice) =>
       guard(() => {
-        const { tenant, id, akPublic, akName, qualifiedName, createdAt } = fresh
+        const { tenant, id, akPublic, akName, qualifiedName, endorsement, createdAt } = fresh
         const { changes } = insertDevice.run(
           tenant,
           id,
           akPublic,
           akName,
           qualifiedName ?? null,
+          chainColumn(endorsement.ekCertificateChain),
+          chainColumn(endorsement.akCertificateChain),
+          endorsement.ekDigest ?? null,
           createdAt.getTime(),
         )
         if (changes === 0) throw deviceExists()
@@ -115,20 +127,17 @@ export function createSqliteRegistry(database: DatabaseSync): Registry {
   }
 }
 
-const guard = <T>(act: () => T): T => {
-  try {
-    return act()
-  } catch (cause) {
-    throw storeError("REGISTRY", cause)
-  }
-}
-
 const deviceFrom = (row: Row): DeviceRecord => ({
   tenant: text(row, "tenant"),
   id: text(row, "id"),
   akPublic: blob(row, "ak_public"),
   akName: blob(row, "ak_name"),
   qualifiedName: optional(blob, row, "qualified_name"),
+  endorsement: {
+    ekCertificateChain: chainFrom(row, "ek_certificate_chain"),
+    akCertificateChain: chainFrom(row, "ak_certificate_chain"),
+    ekDigest: optional(blob, row, "ek_digest"),
+  },
   policy: optional(text, row, "policy"),
   revision: integer(row, "revision"),
   createdAt: instant(row, "created_at"),
@@ -153,14 +162,8 @@ const policyFrom = (row: Row): PolicyRecord => {
     document: text(row, "document"),
     digest: blob(row, "digest"),
   }
-  checkDigest(policy)
+  checkDigest(utf8(policy.document), policy.digest, "a policy document")
   return policy
-}
-
-/** Whoever edits a document beside the registry, or a disk that flips a bit, must not change what devices are judged by. */
-const checkDigest = ({ document, digest }: Pick<PolicyRecord, "document" | "digest">): void => {
-  if (!sameBytes(hash("sha256", utf8(document), "buffer"), digest))
-    throw new Error("a policy document and its digest do not agree")
 }
 
 const deviceNotFound = (which: string): AssayError =>

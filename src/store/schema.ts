@@ -1,16 +1,10 @@
 /**
- * The version of the schema below, kept in the file as `user_version`. A file of a later version is refused:
- * what its tables mean is not known here.
+ * Devices, policies and the journal. The tenant is the first part of every key. Instants are milliseconds since 1970;
+ * a u64 is 8 bytes, big-endian, for SQLite's integers are signed. Documents of policies never change, and the journal
+ * only grows, without a gap in the sequence of a tenant: the check at insertion also stops `INSERT OR REPLACE`, which
+ * deletes a row without asking the trigger for deletions.
  */
-export const SCHEMA_VERSION = 1
-
-/**
- * All tables. The tenant is the first part of every key. Instants are milliseconds since 1970; a u64 is 8 bytes,
- * big-endian, for SQLite's integers are signed. Documents of policies never change, and the journal only grows,
- * without a gap in the sequence of a tenant: the check at insertion also stops `INSERT OR REPLACE`, which deletes
- * a row without asking the trigger for deletions.
- */
-export const SCHEMA = `
+const VERSION_1 = `
 CREATE TABLE policies (
   tenant TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -96,9 +90,111 @@ CREATE TRIGGER journal_insert BEFORE INSERT ON journal
 `
 
 /**
+ * Trust, and what vouches for a device's keys. Ids and digests are SHA-256. `trust_state` counts the rows of the other
+ * tables, so that one that is gone is missed, and its generation never comes back: what was made of one must not pass
+ * for another. `trust_anchors.digest` is over the settings, as `id` is over the certificate. A chain is its
+ * certificates, each after its length as a u32, and NULL if there are none; it stands last in its row, so that nobody
+ * reads through it who asks for the rest. Records from before have no generation.
+ */
+const VERSION_2 = `
+CREATE TABLE trust_state (
+  tenant TEXT NOT NULL PRIMARY KEY,
+  generation INTEGER NOT NULL CHECK (generation >= 1),
+  anchors INTEGER NOT NULL CHECK (anchors >= 0),
+  intermediates INTEGER NOT NULL CHECK (intermediates >= 0),
+  crls INTEGER NOT NULL CHECK (crls >= 0),
+  crl_bytes INTEGER NOT NULL CHECK (crl_bytes >= 0),
+  eks INTEGER NOT NULL CHECK (eks >= 0)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER trust_state_update BEFORE UPDATE ON trust_state
+  WHEN NEW.tenant <> OLD.tenant OR NEW.generation <= OLD.generation
+  BEGIN SELECT raise(ABORT, 'a generation of trust never comes back'); END;
+CREATE TRIGGER trust_state_delete BEFORE DELETE ON trust_state
+  BEGIN SELECT raise(ABORT, 'a generation of trust never comes back'); END;
+CREATE TRIGGER trust_state_insert BEFORE INSERT ON trust_state
+  WHEN EXISTS (SELECT 1 FROM trust_state WHERE tenant = NEW.tenant)
+  BEGIN SELECT raise(ABORT, 'a generation of trust never comes back'); END;
+
+CREATE TABLE trust_anchors (
+  tenant TEXT NOT NULL,
+  id BLOB NOT NULL CHECK (length(id) = 32),
+  certificate BLOB NOT NULL,
+  label TEXT NOT NULL,
+  purpose TEXT NOT NULL CHECK (purpose IN ('ek', 'ak', 'any')),
+  revocation TEXT NOT NULL CHECK (revocation IN ('require', 'when-published', 'off')),
+  provenance TEXT NOT NULL,
+  added_at INTEGER NOT NULL,
+  digest BLOB NOT NULL CHECK (length(digest) = 32),
+  PRIMARY KEY (tenant, id)
+) STRICT;
+
+CREATE TABLE trust_intermediates (
+  tenant TEXT NOT NULL,
+  id BLOB NOT NULL CHECK (length(id) = 32),
+  certificate BLOB NOT NULL,
+  source TEXT NOT NULL,
+  added_at INTEGER NOT NULL,
+  PRIMARY KEY (tenant, id)
+) STRICT;
+
+CREATE TABLE trust_crls (
+  tenant TEXT NOT NULL,
+  source TEXT NOT NULL,
+  id BLOB NOT NULL CHECK (length(id) = 32),
+  added_at INTEGER NOT NULL,
+  crl BLOB NOT NULL,
+  PRIMARY KEY (tenant, source)
+) STRICT;
+CREATE INDEX trust_crls_id ON trust_crls (tenant, id);
+
+CREATE TABLE listed_eks (
+  tenant TEXT NOT NULL,
+  digest BLOB NOT NULL CHECK (length(digest) = 32),
+  label TEXT NOT NULL,
+  added_at INTEGER NOT NULL,
+  PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pending_issuers (
+  tenant TEXT NOT NULL,
+  id BLOB NOT NULL CHECK (length(id) = 32),
+  issuer TEXT NOT NULL,
+  first_seen_at INTEGER NOT NULL,
+  last_seen_at INTEGER NOT NULL,
+  count INTEGER NOT NULL CHECK (count >= 1),
+  chain BLOB,
+  PRIMARY KEY (tenant, id)
+) STRICT;
+CREATE INDEX pending_issuers_seen ON pending_issuers (tenant, last_seen_at);
+
+ALTER TABLE devices ADD COLUMN ek_certificate_chain BLOB;
+ALTER TABLE devices ADD COLUMN ak_certificate_chain BLOB;
+ALTER TABLE devices ADD COLUMN ek_digest BLOB CHECK (length(ek_digest) = 32);
+
+ALTER TABLE journal ADD COLUMN trust_generation INTEGER;
+`
+
+/**
+ * What makes a file of each version out of one of the version before; the first starts from an empty file. A released
+ * one never changes.
+ */
+export const SCHEMA_STEPS: readonly string[] = [VERSION_1, VERSION_2]
+
+/**
+ * The version of the schema, kept in the file as `user_version`. A file of a later version is refused: what its tables
+ * mean is not known here.
+ */
+export const SCHEMA_VERSION = SCHEMA_STEPS.length
+
+/**
  * Joins the row `d` of devices with the row `p` of policies that judges it: the device's own policy, else the
  * tenant's default; NULLs if there is neither. What a snapshot shows and what a commit is compared with.
  */
 export const JOIN_ASSIGNED_POLICY = `
 LEFT JOIN default_policies f ON f.tenant = d.tenant
 LEFT JOIN policies p ON p.tenant = d.tenant AND p.name = coalesce(d.policy, f.policy)`
+
+/** Joins the row `d` of devices with the state of its tenant's trust, and tells it: nothing before its first change. */
+export const JOIN_TRUST = "LEFT JOIN trust_state t ON t.tenant = d.tenant"
+export const TRUST_COLUMNS =
+  "coalesce(t.generation, 0) AS trust_generation, coalesce(t.anchors, 0) AS trust_anchors"

@@ -1,12 +1,14 @@
 import type { DatabaseSync } from "node:sqlite"
-import type { Journal, Registry } from "../service/ports.ts"
+import type { Journal, Registry, TrustStore } from "../service/ports.ts"
 import { openDatabase, storeError } from "./database.ts"
 import { createSqliteJournal, type JournalReader } from "./journal.ts"
 import { createSqliteRegistry } from "./registry.ts"
+import { createSqliteTrust } from "./trust.ts"
 
-/** Registry and journal in one SQLite file, so that a decision and what it changes are one transaction. */
+/** Registry, trust and journal in one SQLite file, so that a decision and what it changes are one transaction. */
 export interface SqliteStore {
   readonly registry: Registry
+  readonly trust: TrustStore
   readonly journal: Journal & JournalReader
   /** Why it cannot be asked; nothing while it can. For readiness. */
   unready(): string | undefined
@@ -29,9 +31,11 @@ export const openSqliteStore = (path: string): SqliteStore => createSqliteStore(
 export function createSqliteStore(database: DatabaseSync): SqliteStore {
   try {
     const registry = createSqliteRegistry(database)
+    const trust = createSqliteTrust(database)
     const journal = createSqliteJournal(database)
     return {
       registry,
+      trust,
       journal,
       unready() {
         try {

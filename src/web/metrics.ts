@@ -1,8 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client"
 import type { Tier } from "../appraisal/finding.ts"
 import type { Code } from "../errors.ts"
+import type { TrustCounts } from "./refresher.ts"
 
-/** Counts that others keep, read at each scrape. All but `outstanding` and `entries` only grow. */
+/** Counts that others keep, read at each scrape. All but `outstanding`, `entries` and most of trust's only grow. */
 export interface MetricSources {
   readonly challenges: () => {
     readonly created: number
@@ -16,6 +17,8 @@ export interface MetricSources {
     readonly misses: number
     readonly entries: number
   }[]
+  /** Without it, nothing is told of trust. */
+  readonly trust?: () => TrustCounts
 }
 
 /** What happens, as it happens. No label names a device, a caller or a tenant. */
@@ -43,7 +46,7 @@ interface Count {
 }
 
 /** The metrics of Assay beside those of its process, in a registry of their own. */
-export const createMetrics = ({ challenges, caches }: MetricSources): Metrics => {
+export const createMetrics = ({ challenges, caches, trust }: MetricSources): Metrics => {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -115,6 +118,7 @@ export const createMetrics = ({ challenges, caches }: MetricSources): Metrics =>
       labelNames: ["cache"],
       read: () => perCache("entries"),
     },
+    ...(trust === undefined ? [] : trustMetrics(trust)),
   ])
     new kind({
       name,
@@ -137,4 +141,46 @@ export const createMetrics = ({ challenges, caches }: MetricSources): Metrics =>
       durations.observe({ method: methods.has(method) ? method : "other", code }, seconds)
     },
   }
+}
+
+interface ReadMetric {
+  readonly kind: typeof Counter | typeof Gauge
+  readonly name: string
+  readonly help: string
+  readonly labelNames: string[]
+  readonly read: () => readonly Count[]
+}
+
+/** No label names a source: there may be hundreds, and others choose their URLs. What there is none of is not a number. */
+const trustMetrics = (trust: () => TrustCounts): readonly ReadMetric[] => {
+  const gauge = (name: string, help: string, value: (counts: TrustCounts) => number): ReadMetric => ({
+    kind: Gauge,
+    name,
+    help,
+    labelNames: [],
+    read: () => [{ count: value(trust()), labels: {} }],
+  })
+  return [
+    {
+      kind: Counter,
+      name: "assay_trust_refresh_total",
+      help: "Attempts to load a CRL or certificates from a URL; aborted: passes that failed as a whole.",
+      labelNames: ["outcome"],
+      read: () =>
+        Object.entries(trust().outcomes).map(([outcome, count]) => ({ count, labels: { outcome } })),
+    },
+    gauge("assay_trust_anchors", "Trust anchors.", ({ anchors }) => anchors),
+    gauge("assay_trust_crls", "CRLs that are kept.", ({ crls }) => crls),
+    gauge("assay_trust_generation", "Moves on with each change of trust.", ({ generation }) => generation),
+    gauge(
+      "assay_trust_crl_next_update_timestamp_seconds",
+      "The earliest nextUpdate of all CRLs.",
+      ({ nextUpdate }) => (nextUpdate?.getTime() ?? Number.NaN) / 1000,
+    ),
+    gauge(
+      "assay_trust_crl_age_seconds",
+      "Time since thisUpdate of the oldest CRL.",
+      ({ ageSeconds }) => ageSeconds ?? Number.NaN,
+    ),
+  ]
 }

@@ -111,10 +111,16 @@ const broken: [
     ["audience"],
   ],
   [
-    "T-08 a rule that fails on who vouches for the key",
+    "T-08 rules that fail on what vouches for the keys",
+    failing(goodClaims, "endorsements", new Error("boom")),
+    CIRCUMSTANCES,
+    ["ak-binding", "ek", "tpm-maker"],
+  ],
+  [
+    "T-08 a rule that fails on the TPM's advisories",
     goodClaims,
-    failing(CIRCUMSTANCES, "akBinding", new Error("boom")),
-    ["ak-binding"],
+    failing(CIRCUMSTANCES, "advisories", new Error("boom")),
+    ["tpm-advisories"],
   ],
   [
     "T-08 a rule that throws what is no error",

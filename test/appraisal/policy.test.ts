@@ -18,6 +18,9 @@ test("accepts a policy as JSON and as YAML, and fills in what is strict", () => 
   assert.is(policy.evidence.rawNonce, false)
   assert.is(policy.tpm.firmwareChange, "warned")
   assert.is(policy.clock.unsafe, "warned")
+  assert.equal(policy.ek, { certificate: "optional", expired: "refused" })
+  assert.is(policy.tpm.advisories, "warned")
+  assert.is(policy.tpm.manufacturers, undefined)
   const yaml = `
 version: 1
 name: minimal
@@ -55,6 +58,8 @@ const refused: [name: string, path: string, value: unknown, location?: string][]
   ["P-01 with an empty list of schemes", "ak.schemes", []],
   ["P-01 with an empty list of hashes", "ak.hashes", []],
   ["P-01 with an empty list of firmware versions", "tpm.firmwareVersions", []],
+  ["P-01 with an empty list of manufacturers", "tpm.manufacturers", []],
+  ["P-01 with an empty manufacturer", "tpm.manufacturers", [""], "tpm.manufacturers.0"],
   ["P-01 without evidence", "evidence", undefined],
   ["P-01 without references", "references", undefined],
   ["P-01 without a session", "session", undefined],
@@ -124,6 +129,21 @@ const refused: [name: string, path: string, value: unknown, location?: string][]
     ["0".repeat(15)],
     "tpm.firmwareVersions.0",
   ],
+  ["P-03 with a manufacturer of nine letters", "tpm.manufacturers", ["INFINEON9"], "tpm.manufacturers.0"],
+  ["P-03 with a manufacturer in small letters", "tpm.manufacturers", ["ifx"], "tpm.manufacturers.0"],
+  ["P-03 with a manufacturer that nobody registered", "tpm.manufacturers", ["XXXX"], "tpm.manufacturers.0"],
+  ["P-03 with a manufacturer of two words", "tpm.manufacturers", ["S T"], "tpm.manufacturers.0"],
+  ["P-03 with an identifier of nine digits", "tpm.manufacturers", ["id:415353590"], "tpm.manufacturers.0"],
+  ["P-03 with one manufacturer twice", "tpm.manufacturers", ["IFX", "IFX"]],
+  ["P-03 with a number for a manufacturer", "tpm.manufacturers", [1], "tpm.manufacturers.0"],
+  ["P-03 with a single manufacturer where a list is due", "tpm.manufacturers", "IFX"],
+  ["P-03 with an unknown word for advisories", "tpm.advisories", "tolerated"],
+  ["P-03 with an unknown member of tpm", "tpm.vendors", ["IFX"], "tpm"],
+  ["P-03 with an unknown word for endorsement keys", "ek.certificate", "wanted"],
+  ["P-03 with a truth for endorsement keys", "ek.certificate", true],
+  ["P-03 with an unknown word for expired ones", "ek.expired", "ignored"],
+  ["P-03 with an unknown member of ek", "ek.purpose", "ek", "ek"],
+  ["P-03 with null for endorsement keys", "ek", null],
   ["P-03 with a lifetime in words", "session.lifetimeSeconds", "600"],
   ["P-03 with a lifetime of no time", "session.lifetimeSeconds", 0],
   ["P-03 with a lifetime of years", "session.lifetimeSeconds", 1e9],
@@ -141,6 +161,16 @@ for (const [name, path, value, location = path] of refused)
     assert.is(error.location, location)
     assert.match(error.message, location)
   })
+
+test("accepts what a policy may say of endorsement keys and of a TPM's maker", () => {
+  for (const certificate of ["required", "optional"])
+    for (const expired of ["refused", "warned", "allowed"])
+      assert.equal(policyWith({ ek: { certificate, expired } }).ek, { certificate, expired })
+  for (const advisories of ["refused", "warned", "ignored"])
+    assert.is(policyWith({ "tpm.advisories": advisories }).tpm.advisories, advisories)
+  const manufacturers = ["IFX", "STM", "id:41535359", "id:4e544300"]
+  assert.equal(policyWith({ "tpm.manufacturers": manufacturers }).tpm.manufacturers, manufacturers)
+})
 
 test("refuses a policy P-03 with two sets of one name", () => {
   const { references } = JSON.parse(document)
@@ -249,6 +279,7 @@ const shared: [name: string, reach: (policy: ReturnType<typeof policyWith>) => o
   ["P-07 each value of a set", (policy) => policy.references[0]?.values[0] ?? {}],
   ["P-07 the terms of the session", (policy) => policy.session],
   ["P-07 the terms that were filled in", (policy) => policy.tpm],
+  ["P-07 the terms of endorsement keys", (policy) => policy.ek],
 ]
 for (const [name, reach] of shared)
   test(`freezes ${name}`, () => {

@@ -7,7 +7,7 @@ import { compile } from "../../src/service/compile.ts"
 import type { Compile, DeviceRecord, PolicyRecord, Snapshot } from "../../src/service/ports.ts"
 import { throwsCode } from "../support/assert.ts"
 import { quoteFixture } from "../support/fixtures.ts"
-import { digestOf, newCounters, newPolicy } from "../support/ports/samples.ts"
+import { digestOf, NO_ENDORSEMENT, newCounters, newPolicy } from "../support/ports/samples.ts"
 
 const test = suite("cachedCompile")
 
@@ -37,6 +37,7 @@ const snapshotOf = (
     akPublic: p256.bytes,
     akName: p256.name,
     qualifiedName: undefined,
+    endorsement: NO_ENDORSEMENT,
     policy: undefined,
     revision: 1,
     createdAt: new Date(0),
@@ -44,6 +45,8 @@ const snapshotOf = (
     ...change,
   },
   policy,
+  trustGeneration: 0,
+  anchors: 0,
 })
 const withoutPolicy: Snapshot = { ...snapshotOf(), policy: undefined }
 

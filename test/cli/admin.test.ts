@@ -13,7 +13,7 @@ import {
   SetPolicyResponseSchema,
 } from "../../src/gen/assay/v1/admin_pb.ts"
 import { quoteFixture } from "../support/fixtures.ts"
-import { assay, fileOf, jsonOf, type RunOptions } from "./run.ts"
+import { assay, fileOf, jsonOf, noTrust, type RunOptions } from "./run.ts"
 
 const test = suite("assay device and policy")
 
@@ -34,6 +34,7 @@ const fakeServer = () => {
   }
   const device = (id: string, policy: string) => ({ id, akName: utf8("name"), revision: 1n, policy })
   const admin: AdminCalls = {
+    ...noTrust,
     registerDevice: async (request) => {
       called("registerDevice", request)
       return create(RegisterDeviceResponseSchema, { device: device(request.id ?? "", "") })
@@ -96,7 +97,17 @@ test("registers a device by its key, with an id from its Name", async () => {
   const id = expected.name.slice(4, 20)
   assert.equal([ran.status, jsonOf(ran)["id"]], [0, id])
   assert.equal(calls, [
-    { method: "registerDevice", request: { id, akPublic: area, qualifiedName: new Uint8Array() } },
+    {
+      method: "registerDevice",
+      request: {
+        id,
+        akPublic: area,
+        qualifiedName: new Uint8Array(),
+        ekCertificateChain: [],
+        akCertificateChain: [],
+        ekPublic: new Uint8Array(),
+      },
+    },
   ])
 })
 
@@ -216,6 +227,7 @@ test("asks whether a server is there when none answers", async () => {
   const adminClient = (): AdminCalls => {
     const never = () => Promise.reject(new AssayError("NO_ANSWER", "UNAVAILABLE"))
     return {
+      ...noTrust,
       registerDevice: never,
       getDevice: never,
       setPolicy: never,

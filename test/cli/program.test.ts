@@ -36,6 +36,14 @@ const wrong: readonly (readonly string[])[] = [
   ["device", "register", "--ak", key, "--hierarchy", "owner", "--qualified-name", key],
   ["policy", "set"],
   ["policy", "assign", "/no/such/policy.yaml"],
+  ["trust"],
+  ["trust", "import"],
+  ["trust", "import", "/no/such/file", "--purpose", "ek"],
+  ["trust", "import", key, "--purpose", "tls"],
+  ["trust", "import", key, "--crl", "--purpose", "ek"],
+  ["trust", "import-eks", key],
+  ["trust", "list", "--eks", "--intermediates"],
+  ["trust", "show"],
 ]
 for (const argv of wrong)
   test(`ends with 2 for: assay ${argv.join(" ").replaceAll(key, "FILE")}`, async () => {

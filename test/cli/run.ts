@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { CliIo, CliParts } from "../../src/cli/parts.ts"
+import type { CliIo, CliParts, TrustCalls } from "../../src/cli/parts.ts"
 import { runCli } from "../../src/cli/program.ts"
 import { verifySessionToken } from "../../src/client/index.ts"
 
@@ -31,6 +31,25 @@ export const noParts: CliParts = {
   },
   verifySessionToken,
   commands: [],
+}
+
+const notAsked = (): never => {
+  throw new TypeError("nothing of trust is asked for in this test")
+}
+
+/** A server that knows nothing of trust. */
+export const noTrust: TrustCalls = {
+  importTrust: notAsked,
+  listAnchors: notAsked,
+  getAnchor: notAsked,
+  listIntermediates: notAsked,
+  listCrls: notAsked,
+  listEks: notAsked,
+  removeTrust: notAsked,
+  listPendingIssuers: notAsked,
+  getPendingIssuer: notAsked,
+  dismissPendingIssuer: notAsked,
+  getTrustState: notAsked,
 }
 
 /** Runs `assay ARGUMENTS…`. */

@@ -127,8 +127,13 @@ admin("calls each method of the administration socket", () =>
     assert.is((await client.getPolicy("servers")).policy?.document, "name: servers")
     const caller = { tenant: "default", id: "local:admin" }
     const akPublic = ones(90)
+    const nothing = { ekCertificateChain: [], akCertificateChain: [], ekPublic: undefined }
     assert.equal(server.seen, [
-      { method: "registerDevice", input: { id: "device-1", akPublic, qualifiedName: undefined }, caller },
+      {
+        method: "registerDevice",
+        input: { id: "device-1", akPublic, qualifiedName: undefined, endorsement: nothing },
+        caller,
+      },
       { method: "device", input: "device-1", caller },
       { method: "setPolicy", input: "name: servers", caller },
       { method: "assignPolicy", input: { policy: "servers", device: "device-1" }, caller },

@@ -321,7 +321,7 @@ interface Edit {
 
 /** A copy of the program in which `file` has `now` where it had `before`, exactly once. */
 const sabotaged = (folder: string, { file, before, now }: Edit): string => {
-  cpSync(join(ROOT, "src"), join(folder, "src"), { recursive: true })
+  for (const name of ["src", "data"]) cpSync(join(ROOT, name), join(folder, name), { recursive: true })
   cpSync(join(ROOT, "package.json"), join(folder, "package.json"))
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"))
   mkdirSync(join(folder, "test/e2e"), { recursive: true })

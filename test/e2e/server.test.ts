@@ -129,6 +129,7 @@ development(
       "gateway.credential": "600",
       "signing-key.passphrase": "600",
       "signing-key.pem": "600",
+      "software-tpm-maker.pem": "600",
     })
   },
 )
@@ -492,6 +493,13 @@ production("serves on Unix sockets alone, with a key that `assay init` made and 
     const server = await serve(own, { args, env })
     assert.equal(server.listen, [`unix:${join(data, "assay.sock")}`])
     assert.is(server.issuer, "https://assay.example")
+    const ready = async () => (await fetch(`${server.privateUrl}/readyz`)).status
+    assert.is(await ready(), 503, "nobody is trusted yet")
+    writeFileSync(join(own, "anchor.der"), (await device.endorsement()).anchor)
+    const trust = ["trust", "import", join(own, "anchor.der"), "--purpose", "ek", "--admin", server.admin]
+    const imported = await assay(trust)
+    assert.is(imported.status, 0, imported.stderr)
+    assert.is(await ready(), 200)
     await enroll(server, device, "device-1", policy)
     const edge = createAttestationClient(server.unix, { credential: secret })
     const nobody = createAttestationClient(server.unix)

@@ -1,10 +1,24 @@
 import { APPRAISAL } from "./appraisal.ts"
+import { CERTIFICATES } from "./certificate.ts"
+import { ENDORSEMENT } from "./endorsement.ts"
 import type { Mutant } from "./mutant.ts"
+import { PATHS } from "./path.ts"
+import { REFRESH } from "./refresh.ts"
 import { SERVICE } from "./service.ts"
+import { TRUST } from "./trust.ts"
 import { VERIFICATION } from "./verification.ts"
 
 /** Every check of Assay that can be taken away, one at a time. */
-export const MUTANTS: readonly Mutant[] = [...VERIFICATION, ...APPRAISAL, ...SERVICE]
+export const MUTANTS: readonly Mutant[] = [
+  ...VERIFICATION,
+  ...APPRAISAL,
+  ...SERVICE,
+  ...ENDORSEMENT,
+  ...TRUST,
+  ...REFRESH,
+  ...CERTIFICATES,
+  ...PATHS,
+]
 
 /** The checks that a quote has to pass, in their order, and the rules for its clock. */
 export const ROWS: readonly string[] = [
@@ -26,6 +40,10 @@ export const ROWS: readonly string[] = [
 /** The classes of the attack catalogue that Assay has to refuse. */
 export const CLASSES: readonly string[] = [
   ...Array.from({ length: 16 }, (_, i) => `Q-${String(i + 1).padStart(2, "0")}`),
+  "K-06",
+  "K-07",
+  "K-08",
+  ...Array.from({ length: 20 }, (_, i) => `X-${String(i + 1).padStart(2, "0")}`),
   "N-01",
   "N-02",
   "N-03",
@@ -37,6 +55,8 @@ export const CLASSES: readonly string[] = [
   "T-04",
   "T-07",
   "T-08",
+  "S-08",
+  "S-09",
   "P-01",
   "P-02",
   "P-05",

@@ -23,6 +23,7 @@ const told: Told = {
   challengeState: "none",
   nonce: new Uint8Array(16).fill(0xff),
   evidenceAgeMs: undefined,
+  endorsements: [],
 }
 
 test("writes the form that deployed libraries read", () => {

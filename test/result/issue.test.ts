@@ -3,9 +3,12 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import type { Appraisal } from "../../src/appraisal/appraise.ts"
 import type { Tier } from "../../src/appraisal/finding.ts"
+import { endorsementsOf } from "../../src/result/endorsement.ts"
 import { type Issue, issue } from "../../src/result/issue.ts"
 import type { TokenSigner } from "../../src/result/token.ts"
+import { NO_ENDORSEMENTS } from "../../src/verification/endorsements.ts"
 import { policyWith } from "../support/core.ts"
+import { AK_PATH, EK_PATH } from "../support/endorsements.ts"
 
 const test = suite("issue")
 
@@ -38,6 +41,7 @@ const requestWith = (changes: Partial<Issue> = {}, terms: Readonly<Record<string
   challengeState: "spent",
   nonce: undefined,
   evidenceAgeMs: undefined,
+  endorsements: [],
   session: { audience: "gateway", confirmation },
   issuer: "https://assay.example",
   build: "assay 0.1.0",
@@ -179,6 +183,34 @@ test("bounds T-07 a result without a policy by its own short lifetime", () => {
   const { claims } = tokenOf("contraindicated", requestWith({ policy: undefined }))
   assert.is(claims["exp"], IAT + RESULT_LIFETIME)
 })
+
+/** Endorsements whose paths hold until so many seconds from now. */
+const endorsedUntil = (...ends: readonly number[]): Pick<Issue, "endorsements"> => ({
+  endorsements: endorsementsOf({ ...NO_ENDORSEMENTS, ak: AK_PATH, ek: EK_PATH }).map((endorsement, i) => ({
+    ...endorsement,
+    validUntil: until(ends[i] ?? 1e6),
+  })),
+})
+const rests: [name: string, tier: Tier, ends: readonly number[], notAfter: Date, lifetime: number][] = [
+  ["T-07 a session by the end of the attestation key's path", "affirming", [88], until(1e6), 88],
+  ["T-07 a session by the end of the endorsement key's path", "affirming", [1e6, 66], until(1e6), 66],
+  ["T-07 a session by the earlier of two ends", "affirming", [66, 88], until(1e6), 66],
+  ["T-07 a session by the signing key's end before all of them", "affirming", [66, 88], until(55), 55],
+  [
+    "T-07 a session by the policy's lifetime before all of them",
+    "affirming",
+    [LIFETIME + 1, 1e6],
+    until(1e6),
+    LIFETIME,
+  ],
+  ["T-07 a result by the end of a path", "contraindicated", [44], until(1e6), 44],
+]
+for (const [name, tier, ends, notAfter, lifetime] of rests)
+  test(`bounds ${name}`, () => {
+    const { token, claims } = tokenOf(tier, requestWith(endorsedUntil(...ends)), signerUntil(notAfter))
+    assert.is(claims["exp"], IAT + lifetime)
+    assert.is(token.expiresAt.getTime(), (IAT + lifetime) * 1000)
+  })
 
 test("asks for the next attestation before the session ends", () => {
   const { attestAt } = tokenOf("affirming", requestWith())

@@ -10,8 +10,9 @@ import type { VerifyRequestSchema } from "../../src/gen/assay/v1/attestation_pb.
 import { HashAlgorithm } from "../../src/gen/assay/v1/evidence_pb.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import { createServer, type ServerConfig } from "../../src/server/server.ts"
-import type { Caller, DeviceRecord, PolicyRecord } from "../../src/service/ports.ts"
+import type { Caller, DeviceRecord, ListedEk, PendingIssuer, PolicyRecord } from "../../src/service/ports.ts"
 import type { Service } from "../../src/service/service.ts"
+import type { AnchorView, CrlView, IntermediateView } from "../../src/service/trust.ts"
 
 const AT = new Date("2026-01-02T03:04:05.000Z")
 
@@ -43,6 +44,7 @@ export const result = (id = "result-1"): AttestationResult => ({
   challengeState: "spent",
   nonce: undefined,
   evidenceAgeMs: undefined,
+  endorsements: [],
   token: { kind: "result", compact: "a.b.c", expiresAt: new Date(AT.getTime() + 60_000) },
   attestAt: new Date(AT.getTime() + 30_000),
 })
@@ -53,6 +55,7 @@ const device: DeviceRecord = {
   akPublic: ones(90),
   akName: ones(34),
   qualifiedName: undefined,
+  endorsement: { ekCertificateChain: [], akCertificateChain: [], ekDigest: undefined },
   policy: "servers",
   revision: 3,
   createdAt: AT,
@@ -65,6 +68,49 @@ const policy: PolicyRecord = {
   revision: 2,
   document: "name: servers",
   digest: ones(32),
+}
+
+const tenant = "default"
+const anchor: AnchorView = {
+  tenant,
+  id: "a1".repeat(32),
+  certificate: ones(400),
+  label: "Maker root",
+  purpose: "ek",
+  revocation: "when-published",
+  provenance: "by hand",
+  addedAt: AT,
+  subject: "CN=Maker \u001b[2J",
+  notBefore: AT,
+  notAfter: new Date("9999-12-31T23:59:59Z"),
+}
+const intermediate: IntermediateView = {
+  tenant,
+  id: "b2".repeat(32),
+  certificate: ones(300),
+  source: "import",
+  addedAt: AT,
+  subject: "CN=CA",
+  issuer: "CN=Maker",
+  notAfter: AT,
+}
+const crl: CrlView = {
+  id: "c3".repeat(32),
+  source: "http://crl.example/ca.crl",
+  issuer: "CN=CA",
+  thisUpdate: AT,
+  nextUpdate: undefined,
+  entries: 100_000,
+}
+const listedEk: ListedEk = { tenant, digest: ones(32), label: "rack 4", addedAt: AT }
+const pendingIssuer: PendingIssuer = {
+  tenant,
+  id: "d4".repeat(32),
+  issuer: "CN=Nobody \u001b[2J",
+  chain: [ones(500), ones(400)],
+  firstSeenAt: AT,
+  lastSeenAt: AT,
+  count: 2,
 }
 
 /** Who called what with which input, in order. */
@@ -94,6 +140,23 @@ export const fakeService = (seen: Seen, overrides: Partial<Service> = {}): Servi
     setPolicy: remember("setPolicy", () => policy),
     assignPolicy: remember("assignPolicy", () => undefined),
     policy: remember("policy", () => policy),
+    importTrust: remember("importTrust", () => ({ generation: 8, added: 3, changed: 2 })),
+    anchors: remember("anchors", () => ({ items: [anchor], next: anchor.id })),
+    anchor: remember("anchor", () => anchor),
+    intermediates: remember("intermediates", () => ({ items: [intermediate], next: undefined })),
+    crls: remember("crls", () => ({ items: [crl], next: undefined })),
+    listedEks: remember("listedEks", () => ({ items: [listedEk], next: undefined })),
+    removeTrust: remember("removeTrust", () => ({ id: anchor.id, generation: 9 })),
+    pendingIssuers: async (caller) => {
+      seen.push({ method: "pendingIssuers", input: undefined, caller })
+      return [pendingIssuer]
+    },
+    pendingIssuer: remember("pendingIssuer", () => pendingIssuer),
+    dismissIssuer: remember("dismissIssuer", () => ({ id: pendingIssuer.id })),
+    trustState: async (caller) => {
+      seen.push({ method: "trustState", input: undefined, caller })
+      return { generation: 7, anchors: 1, intermediates: 2, eks: 3, pendingIssuers: 4, crls: 5 }
+    },
     ...overrides,
   }
 }

@@ -57,6 +57,8 @@ health("serves for the server as a whole and for each service that it has", () =
       [tcp, "assay.v1.DeviceService", false],
       [admin, "assay.v1.DeviceService", true],
       [admin, "assay.v1.PolicyService", true],
+      [tcp, "assay.v1.TrustService", false],
+      [admin, "assay.v1.TrustService", true],
     ]
     for (const [address, service, serving] of cases) {
       const answer = await rawCall(address, CHECK, service === "" ? Buffer.alloc(0) : string(1, service))
@@ -124,6 +126,7 @@ reflection("lists the services of each listener", () =>
       "assay.v1.AttestationService",
       "assay.v1.DeviceService",
       "assay.v1.PolicyService",
+      "assay.v1.TrustService",
     ])
     await server.stop()
   }),

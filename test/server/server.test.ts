@@ -45,7 +45,7 @@ test("hands the service what was sent, and who sent it", async () => {
   assert.is(
     input,
     '{"freshness":{"kind":"challenge","challenge":100},"evidence":{"akName":34,"attest":129,"signature":262,' +
-      '"pcrBanks":[{"hash":"sha256","values":32}],"eventLog":3}}',
+      '"pcrBanks":[{"hash":"sha256","values":32}],"eventLog":3,"akCertificateChain":[]}}',
   )
 })
 test("gives a challenge with its transcript, confirmation included", async () => {

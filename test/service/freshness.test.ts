@@ -38,6 +38,8 @@ const contextWith = (options: {
       policy === undefined
         ? undefined
         : { tenant: "default", name: policy, revision, document, digest: digestOf(document) },
+    trustGeneration: 0,
+    anchors: 0,
   })
 }
 

@@ -49,7 +49,7 @@ test("registers a device by its key, and journals who did it", () =>
         codes: [],
         evidenceDigest: new Uint8Array(hash("sha256", area.bytes, "buffer")),
         policyDigest: undefined,
-        revisions: { device: 1, policy: undefined },
+        revisions: { device: 1, policy: undefined, trust: undefined },
         tokenId: undefined,
       },
     ])

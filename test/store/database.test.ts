@@ -46,7 +46,7 @@ test("keeps the tenant first in every key, and every table strict", () => {
   const database = openDatabase(path())
   const tables = database.prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").all()
   const own = tables.filter(({ name }) => !String(name).startsWith("sqlite_"))
-  assert.is(own.length, 6)
+  assert.is(own.length, 12)
   for (const { name, strict } of own) {
     assert.is(strict, 1, String(name))
     const keys = database

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import type { Test } from "uvu"
 import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite.ts"
 
@@ -22,4 +23,11 @@ export const scratch = (test: Test): { readonly path: () => string; readonly sto
       return store
     },
   }
+}
+
+/** Does `sql` to the file beside the store, past its checks. */
+export const damage = (file: string, sql: string): void => {
+  const intruder = new DatabaseSync(file)
+  intruder.exec(`PRAGMA ignore_check_constraints = ON; ${sql}`)
+  intruder.close()
 }

@@ -99,7 +99,7 @@ test("counts the records of each tenant without a gap, whatever is refused betwe
   await registry.registerDevice(newDevice("device-1"))
   const moved = {
     device: "device-1",
-    revisions: { device: 9, policy: undefined },
+    revisions: { device: 9, policy: undefined, trust: undefined },
     counters: undefined,
     known: true,
   }
@@ -170,7 +170,7 @@ test("refuses S-07 when the disk is full: no record, and no counters either", as
   const large = { codes: ["x".repeat(100_000)] }
   const commit = {
     device: "device-1",
-    revisions: { device: 1, policy: undefined },
+    revisions: { device: 1, policy: undefined, trust: undefined },
     counters: newCounters(),
     known: false,
   }
@@ -235,6 +235,7 @@ test("has U6 no column for a token, a nonce or a key, and no secret in its error
       "policy_name",
       "policy_revision",
       "token_id",
+      "trust_generation",
     ],
   )
   const record = newRecord("device-1", { at: new Date(Number.NaN) })

@@ -1,9 +1,13 @@
 import { suite } from "uvu"
 import { journalConformance } from "../support/ports/journal.ts"
-import { memoryRegistryAndJournal } from "../support/ports/memory.ts"
+import { memoryStore } from "../support/ports/memory.ts"
+import { pendingConformance } from "../support/ports/pending.ts"
 import { registryConformance } from "../support/ports/registry.ts"
+import { trustConformance } from "../support/ports/trust.ts"
 
-const test = suite("memoryRegistryAndJournal")
-registryConformance(test, "memory", () => memoryRegistryAndJournal().registry)
-journalConformance(test, "memory", memoryRegistryAndJournal)
+const test = suite("memoryStore")
+registryConformance(test, "memory", () => memoryStore().registry)
+journalConformance(test, "memory", memoryStore)
+trustConformance(test, "memory", memoryStore)
+pendingConformance(test, "memory", memoryStore)
 test.run()

@@ -66,7 +66,7 @@ for (const [what, sql] of damages)
       },
       {
         device: "device-1",
-        revisions: { device: 1, policy: { name: "base", revision: 1 } },
+        revisions: { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
         known: false,
         counters: {
           clockMs: 1n,

@@ -22,6 +22,8 @@ export interface Refusal {
   readonly ends: Kind
   /** What the answer, or the error, says of the challenge. */
   readonly challenge: ChallengeState
+  /** Of the error or of the finding, if it is told: all of it. */
+  readonly location?: string
   /** Codes that come with it and cannot but come with it. */
   readonly also?: readonly Code[]
   /** Of the answer; contraindicated unless told. */
@@ -78,9 +80,10 @@ const assertAnswer = (
   scene: Scene,
   { value: result }: PromiseFulfilledResult<AttestationResult>,
   journaled: readonly JournalRecord[],
-  { code, also = [], tier = "contraindicated", challenge }: Refusal,
+  { code, also = [], tier = "contraindicated", challenge, location }: Refusal,
 ): void => {
   assert.is(result.findings[0]?.code, code)
+  if (location !== undefined) assert.is(result.findings[0]?.location, location)
   const refusals = result.findings.filter((finding) => finding.tier === tier).flatMap((f) => f.code ?? [])
   assert.equal([...new Set(refusals)], [...new Set([code, ...also])])
   assert.is(result.tier, tier)
@@ -98,13 +101,14 @@ const assertAnswer = (
 export const assertError = (
   reason: unknown,
   journaled: readonly JournalRecord[],
-  { code, ends, challenge }: Refusal,
+  { code, ends, challenge, location }: Refusal,
 ): void => {
   if (!(reason instanceof AssayError)) throw reason
   assert.is(reason.code, code, reason.message)
   assert.is(reason.kind, ends)
   assert.is(reason.challenge, challenge)
   if (ends === "malformed") assert.match(reason.location ?? "", /^evidence\.tpm\.[a-z_]+/)
+  if (location !== undefined) assert.is(reason.location, location)
   assert.not.match(`${reason.message}${reason.location}${reason.expected}${reason.actual}`, /eyJ/)
   assert.equal(journaled, [], "U2: no record")
 }

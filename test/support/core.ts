@@ -119,7 +119,7 @@ export const EARLIER = new Date("2026-11-21T11:00:00Z")
 export const CIRCUMSTANCES: Circumstances = {
   before: undefined,
   freshSince: FRESH_SINCE,
-  akBinding: "operator",
+  advisories: [],
   freshness: "challenge",
   audience: "gateway",
 }

@@ -150,7 +150,7 @@ const spelled = (value: unknown): string =>
 export const digestOf = (value: unknown): string => hash("sha256", spelled(value))
 
 /** Everything that an attack must leave alone. */
-const stateOf = async ({ world: { registry }, victims, bystander, parsed, writes }: Scene) => {
+const stateOf = async ({ world: { registry, trust }, victims, bystander, parsed, writes }: Scene) => {
   const devices = await Promise.all(victims.map(({ id }) => registry.device("default", id)))
   const named = victims.filter(({ policy }) => policy !== undefined)
   const policies = await Promise.all(named.map(({ id }) => registry.policy("default", id)))
@@ -161,6 +161,11 @@ const stateOf = async ({ world: { registry }, victims, bystander, parsed, writes
   return {
     registry: spelled([devices.map(({ counters: _, ...record }) => record), policies, writes()]),
     fallback: spelled(await registry.defaultPolicy("default")),
+    trust: spelled([
+      await trust.trust("default"),
+      await trust.listedEks("default", undefined, RECORDS_MAX),
+      await trust.pendingIssuers("default"),
+    ]),
     parsed: spelled([...parsed].map(([id, policy]) => [id, digestOf(policy)])),
     counters: devices.map(({ id, counters }) => [id, spelled(counters)] as const),
   }
@@ -207,7 +212,7 @@ export const watch = async <T>(
   const moving = ["bystander", answers]
   const othersOf = ({ counters }: typeof before) => spelled(counters.filter(([id]) => !moving.includes(id)))
   assert.is(othersOf(after), othersOf(before), "U2: counters")
-  for (const part of ["registry", "fallback", "parsed"] as const)
+  for (const part of ["registry", "fallback", "trust", "parsed"] as const)
     assert.is(after[part], before[part], `U2: ${part}`)
   const grown = (await records()).slice(known)
   const journaled = grown.filter(({ tokenId }) => own === undefined || tokenId !== own)

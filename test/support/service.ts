@@ -2,15 +2,19 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { cachedCompile } from "../../src/cache/compile.ts"
+import { cachedLoadTrust } from "../../src/cache/trust.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
 import type { RawEvidence } from "../../src/evidence/evidence.ts"
 import { type Confirmation, challengeExtraData } from "../../src/evidence/transcript.ts"
+import { fingerprintOf, parseCertificate } from "../../src/evidence/x509/certificate.ts"
 import { generateSigningKey } from "../../src/keys/key.ts"
 import { createRandom } from "../../src/keys/random.ts"
 import { createSigner } from "../../src/keys/signer.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import { compile } from "../../src/service/compile.ts"
-import type { Caller, Ports, SignatureAlgorithm } from "../../src/service/ports.ts"
+import { createLoadTrust } from "../../src/service/load-trust.ts"
+import { createParseTrust } from "../../src/service/parse-trust.ts"
+import type { AnchorRecord, Caller, Ports, SignatureAlgorithm } from "../../src/service/ports.ts"
 import {
   type ChallengeInput,
   createService,
@@ -20,6 +24,7 @@ import {
 import { createChallenges } from "../../src/store/challenges.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
+import { makeChain } from "./x509.ts"
 
 /** When every test begins. */
 export const START = new Date("2026-11-21T12:00:00Z")
@@ -38,10 +43,17 @@ export interface ServiceOptions {
   readonly cached?: boolean
 }
 
+/** The anchor that every test's service trusts, and that no device leads to unless a test makes it. */
+export const TEST_ANCHOR = makeChain("ak").root
+
+/** No key is denied, and no advisory known. */
+export const NONE_DENIED = { size: 0, find: () => undefined }
+
 /** A service over the embedded adapters, with a clock that tests set. */
 export const createTestService = (options: ServiceOptions = {}) => {
   const folder = mkdtempSync(join(tmpdir(), "assay-test-"))
-  const store = openSqliteStore(join(folder, "assay.db"))
+  const file = join(folder, "assay.db")
+  const store = openSqliteStore(file)
   const random = createRandom()
   let now = START
   const clock = { now: () => now }
@@ -50,10 +62,24 @@ export const createTestService = (options: ServiceOptions = {}) => {
     notAfter: new Date(START.getTime() + (options.keyLifetimeMs ?? 86_400_000)),
   })
   const signer = createSigner(key, clock)
+  const loader = createLoadTrust({
+    store: store.trust,
+    parse: createParseTrust(async () => {}),
+    denied: NONE_DENIED,
+    clock,
+  })
+  const loadTrust =
+    options.cached === true ? cachedLoadTrust(loader.loadTrust, { max: 10 }).loadTrust : loader.loadTrust
   const base: Ports = {
     clock,
     random,
+    breathe: async () => {},
     registry: store.registry,
+    trust: store.trust,
+    loadTrust,
+    denied: NONE_DENIED,
+    advisoriesFor: () => [],
+    want: () => {},
     journal: store.journal,
     challenges: createChallenges(
       random,
@@ -70,7 +96,26 @@ export const createTestService = (options: ServiceOptions = {}) => {
     },
   }
   const ports: Ports = { ...base, ...options.ports?.(base) }
+  /** Makes a certificate an anchor, beside the service. */
+  const trustAnchor = (der: Uint8Array, changed: Partial<AnchorRecord> = {}): void => {
+    const anchor = {
+      id: fingerprintOf(parseCertificate(der)),
+      certificate: der,
+      label: "test",
+      purpose: "any",
+      revocation: "off",
+      provenance: "test",
+      ...changed,
+    } as const
+    // The store does it before it comes back: nothing of it waits.
+    void store.trust.importTrust("default", { anchors: [anchor], intermediates: [], crls: [], eks: [] }, now)
+  }
+  trustAnchor(TEST_ANCHOR)
   return {
+    /** The database, for tests that damage it. */
+    file,
+    trust: store.trust,
+    trustAnchor,
     ports,
     service: createService(ports),
     journal: store.journal,

@@ -1,14 +1,24 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { createMetrics } from "../../src/web/metrics.ts"
+import type { TrustCounts } from "../../src/web/refresher.ts"
 
 const test = suite("createMetrics")
 
 let challenges = { created: 5, spent: 3, outstanding: 2 }
 let caches = [{ name: "context", hits: 7, misses: 1, entries: 1 }]
+let trust: TrustCounts = {
+  anchors: 2,
+  generation: 7,
+  crls: 0,
+  nextUpdate: undefined,
+  ageSeconds: undefined,
+  outcomes: { changed: 1, unchanged: 0, failed: 3, aborted: 0 },
+}
 const metrics = createMetrics({
   challenges: () => challenges,
   caches: () => caches,
+  trust: () => trust,
 })
 
 const sample = async (line: string): Promise<number | undefined> => {
@@ -56,9 +66,27 @@ test("reads what others count at each scrape", async () => {
   assert.is(await sample('assay_cache_entries{cache="context"}'), 2)
 })
 
+test("tells how trust stands, and no number for what there is none of", async () => {
+  assert.is(await sample('assay_trust_refresh_total{outcome="changed"}'), 1)
+  assert.is(await sample('assay_trust_refresh_total{outcome="failed"}'), 3)
+  assert.is(await sample("assay_trust_anchors"), 2)
+  assert.is(await sample("assay_trust_generation"), 7)
+  for (const name of ["next_update_timestamp", "age"])
+    assert.ok(Number.isNaN(await sample(`assay_trust_crl_${name}_seconds`)), name)
+  trust = { ...trust, crls: 4, nextUpdate: new Date("2026-03-01T12:00:00Z"), ageSeconds: 90 }
+  assert.is(await sample("assay_trust_crls"), 4)
+  assert.is(await sample("assay_trust_crl_next_update_timestamp_seconds"), 1_772_366_400)
+  assert.is(await sample("assay_trust_crl_age_seconds"), 90)
+})
+
+test("tells nothing of trust where nobody keeps it", async () => {
+  const without = createMetrics({ challenges: () => challenges, caches: () => caches })
+  assert.not.match(await without.registry.metrics(), /assay_trust/)
+})
+
 test("labels nothing by device, caller or tenant, and prefixes what is ours", async () => {
   const text = await metrics.registry.metrics()
-  assert.not.match(text, /(device|caller|tenant)="/)
+  assert.not.match(text, /(device|caller|tenant|source|url)="/)
   for (const [, name] of text.matchAll(/^# TYPE (\S+)/gm))
     assert.match(name ?? "", /^(assay|process|nodejs)_/)
 })

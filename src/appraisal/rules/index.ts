@@ -3,6 +3,7 @@ import { akBinding } from "./ak-binding.ts"
 import { audience } from "./audience.ts"
 import { clockOrder } from "./clock-order.ts"
 import { clockSafe } from "./clock-safe.ts"
+import { ek } from "./ek.ts"
 import { eventLog } from "./event-log.ts"
 import { pcrSelection } from "./pcr-selection.ts"
 import { referenceSets } from "./reference-sets.ts"
@@ -10,7 +11,9 @@ import { resets } from "./resets.ts"
 import type { Rule } from "./rule.ts"
 import { sessionKey } from "./session-key.ts"
 import { sha1Bank } from "./sha1-bank.ts"
+import { tpmAdvisories } from "./tpm-advisories.ts"
 import { tpmFirmware } from "./tpm-firmware.ts"
+import { tpmMaker } from "./tpm-maker.ts"
 import { unextendedBootPcrs } from "./unextended-boot-pcrs.ts"
 
 /**
@@ -25,6 +28,9 @@ export const RULES: Readonly<Record<string, Rule>> = {
   "event-log": eventLog,
   "ak-binding": akBinding,
   "ak-algorithm": akAlgorithm,
+  ek,
+  "tpm-maker": tpmMaker,
+  "tpm-advisories": tpmAdvisories,
   "tpm-firmware": tpmFirmware,
   "clock-order": clockOrder,
   "clock-safe": clockSafe,

@@ -1,4 +1,5 @@
 import type { ClockInfo } from "../../evidence/tpm/attest.ts"
+import type { AdvisoryMatch } from "../../verification/advisory.ts"
 import type { Claims } from "../../verification/claims.ts"
 import type { Verified } from "../../verification/verified.ts"
 import type { Finding } from "../finding.ts"
@@ -10,8 +11,8 @@ export interface Circumstances {
   readonly before: (ClockInfo & { readonly firmwareVersion: bigint; readonly recordedAt: Date }) | undefined
   /** Before this instant the evidence cannot have been made. */
   readonly freshSince: Date
-  /** Who says that the attestation key lives in the device's TPM. */
-  readonly akBinding: "operator"
+  /** Published weaknesses of the TPM's make and firmware, as its certificate states them. */
+  readonly advisories: readonly AdvisoryMatch[]
   /** What the evidence answers. */
   readonly freshness: "challenge" | "nonce" | "epoch"
   /** The audience of the session that is asked for; nothing in the modes that yield none. */

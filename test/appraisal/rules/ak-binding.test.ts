@@ -2,18 +2,20 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { akBinding } from "../../../src/appraisal/rules/ak-binding.ts"
 import { CIRCUMSTANCES, goodClaims, policyWith, verdictOf } from "../../support/core.ts"
+import { AK_PATH, EK_PATH, endorsements } from "../../support/endorsements.ts"
 
 const test = suite("akBinding")
 
+const refused = ["contraindicated", "AK_BINDING_UNPROVEN"]
+
 test("refuses K-02 a key that only its operator vouches for, unless the policy takes his word", () => {
-  assert.equal(verdictOf(akBinding, {}, { "ak.binding": "proven" }), [
-    "contraindicated",
-    "AK_BINDING_UNPROVEN",
-  ])
-  assert.equal(verdictOf(akBinding, {}, { "ak.binding": undefined }), [
-    "contraindicated",
-    "AK_BINDING_UNPROVEN",
-  ])
+  assert.equal(verdictOf(akBinding, {}, { "ak.binding": "proven" }), refused)
+  assert.equal(verdictOf(akBinding, {}, { "ak.binding": undefined }), refused)
+})
+
+test("refuses K-02 a key beside an endorsement key: that it lives in the same TPM is not proven", () => {
+  for (const beside of [endorsements({ ek: EK_PATH }), endorsements({ ekListed: true })])
+    assert.equal(verdictOf(akBinding, beside, { "ak.binding": "proven" }), refused)
 })
 
 test("warns where the operator's word will do, and leaves instance-identity without a claim", () => {
@@ -22,5 +24,14 @@ test("warns where the operator's word will do, and leaves instance-identity with
   assert.is(finding.code, "AK_BINDING_UNPROVEN")
   assert.is(finding.claim, undefined)
 })
+
+for (const binding of ["proven", "operator"])
+  test(`affirms a key with a certificate that leads to an anchor, where the policy says ${binding}`, () => {
+    const claims = { ...goodClaims, ...endorsements({ ak: AK_PATH }) }
+    assert.equal(akBinding(claims, policyWith({ "ak.binding": binding }), CIRCUMSTANCES), {
+      tier: "affirming",
+      claim: ["instance-identity", 2],
+    })
+  })
 
 test.run()

@@ -1,13 +1,33 @@
 import type { Test } from "uvu"
 import * as assert from "uvu/assert"
-import type { Commit, Counters, Journal, Registry } from "../../../src/service/ports.ts"
+import type {
+  Commit,
+  Counters,
+  Journal,
+  JournalRecord,
+  Registry,
+  TrustStore,
+} from "../../../src/service/ports.ts"
 import type { JournalReader } from "../../../src/store/journal.ts"
 import { rejectsCode } from "../assert.ts"
-import { afterNoon, digestOf, newCounters, newDevice, newPolicy, newRecord } from "./samples.ts"
+import {
+  afterNoon,
+  digestOf,
+  idOf,
+  newAnchor,
+  newCounters,
+  newCrl,
+  newDevice,
+  newEk,
+  newPolicy,
+  newRecord,
+  trustOf,
+} from "./samples.ts"
 
-/** A journal, and the registry that its commits are about. */
+/** A journal, and the registry and the trust that its commits are about. */
 export interface JournalUnderTest {
   readonly registry: Registry
+  readonly trust: TrustStore
   readonly journal: Journal & JournalReader
 }
 
@@ -17,7 +37,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
     test(`${name} ${behavior}`, () => body(create()))
   const commit = (change: Partial<Commit> = {}): Commit => ({
     device: "device-1",
-    revisions: { device: 1, policy: undefined },
+    revisions: { device: 1, policy: undefined, trust: undefined },
     counters: newCounters(),
     known: true,
     ...change,
@@ -34,7 +54,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
         outcome: "contraindicated",
         codes: ["REFERENCE_SET", "CLOCK_INFO_UNSAFE"],
         policyDigest: digestOf("document"),
-        revisions: { device: 3, policy: { name: "base", revision: 7 } },
+        revisions: { device: 3, policy: { name: "base", revision: 7 }, trust: 5 },
       }),
       newRecord("", { act: "set-policy", outcome: "done", revisions: undefined }),
     ]
@@ -44,6 +64,31 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
     assert.equal(await journal.records("default", { limit: 2 }), records.slice(1))
     assert.is((await journal.records("other")).length, 1)
     assert.equal(await journal.records("nobody"), [])
+  })
+
+  // Total by type: an act that the journal cannot read back would hide all others.
+  const acts: Readonly<Record<JournalRecord["act"], true>> = {
+    verify: true,
+    "register-device": true,
+    "set-policy": true,
+    "assign-policy": true,
+    "import-trust": true,
+    "remove-trust": true,
+    "dismiss-issuer": true,
+    "refresh-trust": true,
+  }
+  for (const act of Object.keys(acts))
+    check(`gives a record of ${act} back`, async ({ journal }) => {
+      const record = { ...newRecord("device-1"), act } as JournalRecord
+      await journal.append(record)
+      assert.equal(await journal.records("default"), [record])
+    })
+
+  check("gives back the generation of trust of a record that is about no device", async ({ journal }) => {
+    const revisions = { device: undefined, policy: undefined, trust: 7 }
+    const record = newRecord("", { act: "import-trust", outcome: "done", revisions })
+    await journal.append(record)
+    assert.equal(await journal.records("default"), [record])
   })
 
   check("keeps the order of records that arrive together", async ({ journal }) => {
@@ -73,7 +118,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
     act: (registry: Registry) => Promise<unknown>,
     revisions: Commit["revisions"],
   ][] = [
-    ["a device that is not there", async () => undefined, { device: 1, policy: undefined }],
+    ["a device that is not there", async () => undefined, { device: 1, policy: undefined, trust: undefined }],
     [
       "a device whose own policy was assigned meanwhile",
       async (registry) => {
@@ -81,7 +126,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
         await registry.setPolicy(newPolicy("base", "one"))
         await registry.assignPolicy("default", "base", "device-1")
       },
-      { device: 1, policy: { name: "base", revision: 1 } },
+      { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a policy that has a later revision meanwhile",
@@ -91,7 +136,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
         await registry.assignPolicy("default", "base", undefined)
         await registry.setPolicy(newPolicy("base", "two"))
       },
-      { device: 1, policy: { name: "base", revision: 1 } },
+      { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a default policy that is another one meanwhile",
@@ -101,7 +146,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
         await registry.setPolicy(newPolicy("other", "one"))
         await registry.assignPolicy("default", "other", undefined)
       },
-      { device: 1, policy: { name: "base", revision: 1 } },
+      { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a first policy where there was none",
@@ -110,7 +155,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
         await registry.setPolicy(newPolicy("base", "one"))
         await registry.assignPolicy("default", "base", undefined)
       },
-      { device: 1, policy: undefined },
+      { device: 1, policy: undefined, trust: undefined },
     ],
     [
       "a policy that was never assigned",
@@ -118,12 +163,12 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
         await registry.registerDevice(newDevice("device-1"))
         await registry.setPolicy(newPolicy("base", "one"))
       },
-      { device: 1, policy: { name: "base", revision: 1 } },
+      { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a device of another tenant",
       (registry) => registry.registerDevice(newDevice("device-1", { tenant: "other" })),
-      { device: 1, policy: undefined },
+      { device: 1, policy: undefined, trust: undefined },
     ],
   ]
   for (const [what, act, revisions] of movedBy)
@@ -136,12 +181,107 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
       assert.is(await written(under), 0)
     })
 
+  const root = trustOf({ anchors: [newAnchor("a")] })
+  const trustMovedBy: [what: string, act: (trust: TrustStore) => Promise<unknown>, generation: number][] = [
+    ["an anchor was imported", (trust) => trust.importTrust("default", root, afterNoon(0)), 0],
+    [
+      "the last anchor was removed",
+      async (trust) => {
+        await trust.importTrust("default", root, afterNoon(0))
+        await trust.removeTrust("default", idOf("root a"))
+      },
+      1,
+    ],
+    [
+      "an anchor was removed and came back",
+      async (trust) => {
+        await trust.importTrust("default", root, afterNoon(0))
+        await trust.removeTrust("default", idOf("root a"))
+        await trust.importTrust("default", root, afterNoon(0))
+      },
+      1,
+    ],
+    [
+      "an anchor is for something else",
+      async (trust) => {
+        await trust.importTrust("default", root, afterNoon(0))
+        const other = trustOf({ anchors: [newAnchor("a", { purpose: "ak" })] })
+        await trust.importTrust("default", other, afterNoon(0))
+      },
+      1,
+    ],
+    [
+      "a newer revocation list arrived",
+      async (trust) => {
+        await trust.importTrust("default", trustOf({ crls: [newCrl("a", 1)] }), afterNoon(0))
+        await trust.importTrust("default", trustOf({ crls: [newCrl("a", 2)] }), afterNoon(0))
+      },
+      1,
+    ],
+    [
+      "a listed key was removed",
+      async (trust) => {
+        await trust.importTrust("default", trustOf({ eks: [newEk("a")] }), afterNoon(0))
+        await trust.removeTrust("default", idOf("ek a"))
+      },
+      1,
+    ],
+    [
+      "another tenant's trust reached that generation",
+      (trust) => trust.importTrust("other", root, afterNoon(0)),
+      1,
+    ],
+  ]
+  for (const [what, act, generation] of trustMovedBy)
+    check(`refuses C-04 a commit under trust from before ${what}, and writes nothing`, async (under) => {
+      await under.registry.registerDevice(newDevice("device-1"))
+      await act(under.trust)
+      const revisions = { device: 1, policy: undefined, trust: generation }
+      await rejectsCode(
+        () => under.journal.append(newRecord("device-1"), commit({ revisions })),
+        "SNAPSHOT_MOVED",
+      )
+      assert.is(await written(under), 0)
+      assert.is(await counters(under), undefined)
+    })
+
+  check("accepts a commit under the trust that is current, or under none", async (under) => {
+    await under.registry.registerDevice(newDevice("device-1"))
+    for (const trust of [0, undefined]) {
+      const revisions = { device: 1, policy: undefined, trust }
+      await under.journal.append(newRecord("device-1", { revisions }), commit({ revisions }))
+    }
+    await under.trust.importTrust("default", root, afterNoon(0))
+    for (const trust of [1, undefined]) {
+      const revisions = { device: 1, policy: undefined, trust }
+      await under.journal.append(newRecord("device-1", { revisions }), commit({ revisions }))
+    }
+    const records = await under.journal.records("default")
+    assert.equal(
+      records.map(({ revisions }) => revisions?.trust),
+      [0, undefined, 1, undefined],
+    )
+  })
+
+  check(
+    "accepts a commit after an import that changed nothing, and an issuer kept for review",
+    async (under) => {
+      await under.registry.registerDevice(newDevice("device-1"))
+      await under.trust.importTrust("default", root, afterNoon(0))
+      await under.trust.importTrust("default", root, afterNoon(1))
+      await under.trust.notePending("default", { id: idOf("x"), issuer: "CN=x", chain: [] }, afterNoon(1))
+      const revisions = { device: 1, policy: undefined, trust: 1 }
+      await under.journal.append(newRecord("device-1"), commit({ revisions }))
+      assert.is(await written(under), 1)
+    },
+  )
+
   check("accepts a commit under the revisions that are current", async (under) => {
     await under.registry.registerDevice(newDevice("device-1"))
     await under.registry.setPolicy(newPolicy("base", "one"))
     await under.registry.setPolicy(newPolicy("base", "two"))
     await under.registry.assignPolicy("default", "base", "device-1")
-    const revisions = { device: 2, policy: { name: "base", revision: 2 } }
+    const revisions = { device: 2, policy: { name: "base", revision: 2 }, trust: undefined }
     await under.journal.append(newRecord("device-1"), commit({ revisions }))
     assert.is(await written(under), 1)
   })
@@ -152,7 +292,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
       ["device-1", "device-2", "device-3"].map((device, i) =>
         under.journal.append(
           newRecord(device),
-          commit({ device, revisions: { device: i === 1 ? 9 : 1, policy: undefined } }),
+          commit({ device, revisions: { device: i === 1 ? 9 : 1, policy: undefined, trust: undefined } }),
         ),
       ),
     )

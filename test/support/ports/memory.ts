@@ -6,21 +6,26 @@ import type {
   JournalRecord,
   PolicyRecord,
   Registry,
+  TrustStore,
 } from "../../../src/service/ports.ts"
 import { laterCounters } from "../../../src/store/counters.ts"
 import type { JournalReader } from "../../../src/store/journal.ts"
+import type { TrustOptions } from "../../../src/store/trust.ts"
+import { memoryTrust } from "./memory-trust.ts"
 
-/** Registry and journal in memory. */
+/** Registry, trust and journal in memory. */
 export interface MemoryStore {
   readonly registry: Registry
+  readonly trust: TrustStore
   readonly journal: Journal & JournalReader
 }
 
 /** Keys of several parts: an array has one JSON spelling, and no part can run into the next. */
 const keyOf = (...parts: readonly string[]): string => JSON.stringify(parts)
 
-/** Registry and journal in memory, for tests. Passes the suites that every adapter passes. */
-export const memoryRegistryAndJournal = (): MemoryStore => {
+/** Registry, trust and journal in memory, for tests. Passes the suites that every adapter passes. */
+export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
+  const { trust, stateOf } = memoryTrust(options)
   const devices = new Map<string, DeviceRecord>()
   const policies = new Map<string, readonly PolicyRecord[]>()
   const defaults = new Map<string, string>()
@@ -47,7 +52,8 @@ export const memoryRegistryAndJournal = (): MemoryStore => {
     async snapshotFor(tenant, akName) {
       const found = byName(tenant, akName)
       if (found === undefined) throw new AssayError("DEVICE_NOT_FOUND", "no device has this key")
-      return { device: found, policy: assignedTo(found) }
+      const { generation, anchors } = stateOf(tenant)
+      return { device: found, policy: assignedTo(found), trustGeneration: generation, anchors }
     },
     async registerDevice(fresh) {
       const key = keyOf(fresh.tenant, fresh.id)
@@ -58,6 +64,11 @@ export const memoryRegistryAndJournal = (): MemoryStore => {
         akPublic: fresh.akPublic.slice(),
         akName: fresh.akName.slice(),
         qualifiedName: fresh.qualifiedName?.slice(),
+        endorsement: {
+          ekCertificateChain: fresh.endorsement.ekCertificateChain.map((certificate) => certificate.slice()),
+          akCertificateChain: fresh.endorsement.akCertificateChain.map((certificate) => certificate.slice()),
+          ekDigest: fresh.endorsement.ekDigest?.slice(),
+        },
         policy: undefined,
         revision: 1,
         counters: undefined,
@@ -99,9 +110,10 @@ export const memoryRegistryAndJournal = (): MemoryStore => {
         if (
           now?.revision !== revisions.device ||
           assigned?.name !== revisions.policy?.name ||
-          assigned?.revision !== revisions.policy?.revision
+          assigned?.revision !== revisions.policy?.revision ||
+          (revisions.trust !== undefined && revisions.trust !== stateOf(record.tenant).generation)
         )
-          throw new AssayError("SNAPSHOT_MOVED", "the device or its policy changed meanwhile")
+          throw new AssayError("SNAPSHOT_MOVED", "the device, its policy or trust changed meanwhile")
         if (counters !== undefined)
           devices.set(key, { ...now, counters: laterCounters(now.counters, counters, commit.known) })
       }
@@ -110,5 +122,5 @@ export const memoryRegistryAndJournal = (): MemoryStore => {
     records: async (tenant, { limit = 100 } = {}) =>
       records.filter((record) => record.tenant === tenant).slice(-limit),
   }
-  return { registry, journal }
+  return { registry, trust, journal }
 }

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert"
 import { toHex } from "../../../src/bytes.ts"
 import type { Registry } from "../../../src/service/ports.ts"
 import { rejectsCode } from "../assert.ts"
-import { digestOf, newDevice, newPolicy, plainDevice } from "./samples.ts"
+import { digestOf, NO_ENDORSEMENT, newDevice, newPolicy, plainDevice } from "./samples.ts"
 
 /** What every registry does. `create` makes an empty one for each test. */
 export const registryConformance = (test: Test, name: string, create: () => Registry): void => {
@@ -11,21 +11,36 @@ export const registryConformance = (test: Test, name: string, create: () => Regi
     test(`${name} ${behavior}`, () => body(create()))
 
   check("gives a device back as it was registered", async (registry) => {
-    const fresh = newDevice("device-1", { qualifiedName: digestOf("qualified") })
+    const fresh = newDevice("device-1", {
+      qualifiedName: digestOf("qualified"),
+      endorsement: {
+        ekCertificateChain: [digestOf("ek leaf"), new Uint8Array(), digestOf("ek ca")],
+        akCertificateChain: [digestOf("ak leaf")],
+        ekDigest: digestOf("ek"),
+      },
+    })
     const expected = { ...fresh, policy: undefined, revision: 1, counters: undefined }
     assert.equal(plainDevice(await registry.registerDevice(fresh)), plainDevice(expected))
     assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(expected))
     const snapshot = await registry.snapshotFor("default", fresh.akName)
     assert.equal(plainDevice(snapshot.device), plainDevice(expected))
     assert.is(snapshot.policy, undefined)
+    assert.equal([snapshot.trustGeneration, snapshot.anchors], [0, 0])
+  })
+
+  check("gives a device without any endorsement back without any", async (registry) => {
+    const { endorsement } = await registry.registerDevice(newDevice("device-1"))
+    assert.equal(endorsement, NO_ENDORSEMENT)
+    assert.equal((await registry.device("default", "device-1")).endorsement, NO_ENDORSEMENT)
   })
 
   check("keeps its own copy of the bytes", async (registry) => {
-    const fresh = newDevice("device-1")
-    const publicArea = toHex(fresh.akPublic)
-    await registry.registerDevice(fresh)
-    fresh.akPublic.fill(0)
-    assert.is(toHex((await registry.device("default", "device-1")).akPublic), publicArea)
+    const [leaf, ekDigest] = [digestOf("leaf"), digestOf("ek")]
+    const endorsement = { ekCertificateChain: [leaf], akCertificateChain: [leaf], ekDigest }
+    const fresh = newDevice("device-1", { endorsement })
+    const before = plainDevice(await registry.registerDevice(fresh))
+    for (const bytes of [fresh.akPublic, leaf, ekDigest]) bytes.fill(0)
+    assert.equal(plainDevice(await registry.device("default", "device-1")), before)
   })
 
   const taken: [what: string, second: ReturnType<typeof newDevice>][] = [

@@ -1,12 +1,18 @@
 import { hash } from "node:crypto"
 import { toHex, utf8 } from "../../../src/bytes.ts"
 import type {
+  AnchorRecord,
   Challenge,
   Counters,
+  CrlRecord,
+  DeviceEndorsement,
   DeviceRecord,
+  IntermediateRecord,
   JournalRecord,
+  ListedEk,
   NewDevice,
   PolicyRecord,
+  TrustImport,
 } from "../../../src/service/ports.ts"
 
 /** The instant at which samples are made. */
@@ -15,6 +21,13 @@ export const NOON = new Date("2026-03-01T12:00:00.000Z")
 /** SHA-256 of a text. */
 export const digestOf = (text: string): Uint8Array => new Uint8Array(hash("sha256", utf8(text), "buffer"))
 
+/** Nothing vouches for a device's keys but its operator. */
+export const NO_ENDORSEMENT: DeviceEndorsement = {
+  ekCertificateChain: [],
+  akCertificateChain: [],
+  ekDigest: undefined,
+}
+
 /** A device whose key and Name follow from its id; a store does not look into them. */
 export const newDevice = (id: string, change: Partial<NewDevice> = {}): NewDevice => ({
   tenant: "default",
@@ -22,6 +35,7 @@ export const newDevice = (id: string, change: Partial<NewDevice> = {}): NewDevic
   akPublic: utf8(`public area of ${id}`),
   akName: digestOf(`name of ${id}`),
   qualifiedName: undefined,
+  endorsement: NO_ENDORSEMENT,
   createdAt: NOON,
   ...change,
 })
@@ -44,7 +58,7 @@ export const newRecord = (device: string, change: Partial<JournalRecord> = {}): 
   codes: [],
   evidenceDigest: digestOf(`evidence of ${device}`),
   policyDigest: undefined,
-  revisions: { device: 1, policy: undefined },
+  revisions: { device: 1, policy: undefined, trust: undefined },
   tokenId: undefined,
   ...change,
 })
@@ -85,4 +99,65 @@ export const plainDevice = (device: DeviceRecord) => ({
   akPublic: toHex(device.akPublic),
   akName: toHex(device.akName),
   qualifiedName: device.qualifiedName === undefined ? undefined : toHex(device.qualifiedName),
+  endorsement: {
+    ekCertificateChain: device.endorsement.ekCertificateChain.map(toHex),
+    akCertificateChain: device.endorsement.akCertificateChain.map(toHex),
+    ekDigest: device.endorsement.ekDigest === undefined ? undefined : toHex(device.endorsement.ekDigest),
+  },
+})
+
+/** SHA-256 of a text in hexadecimal, as ids are written. */
+export const idOf = (text: string): string => toHex(digestOf(text))
+
+/** An anchor to import. Its certificate follows from its name; a store does not look into it. */
+export const newAnchor = (
+  name: string,
+  change: Partial<AnchorRecord> = {},
+): TrustImport["anchors"][number] => ({
+  id: idOf(`root ${name}`),
+  certificate: utf8(`root ${name}`),
+  label: name,
+  purpose: "ek",
+  revocation: "when-published",
+  provenance: "the maker's site",
+  ...change,
+})
+
+/** An intermediate to import. */
+export const newIntermediate = (
+  name: string,
+  change: Partial<IntermediateRecord> = {},
+): TrustImport["intermediates"][number] => ({
+  id: idOf(`ca ${name}`),
+  certificate: utf8(`ca ${name}`),
+  source: "import",
+  ...change,
+})
+
+/** A revocation list to import: what `source` publishes as its `number`. */
+export const newCrl = (
+  source: string,
+  number: number,
+  change: Partial<CrlRecord> = {},
+): TrustImport["crls"][number] => ({
+  source,
+  id: idOf(`crl ${source} ${number}`),
+  crl: utf8(`crl ${source} ${number}`),
+  ...change,
+})
+
+/** An endorsement key to list. */
+export const newEk = (name: string, change: Partial<ListedEk> = {}): TrustImport["eks"][number] => ({
+  digest: digestOf(`ek ${name}`),
+  label: name,
+  ...change,
+})
+
+/** What to import, with nothing of the sorts that are not told. */
+export const trustOf = (parts: Partial<TrustImport>): TrustImport => ({
+  anchors: [],
+  intermediates: [],
+  crls: [],
+  eks: [],
+  ...parts,
 })

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file assay/v1/evidence.proto.
  */
 export const file_assay_v1_evidence: GenFile = /*@__PURE__*/
-  fileDesc("Chdhc3NheS92MS9ldmlkZW5jZS5wcm90bxIIYXNzYXkudjEiPwoIRXZpZGVuY2USJAoDdHBtGAEgASgLMhUuYXNzYXkudjEuVHBtRXZpZGVuY2VIAEINCgRraW5kEgW6SAIIASL9AQoLVHBtRXZpZGVuY2USHQoHYWtfbmFtZRgBIAEoDEIMukgJyAEBegQQIhhCEhsKBmF0dGVzdBgCIAEoDEILukgIyAEBegMYgAgSHgoJc2lnbmF0dXJlGAMgASgMQgu6SAjIAQF6AxjMCBIwCglwY3JfYmFua3MYBCADKAsyES5hc3NheS52MS5QY3JCYW5rQgq6SAeSAQQIARAEEhwKCWV2ZW50X2xvZxgFIAEoDEIJukgGegQYgIBASgQIBhAKUghpbWFfbGlzdFIUYWtfY2VydGlmaWNhdGVfY2hhaW5SEGV2ZW50X2xvZ19kaWdlc3RSCmltYV9vZmZzZXQiWQoHUGNyQmFuaxIxCgRoYXNoGAEgASgOMhcuYXNzYXkudjEuSGFzaEFsZ29yaXRobUIKukgHggEEEAEgABIbCgZ2YWx1ZXMYAiABKAxCC7pICMgBAXoDGIAMKpkBCg1IYXNoQWxnb3JpdGhtEh4KGkhBU0hfQUxHT1JJVEhNX1VOU1BFQ0lGSUVEEAASFwoTSEFTSF9BTEdPUklUSE1fU0hBMRABEhkKFUhBU0hfQUxHT1JJVEhNX1NIQTI1NhACEhkKFUhBU0hfQUxHT1JJVEhNX1NIQTM4NBADEhkKFUhBU0hfQUxHT1JJVEhNX1NIQTUxMhAEYgZwcm90bzM", [file_buf_validate_validate]);
+  fileDesc("Chdhc3NheS92MS9ldmlkZW5jZS5wcm90bxIIYXNzYXkudjEiPwoIRXZpZGVuY2USJAoDdHBtGAEgASgLMhUuYXNzYXkudjEuVHBtRXZpZGVuY2VIAEINCgRraW5kEgW6SAIIASKlAgoLVHBtRXZpZGVuY2USHQoHYWtfbmFtZRgBIAEoDEIMukgJyAEBegQQIhhCEhsKBmF0dGVzdBgCIAEoDEILukgIyAEBegMYgAgSHgoJc2lnbmF0dXJlGAMgASgMQgu6SAjIAQF6AxjMCBIwCglwY3JfYmFua3MYBCADKAsyES5hc3NheS52MS5QY3JCYW5rQgq6SAeSAQQIARAEEhwKCWV2ZW50X2xvZxgFIAEoDEIJukgGegQYgIBAEjAKFGFrX2NlcnRpZmljYXRlX2NoYWluGAcgAygMQhK6SA+SAQwQCCIIegYQARiAgAFKBAgGEAdKBAgIEAlKBAgJEApSCGltYV9saXN0UhBldmVudF9sb2dfZGlnZXN0UgppbWFfb2Zmc2V0IlkKB1BjckJhbmsSMQoEaGFzaBgBIAEoDjIXLmFzc2F5LnYxLkhhc2hBbGdvcml0aG1CCrpIB4IBBBABIAASGwoGdmFsdWVzGAIgASgMQgu6SAjIAQF6AxiADCqZAQoNSGFzaEFsZ29yaXRobRIeChpIQVNIX0FMR09SSVRITV9VTlNQRUNJRklFRBAAEhcKE0hBU0hfQUxHT1JJVEhNX1NIQTEQARIZChVIQVNIX0FMR09SSVRITV9TSEEyNTYQAhIZChVIQVNIX0FMR09SSVRITV9TSEEzODQQAxIZChVIQVNIX0FMR09SSVRITV9TSEE1MTIQBGIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * Evidence of one kind.
@@ -88,6 +88,15 @@ export type TpmEvidence = Message<"assay.v1.TpmEvidence"> & {
    * @generated from field: bytes event_log = 5;
    */
   eventLog: Uint8Array;
+
+  /**
+   * Certificates of the attestation key, DER, its own first, then those that lead to a trust anchor, in any order. With
+   * them the key is bound to its TPM. The first may be what an NV index of the TPM holds, padding included. Nothing here is
+   * trusted for having been sent, a root least of all.
+   *
+   * @generated from field: repeated bytes ak_certificate_chain = 7;
+   */
+  akCertificateChain: Uint8Array[];
 };
 
 /**

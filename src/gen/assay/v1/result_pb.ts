@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file assay/v1/result.proto.
  */
 export const file_assay_v1_result: GenFile = /*@__PURE__*/
-  fileDesc("ChVhc3NheS92MS9yZXN1bHQucHJvdG8SCGFzc2F5LnYxIucCChFBdHRlc3RhdGlvblJlc3VsdBIKCgJpZBgBIAEoCRIcCgR0aWVyGAIgASgOMg4uYXNzYXkudjEuVGllchIlCgZ2ZWN0b3IYAyABKAsyFS5hc3NheS52MS5UcnVzdFZlY3RvchIjCghmaW5kaW5ncxgEIAMoCzIRLmFzc2F5LnYxLkZpbmRpbmcSDgoGZGV2aWNlGAUgASgJEg4KBnBvbGljeRgGIAEoCRIXCg9wb2xpY3lfcmV2aXNpb24YByABKAQSFwoPZGV2aWNlX3JldmlzaW9uGAggASgEEjEKDWV2YWx1YXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V2aWRlbmNlX2RpZ2VzdBgKIAEoDBINCgVub25jZRgLIAEoDBIvCgxldmlkZW5jZV9hZ2UYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iwQEKC1RydXN0VmVjdG9yEhkKEWluc3RhbmNlX2lkZW50aXR5GAEgASgREhUKDWNvbmZpZ3VyYXRpb24YAiABKBESEwoLZXhlY3V0YWJsZXMYAyABKBESEwoLZmlsZV9zeXN0ZW0YBCABKBESEAoIaGFyZHdhcmUYBSABKBESFgoOcnVudGltZV9vcGFxdWUYBiABKBESFgoOc3RvcmFnZV9vcGFxdWUYByABKBESFAoMc291cmNlZF9kYXRhGAggASgRIncKB0ZpbmRpbmcSDAoEcnVsZRgBIAEoCRIcCgR0aWVyGAIgASgOMg4uYXNzYXkudjEuVGllchIMCgRjb2RlGAMgASgJEhAKCGV4cGVjdGVkGAQgASgJEg4KBmFjdHVhbBgFIAEoCRIQCghsb2NhdGlvbhgGIAEoCSpcCgRUaWVyEhQKEFRJRVJfVU5TUEVDSUZJRUQQABISCg5USUVSX0FGRklSTUlORxABEhAKDFRJRVJfV0FSTklORxACEhgKFFRJRVJfQ09OVFJBSU5ESUNBVEVEEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChVhc3NheS92MS9yZXN1bHQucHJvdG8SCGFzc2F5LnYxIpQDChFBdHRlc3RhdGlvblJlc3VsdBIKCgJpZBgBIAEoCRIcCgR0aWVyGAIgASgOMg4uYXNzYXkudjEuVGllchIlCgZ2ZWN0b3IYAyABKAsyFS5hc3NheS52MS5UcnVzdFZlY3RvchIjCghmaW5kaW5ncxgEIAMoCzIRLmFzc2F5LnYxLkZpbmRpbmcSDgoGZGV2aWNlGAUgASgJEg4KBnBvbGljeRgGIAEoCRIXCg9wb2xpY3lfcmV2aXNpb24YByABKAQSFwoPZGV2aWNlX3JldmlzaW9uGAggASgEEjEKDWV2YWx1YXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V2aWRlbmNlX2RpZ2VzdBgKIAEoDBINCgVub25jZRgLIAEoDBIvCgxldmlkZW5jZV9hZ2UYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoMZW5kb3JzZW1lbnRzGA0gAygLMhUuYXNzYXkudjEuRW5kb3JzZW1lbnQi8wIKC0VuZG9yc2VtZW50EiIKA2tleRgBIAEoDjIVLmFzc2F5LnYxLkVuZG9yc2VkS2V5EhQKDG1hbnVmYWN0dXJlchgCIAEoCRIOCgZ2ZW5kb3IYAyABKAkSDQoFbW9kZWwYBCABKAkSDwoHdmVyc2lvbhgFIAEoCRIVCg1zcGVjaWZpY2F0aW9uGAYgASgJEg4KBmFuY2hvchgHIAEoCRIVCg1hbmNob3JfZGlnZXN0GAggASgMEigKCnJldm9jYXRpb24YCSADKAsyFC5hc3NheS52MS5SZXZvY2F0aW9uEhIKCmRldmlhdGlvbnMYCiADKAkSDwoHZXhwaXJlZBgLIAEoCBIvCgt2YWxpZF91bnRpbBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoTc2VjdXJpdHlfYXNzZXJ0aW9ucxgNIAEoCzIfLmFzc2F5LnYxLlRwbVNlY3VyaXR5QXNzZXJ0aW9ucyJeChVUcG1TZWN1cml0eUFzc2VydGlvbnMSDwoHdmVyc2lvbhgBIAEoDRIYChBmaWVsZF91cGdyYWRhYmxlGAIgASgIEhoKEmVrX2dlbmVyYXRpb25fdHlwZRgDIAEoCSK2AQoKUmV2b2NhdGlvbhIaChJjZXJ0aWZpY2F0ZV9kaWdlc3QYASABKAwSKgoGc3RhdHVzGAIgASgOMhouYXNzYXkudjEuUmV2b2NhdGlvblN0YXR1cxIvCgt0aGlzX3VwZGF0ZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLbmV4dF91cGRhdGUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsEBCgtUcnVzdFZlY3RvchIZChFpbnN0YW5jZV9pZGVudGl0eRgBIAEoERIVCg1jb25maWd1cmF0aW9uGAIgASgREhMKC2V4ZWN1dGFibGVzGAMgASgREhMKC2ZpbGVfc3lzdGVtGAQgASgREhAKCGhhcmR3YXJlGAUgASgREhYKDnJ1bnRpbWVfb3BhcXVlGAYgASgREhYKDnN0b3JhZ2Vfb3BhcXVlGAcgASgREhQKDHNvdXJjZWRfZGF0YRgIIAEoESJ3CgdGaW5kaW5nEgwKBHJ1bGUYASABKAkSHAoEdGllchgCIAEoDjIOLmFzc2F5LnYxLlRpZXISDAoEY29kZRgDIAEoCRIQCghleHBlY3RlZBgEIAEoCRIOCgZhY3R1YWwYBSABKAkSEAoIbG9jYXRpb24YBiABKAkqVQoLRW5kb3JzZWRLZXkSHAoYRU5ET1JTRURfS0VZX1VOU1BFQ0lGSUVEEAASEwoPRU5ET1JTRURfS0VZX0FLEAESEwoPRU5ET1JTRURfS0VZX0VLEAIqmQEKEFJldm9jYXRpb25TdGF0dXMSIQodUkVWT0NBVElPTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZSRVZPQ0FUSU9OX1NUQVRVU19HT09EEAESIwofUkVWT0NBVElPTl9TVEFUVVNfTk9UX1BVQkxJU0hFRBACEiEKHVJFVk9DQVRJT05fU1RBVFVTX05PVF9DSEVDS0VEEAMqXAoEVGllchIUChBUSUVSX1VOU1BFQ0lGSUVEEAASEgoOVElFUl9BRkZJUk1JTkcQARIQCgxUSUVSX1dBUk5JTkcQAhIYChRUSUVSX0NPTlRSQUlORElDQVRFRBADYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The outcome of one appraisal (RFC 9334: Attestation Result; draft-ietf-rats-ear).
@@ -105,6 +105,13 @@ export type AttestationResult = Message<"assay.v1.AttestationResult"> & {
    * @generated from field: google.protobuf.Duration evidence_age = 12;
    */
   evidenceAge?: Duration | undefined;
+
+  /**
+   * What certificates of the device's keys proved. Empty if there were none, or if anything was refuted.
+   *
+   * @generated from field: repeated assay.v1.Endorsement endorsements = 13;
+   */
+  endorsements: Endorsement[];
 };
 
 /**
@@ -113,6 +120,189 @@ export type AttestationResult = Message<"assay.v1.AttestationResult"> & {
  */
 export const AttestationResultSchema: GenMessage<AttestationResult> = /*@__PURE__*/
   messageDesc(file_assay_v1_result, 0);
+
+/**
+ * A certificate path that held, and what was looked at.
+ *
+ * @generated from message assay.v1.Endorsement
+ */
+export type Endorsement = Message<"assay.v1.Endorsement"> & {
+  /**
+   * Which of the device's keys it is about.
+   *
+   * @generated from field: assay.v1.EndorsedKey key = 1;
+   */
+  key: EndorsedKey;
+
+  /**
+   * The TPM's manufacturer as its certificate writes it, as id:49465800.
+   *
+   * @generated from field: string manufacturer = 2;
+   */
+  manufacturer: string;
+
+  /**
+   * The same by the TCG vendor registry, as IFX. Empty if it is not in there.
+   *
+   * @generated from field: string vendor = 3;
+   */
+  vendor: string;
+
+  /**
+   * The TPM's model.
+   *
+   * @generated from field: string model = 4;
+   */
+  model: string;
+
+  /**
+   * The firmware version that the certificate was issued for, as id:00070002.
+   *
+   * @generated from field: string version = 5;
+   */
+  version: string;
+
+  /**
+   * The TPM specification that the TPM follows, as 2.0 level 0 revision 138. Empty if the certificate does not say.
+   *
+   * @generated from field: string specification = 6;
+   */
+  specification: string;
+
+  /**
+   * Subject of the trust anchor.
+   *
+   * @generated from field: string anchor = 7;
+   */
+  anchor: string;
+
+  /**
+   * SHA-256 of the trust anchor's certificate.
+   *
+   * @generated from field: bytes anchor_digest = 8;
+   */
+  anchorDigest: Uint8Array;
+
+  /**
+   * What was found out about revocation, for each certificate of the path, the leaf first.
+   *
+   * @generated from field: repeated assay.v1.Revocation revocation = 9;
+   */
+  revocation: Revocation[];
+
+  /**
+   * Where certificates depart from the standards in a way that is tolerated of their issuer.
+   *
+   * @generated from field: repeated string deviations = 10;
+   */
+  deviations: string[];
+
+  /**
+   * The certificate is past its notAfter, and the policy bears that.
+   *
+   * @generated from field: bool expired = 11;
+   */
+  expired: boolean;
+
+  /**
+   * When the first certificate or list of the path ends. No token is valid longer.
+   *
+   * @generated from field: google.protobuf.Timestamp valid_until = 12;
+   */
+  validUntil?: Timestamp | undefined;
+
+  /**
+   * What the maker asserts about the TPM. Absent if the certificate does not say.
+   *
+   * @generated from field: assay.v1.TpmSecurityAssertions security_assertions = 13;
+   */
+  securityAssertions?: TpmSecurityAssertions | undefined;
+};
+
+/**
+ * Describes the message assay.v1.Endorsement.
+ * Use `create(EndorsementSchema)` to create a new message.
+ */
+export const EndorsementSchema: GenMessage<Endorsement> = /*@__PURE__*/
+  messageDesc(file_assay_v1_result, 1);
+
+/**
+ * A TPM maker's assertions about its TPM (TCG EK Credential Profile, tPMSecurityAssertions).
+ *
+ * @generated from message assay.v1.TpmSecurityAssertions
+ */
+export type TpmSecurityAssertions = Message<"assay.v1.TpmSecurityAssertions"> & {
+  /**
+   * Version of the assertions.
+   *
+   * @generated from field: uint32 version = 1;
+   */
+  version: number;
+
+  /**
+   * The TPM's firmware can be changed in the field.
+   *
+   * @generated from field: bool field_upgradable = 2;
+   */
+  fieldUpgradable: boolean;
+
+  /**
+   * How the endorsement key came to be: internal, injected, internal-revocable or injected-revocable. Empty if it is not
+   * said.
+   *
+   * @generated from field: string ek_generation_type = 3;
+   */
+  ekGenerationType: string;
+};
+
+/**
+ * Describes the message assay.v1.TpmSecurityAssertions.
+ * Use `create(TpmSecurityAssertionsSchema)` to create a new message.
+ */
+export const TpmSecurityAssertionsSchema: GenMessage<TpmSecurityAssertions> = /*@__PURE__*/
+  messageDesc(file_assay_v1_result, 2);
+
+/**
+ * Revocation of one certificate.
+ *
+ * @generated from message assay.v1.Revocation
+ */
+export type Revocation = Message<"assay.v1.Revocation"> & {
+  /**
+   * SHA-256 of the certificate.
+   *
+   * @generated from field: bytes certificate_digest = 1;
+   */
+  certificateDigest: Uint8Array;
+
+  /**
+   * What is known.
+   *
+   * @generated from field: assay.v1.RevocationStatus status = 2;
+   */
+  status: RevocationStatus;
+
+  /**
+   * When the list was issued that says so.
+   *
+   * @generated from field: google.protobuf.Timestamp this_update = 3;
+   */
+  thisUpdate?: Timestamp | undefined;
+
+  /**
+   * When its successor is due.
+   *
+   * @generated from field: google.protobuf.Timestamp next_update = 4;
+   */
+  nextUpdate?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message assay.v1.Revocation.
+ * Use `create(RevocationSchema)` to create a new message.
+ */
+export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
+  messageDesc(file_assay_v1_result, 3);
 
 /**
  * AR4SI trustworthiness claims, signed 8-bit values; 0 is no claim. 99: cryptographic validation failed.
@@ -182,7 +372,7 @@ export type TrustVector = Message<"assay.v1.TrustVector"> & {
  * Use `create(TrustVectorSchema)` to create a new message.
  */
 export const TrustVectorSchema: GenMessage<TrustVector> = /*@__PURE__*/
-  messageDesc(file_assay_v1_result, 1);
+  messageDesc(file_assay_v1_result, 4);
 
 /**
  * What one check or rule found.
@@ -238,7 +428,96 @@ export type Finding = Message<"assay.v1.Finding"> & {
  * Use `create(FindingSchema)` to create a new message.
  */
 export const FindingSchema: GenMessage<Finding> = /*@__PURE__*/
-  messageDesc(file_assay_v1_result, 2);
+  messageDesc(file_assay_v1_result, 5);
+
+/**
+ * A key of a device.
+ *
+ * @generated from enum assay.v1.EndorsedKey
+ */
+export const EndorsedKey = {
+  /**
+   * None.
+   *
+   * @generated from enum value: ENDORSED_KEY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The attestation key.
+   *
+   * @generated from enum value: ENDORSED_KEY_AK = 1;
+   */
+  AK: 1,
+
+  /**
+   * The endorsement key.
+   *
+   * @generated from enum value: ENDORSED_KEY_EK = 2;
+   */
+  EK: 2,
+} as const;
+
+/**
+ * A key of a device.
+ *
+ * @generated from enum assay.v1.EndorsedKey
+ */
+export type EndorsedKey = (typeof EndorsedKey)[keyof typeof EndorsedKey] | UnknownEnum;
+
+/**
+ * Describes the enum assay.v1.EndorsedKey.
+ */
+export const EndorsedKeySchema: GenEnum<EndorsedKey> = /*@__PURE__*/
+  enumDesc(file_assay_v1_result, 0);
+
+/**
+ * What is known of a certificate's revocation. A revoked one is a finding, not a status.
+ *
+ * @generated from enum assay.v1.RevocationStatus
+ */
+export const RevocationStatus = {
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: REVOCATION_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A current list does not name it.
+   *
+   * @generated from enum value: REVOCATION_STATUS_GOOD = 1;
+   */
+  GOOD: 1,
+
+  /**
+   * Its issuer publishes no list that Assay knows of, and the anchor's mode bears that.
+   *
+   * @generated from enum value: REVOCATION_STATUS_NOT_PUBLISHED = 2;
+   */
+  NOT_PUBLISHED: 2,
+
+  /**
+   * The anchor's mode is off.
+   *
+   * @generated from enum value: REVOCATION_STATUS_NOT_CHECKED = 3;
+   */
+  NOT_CHECKED: 3,
+} as const;
+
+/**
+ * What is known of a certificate's revocation. A revoked one is a finding, not a status.
+ *
+ * @generated from enum assay.v1.RevocationStatus
+ */
+export type RevocationStatus = (typeof RevocationStatus)[keyof typeof RevocationStatus] | UnknownEnum;
+
+/**
+ * Describes the enum assay.v1.RevocationStatus.
+ */
+export const RevocationStatusSchema: GenEnum<RevocationStatus> = /*@__PURE__*/
+  enumDesc(file_assay_v1_result, 1);
 
 /**
  * Trustworthiness tiers of AR4SI.
@@ -286,5 +565,5 @@ export type Tier = (typeof Tier)[keyof typeof Tier] | UnknownEnum;
  * Describes the enum assay.v1.Tier.
  */
 export const TierSchema: GenEnum<Tier> = /*@__PURE__*/
-  enumDesc(file_assay_v1_result, 0);
+  enumDesc(file_assay_v1_result, 2);
 

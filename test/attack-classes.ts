@@ -1,0 +1,165 @@
+/** The classes of attack on keys, certificates and trust, for docs/attacks.md. */
+import type { AttackClass } from "./attacks.ts"
+
+/** K: attestation keys and device identity. */
+export const KEY_ATTACKS: readonly AttackClass[] = [
+  {
+    id: "K-06",
+    title: "A certificate of another key",
+    words:
+      "The key in the certificate has to be the key that signs: the same modulus and exponent, or the same curve and point, compared as numbers. A key is known by the Name of its one encoding, so that the same key written in another way is a key that nobody registered.",
+  },
+  {
+    id: "K-07",
+    title: "Keys that are none",
+    words:
+      "Moduli that are zero, even, tiny or of thousands of digits, exponents that change nothing, points that are not on their curve: refused by their size and shape, before anything is computed with them, in attestation keys and in every certificate of a chain.",
+  },
+  {
+    id: "K-08",
+    title: "Keys and TPMs that are known to be broken",
+    words:
+      "A modulus that RSALib made is recognized by its residues. A key whose private half was published is refused by its digest, wherever it turns up. What is known of a TPM's make and firmware is a finding, and the policy says whether it refuses.",
+  },
+]
+
+/** X: X.509. */
+export const CERTIFICATE_ATTACKS: readonly AttackClass[] = [
+  {
+    id: "X-01",
+    title: "Trust that the evidence brings along",
+    words:
+      "A root is trusted because an operator said so for this tenant and this purpose, and for no other reason. What a device sends helps to build a path and is never its end. Without any trust anchor nothing is verified at all.",
+  },
+  {
+    id: "X-02",
+    title: "An issuer that is no CA",
+    words:
+      "Whoever issues certificates says that he is a CA and that his key signs certificates, in a certificate of version 3. A device's own certificate issues nothing, however genuine it is.",
+  },
+  {
+    id: "X-03",
+    title: "More CAs than a CA allows",
+    words:
+      "Each CA, the trust anchor among them, may limit how many CAs follow below. The smallest limit counts; a CA that only changed its key is not counted.",
+  },
+  {
+    id: "X-04",
+    title: "A critical extension that nobody knows",
+    words:
+      "A critical extension says that whoever does not know it must not go on. Assay does not, wherever in the path it is and whatever its value.",
+  },
+  {
+    id: "X-05",
+    title: "A certificate for another purpose",
+    words:
+      "An attestation key's certificate says that it is one, by the purpose of the TCG: any purpose, an empty list and none at all are not enough. Purposes of a CA narrow everything below it.",
+  },
+  {
+    id: "X-06",
+    title: "Names that do not fit",
+    words:
+      "A TPM's certificate names its manufacturer, model and version, each once and in the form of the profile. Names outside of what a CA may issue for are refused, and so are two certificates of one device that name two makers.",
+  },
+  {
+    id: "X-07",
+    title: "Certificates of another time",
+    words:
+      "Every certificate of a path is valid at the instant of the call, both ends included, to the second. An endorsement key may be past its end if the policy bears that and its issuers were valid when it was issued.",
+  },
+  {
+    id: "X-08",
+    title: "Two algorithms for one signature",
+    words:
+      "A certificate names the algorithm of its signature twice, signed and unsigned. They are the same byte for byte, parameters included, or nobody knows which one was meant.",
+  },
+  {
+    id: "X-09",
+    title: "A curve of one's own",
+    words:
+      "Keys are on curves that are named. Parameters that are spelled out are not even read, for whoever chooses the generator chooses the private key.",
+  },
+  {
+    id: "X-10",
+    title: "Algorithms and keys that are too weak",
+    words:
+      "MD5 and SHA-1, RSA under 2048 bits or with a small exponent, other curves than those of NIST from 256 bits on, DSA: none of them proves anything, in any certificate of a path.",
+  },
+  {
+    id: "X-11",
+    title: "Bytes that have more than one reading",
+    words:
+      "Certificates are DER, and every value has one encoding. One pass over all of them comes before anything else reads them; what is tolerated of some vendors is a list, and is told with the result.",
+  },
+  {
+    id: "X-12",
+    title: "An extension twice",
+    words:
+      "Of two extensions of one kind each reader may take another. There is one of each, critical or not.",
+  },
+  {
+    id: "X-13",
+    title: "Serial numbers that are none",
+    words: "A serial number is greater than zero and has 20 octets at most.",
+  },
+  {
+    id: "X-14",
+    title: "Bytes that do not belong",
+    words:
+      "A certificate ends where it says. What a TPM's NV index has around one, padding or the header of TPM 1.2, is taken off the first of a chain by rules of its own, is told, and is nothing that anything else sees.",
+  },
+  {
+    id: "X-15",
+    title: "Identifiers that overflow",
+    words:
+      "An arc of an object identifier is in its shortest form and fits 32 bits, so that no reader cuts a strange one off to a known one.",
+  },
+  {
+    id: "X-16",
+    title: "Depth",
+    words:
+      "Thirty-two levels are more than any certificate has. The walk keeps a stack of its own and ends there, in certificates, extensions and revocation lists alike.",
+  },
+  {
+    id: "X-17",
+    title: "A search without an end",
+    words:
+      "Signatures, candidates, certificates in a path and names under constraints come out of budgets that are set before the first costly step. Whatever a sender arranges, the search ends within 20 ms.",
+  },
+  {
+    id: "X-18",
+    title: "Issuers by the wrong name",
+    words:
+      "Names and key identifiers say where to look, and nothing else. Each link of a path that is accepted has a signature of its own that was checked.",
+  },
+  {
+    id: "X-19",
+    title: "What was good a moment ago",
+    words:
+      "A good link vouches for no other link, and a good chain for no other chain. What is remembered is only ever the same bytes under the same trust.",
+  },
+  {
+    id: "X-20",
+    title: "Revocation",
+    words:
+      "A certificate that a current list names is refused. Where a sure answer is asked for and none can be given, the call fails and there is no token. Nothing is fetched while a call waits.",
+  },
+]
+
+/** S: stores, clock, keys and faults. */
+export const FAULT_ATTACKS: readonly AttackClass[] = [
+  {
+    id: "S-08",
+    title: "A loop that died in silence",
+    words:
+      "What keeps revocation lists current runs beside the calls. If it throws, hangs or stops, the next round begins all the same, and readiness says so within its bound: silence is never health.",
+    gets: "No call ends by it; readiness is false, and a list that has ended refuses where a sure answer is asked for.",
+  },
+  {
+    id: "S-09",
+    title: "Trust that is empty, damaged or changing",
+    words:
+      "Trust is read whole or not at all: a row that is missing or not what was stored fails the load. The last good trust is used for a while if it is still the current one, and the alarm is raised. A decision that rests on trust that has changed meanwhile is not recorded, and no token leaves.",
+    gets: "The call ends with UNAVAILABLE if trust is empty or cannot be read, and with FAILED_PRECONDITION if it changed meanwhile.",
+  },
+]
