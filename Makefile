@@ -62,12 +62,16 @@ generate: $(INSTALLED) ## Generate src/gen/ from proto/
 mutants: $(BUILT) ## Remove one check at a time; a test must notice each
 	@node test/mutants/run.ts $(only)
 
+.PHONY: soak
+soak: $(INSTALLED) ## Run the generated suites in full, from where it was (FRESH=1: anew)
+	@node test/soak/run.ts $(if $(FRESH),--fresh) $(only)
+
 .PHONY: attacks
 attacks: $(INSTALLED) ## Write docs/attacks.md from the tests
 	@node test/attacks.ts
 
 .PHONY: bench
-bench: $(BUILT) ## Measure the warm Verify call against its floor
+bench: $(BUILT) ## Measure the warm Verify call against its floor, and certificate paths
 	@node loadtest/bench.ts -o $(OUTPUT)
 
 GHZ_VERSION := v0.121.0

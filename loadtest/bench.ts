@@ -19,10 +19,13 @@
  * more on each call, so `busy` says how much of the time it did not wait. What else runs on the machine makes Verify
  * dearer than the loops of the signatures: the load average is printed, and the least figures are the soundest then.
  *
- * The second table takes Verify apart, see `steps-server.ts`.
+ * The second table takes Verify apart, see `steps-server.ts`. The third is about certificates alone: what it costs to
+ * read and verify the path of an endorsement key, against the bare work of `node:crypto` on the same certificates, with
+ * nothing remembered; see `chains-server.ts`. A path that costs more than it may ends the bench with status 1.
  */
 import { loadavg } from "node:os"
 import { parseArgs } from "node:util"
+import { excesses, measureChains } from "./chains.ts"
 import { type Case, measure } from "./measure.ts"
 import { reportOf, tableOf } from "./report.ts"
 import { withServers } from "./servers.ts"
@@ -59,12 +62,16 @@ const plan = {
 
 if (values.output !== "json" && values.output !== "table") throw new TypeError("-o is json or table")
 const [loadAverage = 0] = loadavg()
-const report = await withServers(plan, async ({ stage, steps, contextCache }) => {
+const report = await withServers(plan, async ({ stage, steps, chains, contextCache }) => {
   const measured = await measure(stage, CASES, plan)
-  return reportOf(measured, await measureSteps(steps, CASES, plan), {
+  return reportOf(measured, await measureSteps(steps, CASES, plan), await measureChains(chains, plan), {
     plan,
     loadAverage,
     contextCache: await contextCache(),
   })
 })
+for (const excess of excesses(report.chains)) {
+  process.stderr.write(`${excess}\n`)
+  process.exitCode = 1
+}
 process.stdout.write(values.output === "json" ? `${JSON.stringify(report, undefined, 2)}\n` : tableOf(report))

@@ -1,4 +1,5 @@
 /** What the bench prints: JSON for programs, and the same as a table. */
+import { type ChainReport, GROWTH_MAX, RATIO_MAX } from "./chains.ts"
 import type { Measured, Plan, Round, Sizes, Window } from "./measure.ts"
 import type { CacheCounts } from "./servers.ts"
 import { median, type Spread, spreadOf } from "./statistics.ts"
@@ -45,17 +46,20 @@ export interface Conditions {
 export interface Report extends Conditions {
   readonly node: string
   readonly cases: readonly CaseReport[]
+  readonly chains: readonly ChainReport[]
 }
 
 /** Puts the rounds together. */
 export const reportOf = (
   measured: readonly Measured[],
   steps: readonly Steps[],
+  chains: readonly ChainReport[],
   conditions: Conditions,
 ): Report => ({
   node: process.version,
   ...conditions,
   cases: measured.map((one, i) => caseOf(one, steps[i] ?? {})),
+  chains,
 })
 
 const floorOf = ({ empty, check, sign }: Round): number => empty.microseconds + check + sign
@@ -112,7 +116,7 @@ const TITLES = [
 ]
 
 /** The report for people. */
-export function tableOf({ node, plan, loadAverage, contextCache, cases }: Report): string {
+export function tableOf({ node, plan, loadAverage, contextCache, cases, chains }: Report): string {
   const sum = (count: (one: CaseReport) => number): number => cases.reduce((n, one) => n + count(one), 0)
   const names = Object.keys(cases[0]?.steps ?? {})
   const stepRows = names.map((name) => [
@@ -132,12 +136,28 @@ export function tableOf({ node, plan, loadAverage, contextCache, cases }: Report
     "",
     ...columns([stepTitles, ...stepRows, restRow]),
     "",
+    "CPU time of one certificate path in µs: leaf, intermediate and anchor read, two signatures checked.",
+    `The ratio may be ${RATIO_MAX} at most, the growth from 10 to 1,000 anchors ${GROWTH_MAX}.`,
+    "",
+    ...columns([CHAIN_TITLES, ...chains.map(chainRowOf)]),
+    "",
     `Node ${node}, ${cases[0]?.rounds} rounds of ${plan.calls} calls, ${plan.inFlight} at a time on one connection; busy and calls/s of the empty call, then of Verify.`,
     `Load average at the start: ${loadAverage.toFixed(1)}.`,
     `${sum(({ calls }) => calls)} measured calls and ${sum(({ runIn }) => runIn)} of the run-in, ${sum(({ sessions }) => sessions)} sessions, ${sum(({ journalRecords }) => journalRecords)} journal records, 0 refused; context cache: ${contextCache.hits} hits, ${contextCache.misses} misses.`,
     "",
   ].join("\n")
 }
+
+const CHAIN_TITLES = ["EK", "anchors", "node:crypto", "Assay", "ratio", "growth"]
+
+const chainRowOf = ({ algorithm, anchors, bare, verify, ratio, growth }: ChainReport): readonly string[] => [
+  algorithm,
+  anchors.toLocaleString("en-US"),
+  spread(bare, 0),
+  spread(verify, 0),
+  spread(ratio, 2),
+  growth === undefined ? "" : spread(growth, 2),
+]
 
 /** The first column to the left, figures to the right. */
 const columns = (rows: readonly (readonly string[])[]): readonly string[] => {

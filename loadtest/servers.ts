@@ -11,6 +11,7 @@ import { AttestationService } from "../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../src/rpc.ts"
 import type { AssayFunctions } from "./assay-server.ts"
 import { createCaller } from "./caller.ts"
+import type { ChainsFunctions } from "./chains-server.ts"
 import { type Child, type Offers, startChild } from "./child.ts"
 import { createDevice, policyFor } from "./fleet.ts"
 import type { FloorFunctions } from "./floor-server.ts"
@@ -33,6 +34,7 @@ export interface CacheCounts {
 export interface Servers {
   readonly stage: Stage
   readonly steps: Child<StepsFunctions>
+  readonly chains: Child<ChainsFunctions>
   /** As the server itself counts since its start. */
   readonly contextCache: () => Promise<CacheCounts>
 }
@@ -68,6 +70,7 @@ async function start(calls: number, cleanup: (() => void | Promise<void>)[]): Pr
   const assay = child<AssayFunctions>("assay-server.ts")
   const floor = child<FloorFunctions>("floor-server.ts")
   const steps = child<StepsFunctions>("steps-server.ts")
+  const chains = child<ChainsFunctions>("chains-server.ts")
   const data = join(folder, "data")
   const { address, admin, metrics, credential } = await assay.ask("start", data)
   await steps.ask("start", join(folder, "steps"))
@@ -85,7 +88,7 @@ async function start(calls: number, cleanup: (() => void | Promise<void>)[]): Pr
   await register(admin, [...fleets["rsa-2048"], ...fleets.p256])
   const journalRecords = () => Number(count.get()?.["records"])
   const stage = { assay, floor, assayCaller, floorCaller, gateway, fleets, journalRecords }
-  return { stage, steps, contextCache: () => contextCacheOf(metrics) }
+  return { stage, steps, chains, contextCache: () => contextCacheOf(metrics) }
 }
 
 /** They all booted alike, so one policy is for all. */
