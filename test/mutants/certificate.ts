@@ -425,8 +425,8 @@ const READER: readonly Mutant[] = mutantsOf(
     [
       "reader-end",
       "X-14",
-      "  end(): void {\n    if (this.#offset < this.#end)",
-      "  end(): void {\n    if (this.#offset < 0)",
+      "if (this.#offset < this.#end) throw this.error(code,",
+      "if (this.#offset < 0) throw this.error(code,",
       "What does not belong in a structure would be carried along.",
     ],
     [
@@ -1133,7 +1133,7 @@ const CERTIFICATE: readonly Mutant[] = mutantsOf(
     [
       "certificate-end",
       "X-14",
-      'const signature = certificate.bits("signatureValue")\n  certificate.end()',
+      'const signature = certificate.bits("signatureValue")\n  certificate.end("TRAILING")',
       'const signature = certificate.bits("signatureValue")',
       "Something could hide behind the signature.",
     ],
@@ -1162,7 +1162,7 @@ const CERTIFICATE: readonly Mutant[] = mutantsOf(
     [
       "certificate-tbs-end",
       "X-14",
-      "  r.end()\n\n  const algorithm",
+      '  r.end("TRAILING")\n\n  const algorithm',
       "  const algorithm",
       "A field behind the extensions would be signed and not read.",
     ],

@@ -195,12 +195,12 @@ chainTable(
       reshaped(1, (der) => concat(der, new Uint8Array(1))),
       malformedAt("TRAILING", 1),
     ],
-    ["a field more in what is signed", RSASSA, leaf({ more: integer(7) }), malformedAt("CERTIFICATE")],
+    ["a field more in what is signed", RSASSA, leaf({ more: integer(7) }), malformedAt("TRAILING")],
     [
       "a field more in what is signed of the intermediate",
       P384,
       intermediate({ more: octets() }),
-      malformedAt("CERTIFICATE", 1),
+      malformedAt("TRAILING", 1),
     ],
     [
       "a header that counts a byte too many",

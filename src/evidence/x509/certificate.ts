@@ -68,7 +68,7 @@ export function parseCertificate(input: Uint8Array, label = "certificate"): Cert
   const outerStart = certificate.offset
   const outerAlgorithm = certificate.element("signatureAlgorithm", TAG.sequence)
   const signature = certificate.bits("signatureValue")
-  certificate.end()
+  certificate.end("TRAILING")
 
   const r = new DerReader(bytes, `${label}.tbsCertificate`, tbsStart, outerStart).sequence("fields")
   const version = r.optional(0xa0, () => readVersion(r.constructed(0xa0, "version"))) ?? 1
@@ -95,7 +95,7 @@ export function parseCertificate(input: Uint8Array, label = "certificate"): Cert
     wrapper.end()
     return read
   }) ?? { extensions: {}, present: NONE, critical: NONE, unknownCritical: [] }
-  r.end()
+  r.end("TRAILING")
 
   const algorithm = new DerReader(outerAlgorithm, `${label}.signatureAlgorithm`).sequence("fields")
   const signatureAlgorithm = readSignatureAlgorithm(algorithm, deviations)

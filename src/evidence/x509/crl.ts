@@ -121,7 +121,7 @@ function* readCrl(bytes: Uint8Array, label: string): Generator<void, Crl> {
   const tbsEnd = list.offset
   const outerAlgorithm = list.element("signatureAlgorithm", TAG.sequence)
   const signature = list.bits("signatureValue")
-  list.end()
+  list.end("TRAILING")
 
   const r = new DerReader(bytes, `${label}.tbsCertList`, tbsStart, tbsEnd).sequence("fields")
   const isVersion2 = r.optional(TAG.integer, () => readVersion(r)) ?? false
@@ -142,7 +142,7 @@ function* readCrl(bytes: Uint8Array, label: string): Generator<void, Crl> {
     wrapper.end()
     return read
   })
-  r.end()
+  r.end("TRAILING")
 
   const algorithm = new DerReader(outerAlgorithm, `${label}.signatureAlgorithm`).sequence("fields")
   const signatureAlgorithm = readSignatureAlgorithm(algorithm, deviations)

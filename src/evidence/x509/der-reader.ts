@@ -144,10 +144,9 @@ export class DerReader {
     return list
   }
 
-  /** @throws {AssayError} CERTIFICATE if an element is left over. */
-  end(): void {
-    if (this.#offset < this.#end)
-      throw this.error("CERTIFICATE", undefined, "an element that does not belong here")
+  /** @throws {AssayError} CERTIFICATE, or the code that is given, if an element is left over. */
+  end(code: Code = "CERTIFICATE"): void {
+    if (this.#offset < this.#end) throw this.error(code, undefined, "an element that does not belong here")
   }
 
   /** An error about `field` at the place where reading stands. */

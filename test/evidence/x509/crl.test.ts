@@ -227,8 +227,8 @@ const refused: [name: string, bytes: Uint8Array, code: Code][] = [
   ["X-14 a byte behind the CRL", concat(plain, bytesOf("00")), "TRAILING"],
   ["X-14 padding behind the CRL", concat(plain, bytesOf("ffff")), "TRAILING"],
   ["X-14 two CRLs in one", concat(plain, plain), "TRAILING"],
-  ["X-14 a fourth element of a CRL", outer((parts) => [...parts, tlv(0x05)]), "CRL"],
-  ["X-14 a field more in a CRL's tbs", made({ more: tlv(0x05) }), "CRL"],
+  ["X-14 a fourth element of a CRL", outer((parts) => [...parts, tlv(0x05)]), "TRAILING"],
+  ["X-14 a field more in a CRL's tbs", made({ more: tlv(0x05) }), "TRAILING"],
   ["X-14 an element more in an entry", made(entryOf(seq(reasonCode(1)), tlv(0x05))), "CRL"],
   [
     "X-14 an element more in an entry extension",
