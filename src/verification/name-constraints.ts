@@ -169,7 +169,7 @@ const mayBeWithin = (name: GeneralName, base: GeneralName): boolean => {
     case "uri":
       return hostOf(name.text) === undefined
     case "ip":
-      return name.octets.length !== 4 && name.octets.length !== 16
+      return false
     case "directory":
       return base.kind === "directory" && isLooselyWithin(name.name, base.name)
     default:

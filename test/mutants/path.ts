@@ -1064,13 +1064,6 @@ const NAMES: readonly Mutant[] = mutantsOf(
       "A URI without a host would not be excluded.",
     ],
     [
-      "names-ip-unreadable",
-      "X-06",
-      "return name.octets.length !== 4 && name.octets.length !== 16",
-      "return false",
-      "An address of no size would not be excluded.",
-    ],
-    [
       "names-others",
       "X-06",
       "      // Of forms that Assay does not compare, every name is taken to be excluded.\n      return true",
@@ -1608,13 +1601,6 @@ const SAME_KEY: readonly Mutant[] = mutantsOf(
       '{ purpose: "ek", at, expiredLeaf }',
       '{ purpose: "ek", at, expiredLeaf: "allow" }',
       "What the policy says of expired EKs would not count.",
-    ],
-    [
-      "endorsed-ak-expired",
-      "X-07",
-      '{ purpose: "ak", at }',
-      '{ purpose: "ak", at, expiredLeaf }',
-      "An expired AK would be let in with expired EKs.",
     ],
     [
       "endorsed-makers",

@@ -227,6 +227,7 @@ const broken: readonly (readonly [name: string, spki: Uint8Array])[] = [
   ["a negative exponent", rsaOf(modulusOf(2048), tlv(2, Uint8Array.of(0xff)))],
   ["a point off the curve", ecSpki(P256, POINT.with(64, (POINT[64] ?? 0) ^ 1))],
   ["a point with a coordinate over p", ecSpki(P256, concat(Uint8Array.of(4), new Uint8Array(64).fill(0xff)))],
+  ["a point in hybrid form", ecSpki(P256, POINT.with(0, 6 + ((POINT[64] ?? 0) & 1)))],
   ["the point at infinity", ecSpki(P256, Uint8Array.of(0))],
   ["a point of zeros", ecSpki(P256, concat(Uint8Array.of(4), new Uint8Array(64)))],
   ["no point", ecSpki(P256, new Uint8Array())],
