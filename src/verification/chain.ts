@@ -15,7 +15,7 @@ import {
   untrustedRoot,
 } from "./chain-failure.ts"
 import { checkCa, checkCertificate, checkLeaf, checkValidity, type PathInputs, walkPath } from "./path.ts"
-import { checkPurpose, type Purpose } from "./purpose.ts"
+import { checkPurpose, isGoogleAk, type Purpose } from "./purpose.ts"
 import { checkRevocation, type RevocationMode, type RevocationStatus } from "./revocation.ts"
 import { checkServerCertificate, checkServerName } from "./server-name.ts"
 import type { TpmIdentity } from "./tpm-identity.ts"
@@ -137,7 +137,10 @@ class Search {
     const expired = expiredLeaf === "allow" && at > leaf.notAfter && leaf.notBefore <= leaf.notAfter
     if (!expired) checkValidity(leaf, at)
     const found = this.#find([leaf], expired ? leaf.notBefore : at)
-    return { leaf, tpm, expired, ...found }
+    const deviations = isGoogleAk(leaf, purpose)
+      ? [...found.deviations, "ek-purpose" as const]
+      : found.deviations
+    return { leaf, tpm, expired, ...found, deviations }
   }
 
   /** Depth-first from the leaf, over paths whose links have all been checked. */

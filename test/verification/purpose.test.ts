@@ -172,7 +172,7 @@ const google = (
 }
 purposes("accepts Google's aks under the purpose of an ek, and knows them", () => {
   const made = google("Google LLC")
-  verifyCase(made)
+  assert.equal(verifyCase(made).deviations, ["ek-purpose"], "and says so")
   const leaf = parseCertificate(made.leaf)
   assert.is(isGoogleAk(leaf, "ak"), true)
   assert.is(isGoogleAk(leaf, "ek"), false)

@@ -29,6 +29,8 @@ export type Deviation =
   | "tcg-header"
   /** A public key under id-RSAES-OAEP instead of rsaEncryption (STMicroelectronics, older Infineon). */
   | "rsaes-oaep-key"
+  /** An attestation key's certificate is for the purpose of endorsement keys (Google). */
+  | "ek-purpose"
   /** notAfter is 99991231235959Z, which says that there is no expiry (RFC 5280, 4.1.2.5). */
   | "no-expiry"
 
