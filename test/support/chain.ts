@@ -8,6 +8,7 @@ import { type Anchor, createTrust, type Trust } from "../../src/verification/tru
 import type { Verified } from "../../src/verification/verified.ts"
 import { parseDeniedKeys } from "../../src/verification/weak-key.ts"
 import { throwsCode } from "./assert.ts"
+import { AK_EXTENSIONS, caExtensions, type Keys, LEAF_KEYS, makeCertificate, ROOT_NAME, seq } from "./x509.ts"
 
 /** An instant in the validity of all certificates that tests make. */
 export const AT = new Date("2026-11-21T12:00:00Z")
@@ -88,3 +89,20 @@ export const leastCpuMs = (act: () => void): number => {
   })
   return Math.min(...runs)
 }
+
+/** A certificate of a CA. */
+export const ca = (
+  keys: Keys,
+  signer: Keys,
+  subject: Uint8Array,
+  issuer: Uint8Array,
+  ...more: readonly Uint8Array[]
+): Uint8Array => makeCertificate(keys, signer, subject, issuer, [...caExtensions(), ...more])
+
+/** The certificate of an attestation key. */
+export const leafBy = (signer: Keys, issuer: Uint8Array, ...more: readonly Uint8Array[]): Uint8Array =>
+  makeCertificate(LEAF_KEYS, signer, seq(), issuer, [...AK_EXTENSIONS, ...more])
+
+/** Self-signed, with some keys. */
+export const rootOf = (keys: Keys, subject = ROOT_NAME, ...more: readonly Uint8Array[]): Uint8Array =>
+  ca(keys, keys, subject, subject, ...more)

@@ -5,7 +5,18 @@ import type { Code } from "../../src/errors.ts"
 import { SIGNATURES_MAX } from "../../src/verification/budget.ts"
 import { DEPTH_MAX, verifyChain } from "../../src/verification/chain.ts"
 import { throwsCode } from "../support/assert.ts"
-import { AT, type Case, caseOf, leastCpuMs, parsed, trustIn, verifyCase } from "../support/chain.ts"
+import {
+  AT,
+  type Case,
+  ca,
+  caseOf,
+  leafBy,
+  leastCpuMs,
+  parsed,
+  rootOf,
+  trustIn,
+  verifyCase,
+} from "../support/chain.ts"
 import {
   AK_EXTENSIONS,
   authorityKeyId,
@@ -17,7 +28,6 @@ import {
   email,
   INTERMEDIATE_NAME,
   type Keys,
-  LEAF_KEYS,
   makeCertificate,
   makeChain,
   nameConstraints,
@@ -40,22 +50,8 @@ import {
 const OTHER_KEYS = p256Keys()
 const OTHER_NAME = cn("Other Root")
 
-/** A certificate of a CA. */
-const ca = (
-  keys: Keys,
-  signer: Keys,
-  subject: Uint8Array,
-  issuer: Uint8Array,
-  ...more: readonly Uint8Array[]
-): Uint8Array => makeCertificate(keys, signer, subject, issuer, [...caExtensions(), ...more])
-/** The certificate of an attestation key. */
-const leafBy = (signer: Keys, issuer: Uint8Array, ...more: readonly Uint8Array[]): Uint8Array =>
-  makeCertificate(LEAF_KEYS, signer, seq(), issuer, [...AK_EXTENSIONS, ...more])
-
 const good = makeChain("ak")
 const rootTrust = trustIn([good.root])
-/** Self-signed, with some keys. */
-const rootOf = (keys: Keys, subject = ROOT_NAME): Uint8Array => ca(keys, keys, subject, subject)
 /** Of the intermediate's name, by the root, with a key that signed no leaf. */
 const decoy = (): Uint8Array => ca(OTHER_KEYS, ROOT_KEYS, INTERMEDIATE_NAME, ROOT_NAME)
 

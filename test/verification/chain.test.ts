@@ -8,25 +8,26 @@ import { throwsCode } from "../support/assert.ts"
 import {
   AT,
   type Case,
+  ca,
   caseOf,
   INTERMEDIATE,
   LEAF,
+  leafBy,
   NOTHING_DENIED,
   parsed,
   type Refused,
   ROOT,
   refusesEach,
+  rootOf,
   trustIn,
   verifyCase,
 } from "../support/chain.ts"
 import {
   AK_EXTENSIONS,
   authorityKeyId,
-  caExtensions,
   cn,
   INTERMEDIATE_KEYS,
   INTERMEDIATE_NAME,
-  type Keys,
   LEAF_KEYS,
   makeCertificate,
   makeChain,
@@ -42,24 +43,9 @@ import {
 const OTHER_KEYS = p256Keys()
 const OTHER_NAME = cn("Other Root")
 
-/** A certificate of a CA. */
-const ca = (
-  keys: Keys,
-  signer: Keys,
-  subject: Uint8Array,
-  issuer: Uint8Array,
-  ...more: readonly Uint8Array[]
-): Uint8Array => makeCertificate(keys, signer, subject, issuer, [...caExtensions(), ...more])
-/** The certificate of an attestation key. */
-const leafBy = (signer: Keys, issuer: Uint8Array, ...more: readonly Uint8Array[]): Uint8Array =>
-  makeCertificate(LEAF_KEYS, signer, seq(), issuer, [...AK_EXTENSIONS, ...more])
-
 const good = makeChain("ak")
 const goodCase = caseOf(good)
 const rootTrust = trustIn([good.root])
-/** Self-signed, with some keys. */
-const rootOf = (keys: Keys, subject = ROOT_NAME, ...more: readonly Uint8Array[]): Uint8Array =>
-  ca(keys, keys, subject, subject, ...more)
 const otherRoot = rootOf(OTHER_KEYS, OTHER_NAME)
 
 const roots = suite("verifyChain, where trust comes from")
