@@ -16,7 +16,7 @@ import type { LoadTrust, TrustStore } from "./ports/trust.ts"
 export type * from "./ports/caller.ts"
 export type * from "./ports/challenge.ts"
 export type * from "./ports/device.ts"
-export type * from "./ports/journal.ts"
+export * from "./ports/journal.ts"
 export type * from "./ports/registry.ts"
 export type * from "./ports/trust.ts"
 

@@ -1,6 +1,13 @@
 import type { DatabaseSync } from "node:sqlite"
 import { AssayError } from "../errors.ts"
-import type { Commit, Journal, JournalRecord, RecordedRevisions, Revisions } from "../service/ports.ts"
+import {
+  type Commit,
+  JOURNAL_ACTS,
+  type Journal,
+  type JournalRecord,
+  type RecordedRevisions,
+  type Revisions,
+} from "../service/ports.ts"
 import { laterCounters } from "./counters.ts"
 import { storeError } from "./database.ts"
 import { countersFrom } from "./registry.ts"
@@ -180,19 +187,8 @@ const isCurrent = (revisions: Revisions, row: Row | undefined): boolean =>
   optional(integer, row, "policy_revision") === revisions.policy?.revision &&
   (revisions.trust === undefined || integer(row, "trust_generation") === revisions.trust)
 
-const ACTS: readonly JournalRecord["act"][] = [
-  "verify",
-  "register-device",
-  "set-policy",
-  "assign-policy",
-  "import-trust",
-  "remove-trust",
-  "dismiss-issuer",
-  "refresh-trust",
-]
-
 const recordFrom = (row: Row): JournalRecord => {
-  const act = ACTS.find((known) => known === row["act"])
+  const act = JOURNAL_ACTS.find((known) => known === row["act"])
   if (act === undefined) throw new Error("a record of an unknown act")
   return {
     at: instant(row, "at"),

@@ -1,5 +1,38 @@
 import type { Counters, Revisions } from "./registry.ts"
 
+/** What the journal tells of. */
+export const JOURNAL_ACTS = [
+  "verify",
+  "register-device",
+  "set-policy",
+  "assign-policy",
+  "import-trust",
+  "remove-trust",
+  "dismiss-issuer",
+  "refresh-trust",
+  "enroll-device",
+  "approve-device",
+  "update-device",
+  "suspend-device",
+  "resume-device",
+  "revoke-device",
+  "retire-device",
+  "delete-device",
+  "import-devices",
+  "permit-re-enrollment",
+  "permit-ak-rotation",
+  "permit-board-swap",
+  "transfer-device",
+  "accept-firmware",
+  "create-enrollment-token",
+  "revoke-enrollment-token",
+  "prune-journal",
+  "restore",
+] as const
+
+/** What a record tells of. */
+export type JournalAct = (typeof JOURNAL_ACTS)[number]
+
 /** The revisions that a record tells of: no device's of a change of trust. */
 export interface RecordedRevisions extends Omit<Revisions, "device"> {
   readonly device: number | undefined
@@ -10,33 +43,7 @@ export interface JournalRecord {
   readonly at: Date
   readonly tenant: string
   readonly caller: string
-  readonly act:
-    | "verify"
-    | "register-device"
-    | "set-policy"
-    | "assign-policy"
-    | "import-trust"
-    | "remove-trust"
-    | "dismiss-issuer"
-    | "refresh-trust"
-    | "enroll-device"
-    | "approve-device"
-    | "update-device"
-    | "suspend-device"
-    | "resume-device"
-    | "revoke-device"
-    | "retire-device"
-    | "delete-device"
-    | "import-devices"
-    | "permit-re-enrollment"
-    | "permit-ak-rotation"
-    | "permit-board-swap"
-    | "transfer-device"
-    | "accept-firmware"
-    | "create-enrollment-token"
-    | "revoke-enrollment-token"
-    | "prune-journal"
-    | "restore"
+  readonly act: JournalAct
   readonly device: string
   /** Tier of a verification; "done" of an administrative act. */
   readonly outcome: string
@@ -55,7 +62,7 @@ export interface JournalRecord {
 export interface Act {
   readonly at: Date
   readonly caller: string
-  readonly act: JournalRecord["act"]
+  readonly act: JournalAct
   /** SHA-256 of what was asked for, 32 bytes. */
   readonly evidenceDigest: Uint8Array
 }
