@@ -1,0 +1,175 @@
+/** Real PostgreSQL servers for tests, each with its data and its socket in a folder of its own. */
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Client } from "pg"
+import type { uvu } from "uvu"
+import { isThere, postgresPrograms } from "./prerequisites.ts"
+import { privileges, type ServerProcess, startProcess } from "./server-process.ts"
+
+export { needs } from "./prerequisites.ts"
+
+/** PostgreSQL refuses to run as root; its package made this user. */
+const SYSTEM_USER = "postgres"
+const SUPERUSER = "assay"
+
+/** Settings of the server, as in postgresql.conf. */
+export type PostgresSettings = Readonly<Record<string, string>>
+
+/** What tests need of most servers: small, quick, and without a word to the disk. */
+const QUICK: PostgresSettings = {
+  fsync: "off",
+  full_page_writes: "off",
+  synchronous_commit: "off",
+}
+
+/** What a server that must not forget has. */
+export const DURABLE: PostgresSettings = { fsync: "on", full_page_writes: "on", synchronous_commit: "on" }
+
+/** A PostgreSQL server of a test. */
+export interface PostgresServer {
+  /** The folder of its socket. */
+  readonly socketFolder: string
+  /** Where a database of this server is reached, by a Unix socket. Without a name, the one that is always there. */
+  url(database?: string): string
+  /** Makes an empty database that nobody else uses, and gives its URL. */
+  createDatabase(): Promise<string>
+  /** Runs SQL in the database that is always there, or in that of a URL, past Assay. Gives the rows. */
+  query(sql: string, url?: string): Promise<readonly Readonly<Record<string, unknown>>[]>
+  /** Starts it, the first time with new data, then with what is there. Resolves when it answers queries. */
+  start(settings?: PostgresSettings): Promise<void>
+  /** As by a power cut that spares the disk: SIGKILL for every process of it. */
+  kill(): Promise<void>
+  /** Every process of it stops: connections stay, and nobody answers. */
+  pause(): void
+  resume(): void
+  /** Ends it and removes its data. */
+  stop(): Promise<void>
+}
+
+/**
+ * A server that is not started yet.
+ *
+ * @param options.settings Beside those that make it quick; `DURABLE` has it keep its word.
+ * @param options.standbyOf Its data is a copy of that server's, which it then follows.
+ */
+export const createPostgres = (
+  options: { readonly settings?: PostgresSettings; readonly standbyOf?: PostgresServer } = {},
+): PostgresServer => {
+  const programs = postgresPrograms() ?? ""
+  const folder = mkdtempSync(join(tmpdir(), "assay-pg-"))
+  const data = join(folder, "data")
+  let running: ServerProcess | undefined
+  let hasData = false
+  let databases = 0
+
+  const asOwner = (program: string, ...args: readonly string[]): void => {
+    execFileSync(
+      "setpriv",
+      [...privileges(SYSTEM_USER), "--pdeathsig", "KILL", join(programs, program), ...args],
+      {
+        stdio: ["ignore", "ignore", "pipe"],
+        cwd: "/",
+      },
+    )
+  }
+  const makeData = (): void => {
+    if (process.getuid?.() === 0) execFileSync("chown", [`${SYSTEM_USER}:`, folder])
+    if (options.standbyOf === undefined)
+      asOwner(
+        "initdb",
+        "-D",
+        data,
+        "-U",
+        SUPERUSER,
+        "--auth=trust",
+        "--no-sync",
+        "--no-locale",
+        "--encoding=UTF8",
+      )
+    else
+      asOwner(
+        "pg_basebackup",
+        "-D",
+        data,
+        "-d",
+        options.standbyOf.url(),
+        "-R",
+        "-c",
+        "fast",
+        "-X",
+        "stream",
+        "--no-sync",
+      )
+    hasData = true
+  }
+  const url = (database = "postgres"): string =>
+    `postgresql:///${database}?host=${encodeURIComponent(folder)}&user=${SUPERUSER}`
+
+  const server: PostgresServer = {
+    socketFolder: folder,
+    url,
+    async createDatabase() {
+      const name = `test${databases++}`
+      await server.query(`CREATE DATABASE ${name}`)
+      return url(name)
+    },
+    async query(sql, at = url()) {
+      const client = new Client({ connectionString: at })
+      client.on("error", () => {}) // whoever waits for an answer is told
+      await client.connect()
+      try {
+        const { rows } = await client.query<Record<string, unknown>>(sql)
+        return rows
+      } finally {
+        await client.end()
+      }
+    },
+    async start(settings = {}) {
+      if (!hasData) makeData()
+      const all = Object.entries({
+        ...QUICK,
+        listen_addresses: "",
+        unix_socket_directories: folder,
+        shared_buffers: "8MB",
+        max_wal_size: "64MB",
+        logging_collector: "off",
+        ...options.settings,
+        ...settings,
+      })
+      running = await startProcess(
+        [
+          join(programs, "postgres"),
+          "-D",
+          data,
+          ...all.flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+        ],
+        { user: SYSTEM_USER, answers: () => server.query("SELECT 1") },
+      )
+    },
+    async kill() {
+      await running?.kill()
+    },
+    pause: () => running?.pause(),
+    resume: () => running?.resume(),
+    async stop() {
+      await running?.end("SIGQUIT")
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+  return server
+}
+
+/** A server for all tests of a suite, started before the first of them, if PostgreSQL is installed. */
+export const usePostgres = <T>(
+  test: uvu.Test<T>,
+  options: { readonly settings?: PostgresSettings } = {},
+): PostgresServer => {
+  const server = createPostgres(options)
+  test.before(async () => {
+    if (isThere("postgres")) await server.start()
+  })
+  test.after(() => server.stop())
+  return server
+}
