@@ -23,8 +23,10 @@ import {
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { DeviceService, PolicyService } from "../src/gen/assay/v1/admin_pb.ts"
+import { PolicyService } from "../src/gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../src/gen/assay/v1/attestation_pb.ts"
+import { DeviceService } from "../src/gen/assay/v1/device_pb.ts"
+import { EnrollmentService } from "../src/gen/assay/v1/enrollment_pb.ts"
 import { TrustService } from "../src/gen/assay/v1/trust_pb.ts"
 
 const test = suite("proto")
@@ -111,7 +113,7 @@ test("holds of google.rpc what is published", () => {
 })
 
 /** Every message that a request of ours can hold. */
-const services = [AttestationService, DeviceService, PolicyService, TrustService]
+const services = [AttestationService, DeviceService, EnrollmentService, PolicyService, TrustService]
 const requests = services.flatMap(({ methods }) => methods.map(({ input }) => input))
 const withNested = (message: DescMessage, seen = new Set<DescMessage>()): Set<DescMessage> => {
   if (!seen.has(message)) {

@@ -5,7 +5,6 @@ import * as fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { connect } from "../src/client/connection.ts"
-import { DeviceService } from "../src/gen/assay/v1/admin_pb.ts"
 import {
   AttestationService,
   CreateChallengeRequestSchema,
@@ -14,6 +13,7 @@ import {
   GetEpochResponseSchema,
   VerifyRequestSchema,
 } from "../src/gen/assay/v1/attestation_pb.ts"
+import { DeviceService } from "../src/gen/assay/v1/device_pb.ts"
 import { addService, decode, definitionOf, parseAddress, type Received, Refused } from "../src/rpc.ts"
 import { rejectsCode, throwsCode } from "./support/assert.ts"
 

@@ -4,12 +4,14 @@ import type { Confirmation } from "../evidence/transcript.ts"
 import type {
   AssignPolicyRequestSchema,
   AssignPolicyResponse,
-  GetDeviceResponse,
   GetPolicyResponse,
-  RegisterDeviceRequestSchema,
-  RegisterDeviceResponse,
   SetPolicyResponse,
 } from "../gen/assay/v1/admin_pb.ts"
+import type {
+  GetDeviceResponse,
+  RegisterDeviceRequestSchema,
+  RegisterDeviceResponse,
+} from "../gen/assay/v1/device_pb.ts"
 import type {
   DismissPendingIssuerResponse,
   GetAnchorResponse,

@@ -2,14 +2,16 @@ import type { MessageInitShape } from "@bufbuild/protobuf"
 import {
   type AssignPolicyRequestSchema,
   type AssignPolicyResponse,
-  DeviceService,
-  type GetDeviceResponse,
   type GetPolicyResponse,
   PolicyService,
-  type RegisterDeviceRequestSchema,
-  type RegisterDeviceResponse,
   type SetPolicyResponse,
 } from "../gen/assay/v1/admin_pb.ts"
+import {
+  DeviceService,
+  type GetDeviceResponse,
+  type RegisterDeviceRequestSchema,
+  type RegisterDeviceResponse,
+} from "../gen/assay/v1/device_pb.ts"
 import {
   type DismissPendingIssuerResponse,
   type GetAnchorResponse,

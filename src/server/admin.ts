@@ -2,17 +2,19 @@ import { create } from "@bufbuild/protobuf"
 import {
   AssignPolicyRequestSchema,
   AssignPolicyResponseSchema,
-  type DeviceService,
-  GetDeviceRequestSchema,
-  GetDeviceResponseSchema,
   GetPolicyRequestSchema,
   GetPolicyResponseSchema,
   type PolicyService,
-  RegisterDeviceRequestSchema,
-  RegisterDeviceResponseSchema,
   SetPolicyRequestSchema,
   SetPolicyResponseSchema,
 } from "../gen/assay/v1/admin_pb.ts"
+import {
+  type DeviceService,
+  GetDeviceRequestSchema,
+  GetDeviceResponseSchema,
+  RegisterDeviceRequestSchema,
+  RegisterDeviceResponseSchema,
+} from "../gen/assay/v1/device_pb.ts"
 import type { Handlers } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { unary } from "./call.ts"

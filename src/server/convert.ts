@@ -10,6 +10,7 @@ import type { Confirmation, Transcript } from "../evidence/transcript.ts"
 import type { TpmSpecification } from "../evidence/x509/tpm-attributes.ts"
 import * as admin from "../gen/assay/v1/admin_pb.ts"
 import * as attestation from "../gen/assay/v1/attestation_pb.ts"
+import * as devices from "../gen/assay/v1/device_pb.ts"
 import * as evidence from "../gen/assay/v1/evidence_pb.ts"
 import * as results from "../gen/assay/v1/result_pb.ts"
 import type { EndorsementResult } from "../result/endorsement.ts"
@@ -104,7 +105,9 @@ function hashFromProto(hash: evidence.HashAlgorithm, index: number): HashName {
 }
 
 /** Copies what is kept: bytes of a message are views on the buffer that it was received in. */
-export const registerDeviceInputFromProto = (request: admin.RegisterDeviceRequest): RegisterDeviceInput => ({
+export const registerDeviceInputFromProto = (
+  request: devices.RegisterDeviceRequest,
+): RegisterDeviceInput => ({
   id: request.id,
   akPublic: request.akPublic.slice(),
   qualifiedName: presentBytes(request.qualifiedName.slice()),
@@ -288,8 +291,8 @@ export const epochToProto = ({
   })
 
 /** A device, without what only verification needs. */
-export const deviceToProto = (device: DeviceRecord): admin.Device =>
-  create(admin.DeviceSchema, {
+export const deviceToProto = (device: DeviceRecord): devices.Device =>
+  create(devices.DeviceSchema, {
     id: device.id,
     akName: device.akName,
     revision: BigInt(device.revision),

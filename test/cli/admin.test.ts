@@ -7,11 +7,10 @@ import type { AdminCalls } from "../../src/cli/parts.ts"
 import { AssayError } from "../../src/errors.ts"
 import {
   AssignPolicyResponseSchema,
-  GetDeviceResponseSchema,
   GetPolicyResponseSchema,
-  RegisterDeviceResponseSchema,
   SetPolicyResponseSchema,
 } from "../../src/gen/assay/v1/admin_pb.ts"
+import { GetDeviceResponseSchema, RegisterDeviceResponseSchema } from "../../src/gen/assay/v1/device_pb.ts"
 import { quoteFixture } from "../support/fixtures.ts"
 import { assay, fileOf, jsonOf, noTrust, type RunOptions } from "./run.ts"
 

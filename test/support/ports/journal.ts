@@ -5,7 +5,6 @@ import {
   type Counters,
   JOURNAL_ACTS,
   type Journal,
-  type JournalRecord,
   type Registry,
   type TrustStore,
 } from "../../../src/service/ports.ts"

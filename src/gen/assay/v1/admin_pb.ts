@@ -2,189 +2,18 @@
 // @generated from file assay/v1/admin.proto (package assay.v1, syntax proto3)
 /* eslint-disable */
 
-// Administration on the machine itself, over the administration socket.
+// Policies.
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file assay/v1/admin.proto.
  */
 export const file_assay_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChRhc3NheS92MS9hZG1pbi5wcm90bxIIYXNzYXkudjEieAoGRGV2aWNlEgoKAmlkGAEgASgJEg8KB2FrX25hbWUYAiABKAwSEAoIcmV2aXNpb24YAyABKAQSDgoGcG9saWN5GAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKJAgoVUmVnaXN0ZXJEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEh4KCWFrX3B1YmxpYxgCIAEoDEILukgIyAEBegMYgBASHwoOcXVhbGlmaWVkX25hbWUYAyABKAxCB7pIBHoCGEISMAoUZWtfY2VydGlmaWNhdGVfY2hhaW4YBCADKAxCErpID5IBDBAIIgh6BhABGICAARIwChRha19jZXJ0aWZpY2F0ZV9jaGFpbhgFIAMoDEISukgPkgEMEAgiCHoGEAEYgIABEhsKCWVrX3B1YmxpYxgGIAEoDEIIukgFegMYgBAiOgoWUmVnaXN0ZXJEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiQgoQR2V0RGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCI1ChFHZXREZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiSgoGUG9saWN5EgwKBG5hbWUYASABKAkSEAoIcmV2aXNpb24YAiABKAQSEAoIZG9jdW1lbnQYAyABKAkSDgoGZGlnZXN0GAQgASgMIjIKEFNldFBvbGljeVJlcXVlc3QSHgoIZG9jdW1lbnQYASABKAlCDLpICcgBAXIEKICAECI1ChFTZXRQb2xpY3lSZXNwb25zZRIgCgZwb2xpY3kYASABKAsyEC5hc3NheS52MS5Qb2xpY3kifQoTQXNzaWduUG9saWN5UmVxdWVzdBIyCgZwb2xpY3kYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSMgoGZGV2aWNlGAIgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kIjYKFEFzc2lnblBvbGljeVJlc3BvbnNlEg4KBnBvbGljeRgBIAEoCRIOCgZkZXZpY2UYAiABKAkiRAoQR2V0UG9saWN5UmVxdWVzdBIwCgRuYW1lGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokIjUKEUdldFBvbGljeVJlc3BvbnNlEiAKBnBvbGljeRgBIAEoCzIQLmFzc2F5LnYxLlBvbGljeTKqAQoNRGV2aWNlU2VydmljZRJTCg5SZWdpc3RlckRldmljZRIfLmFzc2F5LnYxLlJlZ2lzdGVyRGV2aWNlUmVxdWVzdBogLmFzc2F5LnYxLlJlZ2lzdGVyRGV2aWNlUmVzcG9uc2USRAoJR2V0RGV2aWNlEhouYXNzYXkudjEuR2V0RGV2aWNlUmVxdWVzdBobLmFzc2F5LnYxLkdldERldmljZVJlc3BvbnNlMuoBCg1Qb2xpY3lTZXJ2aWNlEkQKCVNldFBvbGljeRIaLmFzc2F5LnYxLlNldFBvbGljeVJlcXVlc3QaGy5hc3NheS52MS5TZXRQb2xpY3lSZXNwb25zZRJNCgxBc3NpZ25Qb2xpY3kSHS5hc3NheS52MS5Bc3NpZ25Qb2xpY3lSZXF1ZXN0Gh4uYXNzYXkudjEuQXNzaWduUG9saWN5UmVzcG9uc2USRAoJR2V0UG9saWN5EhouYXNzYXkudjEuR2V0UG9saWN5UmVxdWVzdBobLmFzc2F5LnYxLkdldFBvbGljeVJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
-
-/**
- * A device.
- *
- * @generated from message assay.v1.Device
- */
-export type Device = Message<"assay.v1.Device"> & {
-  /**
-   * Its id.
-   *
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * The Name of its attestation key.
-   *
-   * @generated from field: bytes ak_name = 2;
-   */
-  akName: Uint8Array;
-
-  /**
-   * Moves on with each administrative change; counters and results leave it alone.
-   *
-   * @generated from field: uint64 revision = 3;
-   */
-  revision: bigint;
-
-  /**
-   * The policy of its own, if it has one.
-   *
-   * @generated from field: string policy = 4;
-   */
-  policy: string;
-
-  /**
-   * When it was registered.
-   *
-   * @generated from field: google.protobuf.Timestamp create_time = 5;
-   */
-  createTime?: Timestamp | undefined;
-};
-
-/**
- * Describes the message assay.v1.Device.
- * Use `create(DeviceSchema)` to create a new message.
- */
-export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 0);
-
-/**
- * Which device to register.
- *
- * @generated from message assay.v1.RegisterDeviceRequest
- */
-export type RegisterDeviceRequest = Message<"assay.v1.RegisterDeviceRequest"> & {
-  /**
-   * The id to give it: lowercase letters, digits, dot, underscore and hyphen, at most 63 characters.
-   *
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * The attestation key: TPMT_PUBLIC or TPM2B_PUBLIC.
-   *
-   * @generated from field: bytes ak_public = 2;
-   */
-  akPublic: Uint8Array;
-
-  /**
-   * The qualified name that each quote must carry, if the key's parent is known.
-   *
-   * @generated from field: bytes qualified_name = 3;
-   */
-  qualifiedName: Uint8Array;
-
-  /**
-   * Certificates of the endorsement key, DER, its own first, then those that lead to a trust anchor. Kept, and verified
-   * again with each attestation.
-   *
-   * @generated from field: repeated bytes ek_certificate_chain = 4;
-   */
-  ekCertificateChain: Uint8Array[];
-
-  /**
-   * As above, of the attestation key: with them the key is bound to its TPM. Evidence may carry its own instead.
-   *
-   * @generated from field: repeated bytes ak_certificate_chain = 5;
-   */
-  akCertificateChain: Uint8Array[];
-
-  /**
-   * TPMT_PUBLIC or TPM2B_PUBLIC of an endorsement key that has no certificate and is on the list of trusted keys.
-   *
-   * @generated from field: bytes ek_public = 6;
-   */
-  ekPublic: Uint8Array;
-};
-
-/**
- * Describes the message assay.v1.RegisterDeviceRequest.
- * Use `create(RegisterDeviceRequestSchema)` to create a new message.
- */
-export const RegisterDeviceRequestSchema: GenMessage<RegisterDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 1);
-
-/**
- * The new device.
- *
- * @generated from message assay.v1.RegisterDeviceResponse
- */
-export type RegisterDeviceResponse = Message<"assay.v1.RegisterDeviceResponse"> & {
-  /**
-   * The device.
-   *
-   * @generated from field: assay.v1.Device device = 1;
-   */
-  device?: Device | undefined;
-};
-
-/**
- * Describes the message assay.v1.RegisterDeviceResponse.
- * Use `create(RegisterDeviceResponseSchema)` to create a new message.
- */
-export const RegisterDeviceResponseSchema: GenMessage<RegisterDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 2);
-
-/**
- * Which device to look up.
- *
- * @generated from message assay.v1.GetDeviceRequest
- */
-export type GetDeviceRequest = Message<"assay.v1.GetDeviceRequest"> & {
-  /**
-   * Its id.
-   *
-   * @generated from field: string id = 1;
-   */
-  id: string;
-};
-
-/**
- * Describes the message assay.v1.GetDeviceRequest.
- * Use `create(GetDeviceRequestSchema)` to create a new message.
- */
-export const GetDeviceRequestSchema: GenMessage<GetDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 3);
-
-/**
- * The device.
- *
- * @generated from message assay.v1.GetDeviceResponse
- */
-export type GetDeviceResponse = Message<"assay.v1.GetDeviceResponse"> & {
-  /**
-   * The device.
-   *
-   * @generated from field: assay.v1.Device device = 1;
-   */
-  device?: Device | undefined;
-};
-
-/**
- * Describes the message assay.v1.GetDeviceResponse.
- * Use `create(GetDeviceResponseSchema)` to create a new message.
- */
-export const GetDeviceResponseSchema: GenMessage<GetDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 4);
+  fileDesc("ChRhc3NheS92MS9hZG1pbi5wcm90bxIIYXNzYXkudjEiSgoGUG9saWN5EgwKBG5hbWUYASABKAkSEAoIcmV2aXNpb24YAiABKAQSEAoIZG9jdW1lbnQYAyABKAkSDgoGZGlnZXN0GAQgASgMIjIKEFNldFBvbGljeVJlcXVlc3QSHgoIZG9jdW1lbnQYASABKAlCDLpICcgBAXIEKICAECI1ChFTZXRQb2xpY3lSZXNwb25zZRIgCgZwb2xpY3kYASABKAsyEC5hc3NheS52MS5Qb2xpY3kifQoTQXNzaWduUG9saWN5UmVxdWVzdBIyCgZwb2xpY3kYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSMgoGZGV2aWNlGAIgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kIjYKFEFzc2lnblBvbGljeVJlc3BvbnNlEg4KBnBvbGljeRgBIAEoCRIOCgZkZXZpY2UYAiABKAkiRAoQR2V0UG9saWN5UmVxdWVzdBIwCgRuYW1lGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokIjUKEUdldFBvbGljeVJlc3BvbnNlEiAKBnBvbGljeRgBIAEoCzIQLmFzc2F5LnYxLlBvbGljeTLqAQoNUG9saWN5U2VydmljZRJECglTZXRQb2xpY3kSGi5hc3NheS52MS5TZXRQb2xpY3lSZXF1ZXN0GhsuYXNzYXkudjEuU2V0UG9saWN5UmVzcG9uc2USTQoMQXNzaWduUG9saWN5Eh0uYXNzYXkudjEuQXNzaWduUG9saWN5UmVxdWVzdBoeLmFzc2F5LnYxLkFzc2lnblBvbGljeVJlc3BvbnNlEkQKCUdldFBvbGljeRIaLmFzc2F5LnYxLkdldFBvbGljeVJlcXVlc3QaGy5hc3NheS52MS5HZXRQb2xpY3lSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * A policy.
@@ -226,7 +55,7 @@ export type Policy = Message<"assay.v1.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 5);
+  messageDesc(file_assay_v1_admin, 0);
 
 /**
  * A document to store.
@@ -247,7 +76,7 @@ export type SetPolicyRequest = Message<"assay.v1.SetPolicyRequest"> & {
  * Use `create(SetPolicyRequestSchema)` to create a new message.
  */
 export const SetPolicyRequestSchema: GenMessage<SetPolicyRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 6);
+  messageDesc(file_assay_v1_admin, 1);
 
 /**
  * The stored policy.
@@ -268,7 +97,7 @@ export type SetPolicyResponse = Message<"assay.v1.SetPolicyResponse"> & {
  * Use `create(SetPolicyResponseSchema)` to create a new message.
  */
 export const SetPolicyResponseSchema: GenMessage<SetPolicyResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 7);
+  messageDesc(file_assay_v1_admin, 2);
 
 /**
  * Which policy judges whom.
@@ -296,7 +125,7 @@ export type AssignPolicyRequest = Message<"assay.v1.AssignPolicyRequest"> & {
  * Use `create(AssignPolicyRequestSchema)` to create a new message.
  */
 export const AssignPolicyRequestSchema: GenMessage<AssignPolicyRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 8);
+  messageDesc(file_assay_v1_admin, 3);
 
 /**
  * What is assigned now.
@@ -324,7 +153,7 @@ export type AssignPolicyResponse = Message<"assay.v1.AssignPolicyResponse"> & {
  * Use `create(AssignPolicyResponseSchema)` to create a new message.
  */
 export const AssignPolicyResponseSchema: GenMessage<AssignPolicyResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 9);
+  messageDesc(file_assay_v1_admin, 4);
 
 /**
  * Which policy to read.
@@ -345,7 +174,7 @@ export type GetPolicyRequest = Message<"assay.v1.GetPolicyRequest"> & {
  * Use `create(GetPolicyRequestSchema)` to create a new message.
  */
 export const GetPolicyRequestSchema: GenMessage<GetPolicyRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 10);
+  messageDesc(file_assay_v1_admin, 5);
 
 /**
  * The policy's latest revision.
@@ -366,36 +195,7 @@ export type GetPolicyResponse = Message<"assay.v1.GetPolicyResponse"> & {
  * Use `create(GetPolicyResponseSchema)` to create a new message.
  */
 export const GetPolicyResponseSchema: GenMessage<GetPolicyResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_admin, 11);
-
-/**
- * Devices that Assay knows.
- *
- * @generated from service assay.v1.DeviceService
- */
-export const DeviceService: GenService<{
-  /**
-   * Registers a device by its attestation key. Its operator alone vouches for it.
-   *
-   * @generated from rpc assay.v1.DeviceService.RegisterDevice
-   */
-  registerDevice: {
-    methodKind: "unary";
-    input: typeof RegisterDeviceRequestSchema;
-    output: typeof RegisterDeviceResponseSchema;
-  },
-  /**
-   * Looks one device up.
-   *
-   * @generated from rpc assay.v1.DeviceService.GetDevice
-   */
-  getDevice: {
-    methodKind: "unary";
-    input: typeof GetDeviceRequestSchema;
-    output: typeof GetDeviceResponseSchema;
-  },
-}> = /*@__PURE__*/
-  serviceDesc(file_assay_v1_admin, 0);
+  messageDesc(file_assay_v1_admin, 6);
 
 /**
  * Policies, and which device is judged by which.
@@ -434,5 +234,5 @@ export const PolicyService: GenService<{
     output: typeof GetPolicyResponseSchema;
   },
 }> = /*@__PURE__*/
-  serviceDesc(file_assay_v1_admin, 1);
+  serviceDesc(file_assay_v1_admin, 0);
 
