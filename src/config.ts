@@ -1,6 +1,7 @@
 import { parseDocument } from "yaml"
 import { z } from "zod"
 import { AssayError } from "./errors.ts"
+import { FAULT } from "./faults.ts"
 
 /** Whether `text` is a host in the one spelling that URLs are compared in. */
 const isHost = (text: string): boolean => {
@@ -13,82 +14,89 @@ const isHost = (text: string): boolean => {
  * What `assay serve` can be told. Flags win over the environment, the environment over the file, the file over the
  * defaults. An unknown name and a value of another type are refused with their path.
  */
-const schema = z.strictObject({
-  /** Development mode: plaintext TCP on loopback, and a key, a passphrase and local credentials made when absent. */
-  development: z.boolean().default(false),
-  /** Folder of the database, the signing key and, in development mode, the credentials. */
-  data: z.string().min(1).default(".assay"),
-  /** gRPC addresses: `127.0.0.1:PORT` (development mode only) or `unix:PATH`. */
-  listen: z.array(z.string().min(1)).min(1).optional(),
-  /** Administration socket, `unix:PATH`; its file is for its owner alone. */
-  admin: z.string().min(1).optional(),
-  web: z
-    .strictObject({
-      /** Keys, discovery and the epoch. */
-      public: z.string().min(1).default("127.0.0.1:7401"),
-      /** Metrics and probes. */
-      private: z.string().min(1).default("127.0.0.1:7402"),
-    })
-    .prefault({}),
-  /** `iss` of every token, without query and fragment; by default the public web address. */
-  issuer: z
-    .url({ protocol: /^https?$/ })
-    .refine((url) => !/[?#]/.test(url), "no query and no fragment")
-    .optional(),
-  key: z
-    .strictObject({
-      algorithm: z.enum(["ES256", "EdDSA"]).default("ES256"),
-      file: z.string().min(1).optional(),
-      /** The passphrase itself; from the environment, never from the file. */
-      passphrase: z.string().min(1).optional(),
-      passphraseFile: z.string().min(1).optional(),
-    })
-    .prefault({}),
-  challenge: z
-    .strictObject({
-      lifetimeSeconds: z.int().min(5).max(600).default(120),
-      /** How many spent challenges are remembered until they expire; when full, Verify is refused. */
-      spentMax: z.int().min(1000).max(10_000_000).default(1_000_000),
-    })
-    .prefault({}),
-  epoch: z.strictObject({ lengthSeconds: z.int().min(10).max(300).default(300) }).prefault({}),
-  trust: z
-    .strictObject({
-      /** What keeps CRLs and issuers' certificates current, apart from any request. */
-      refresh: z
-        .strictObject({
-          /** Hosts that may be asked, in lowercase, as `host` or `host:port`. None: nothing is ever loaded. */
-          hosts: z
-            .array(z.string().refine(isHost, "not a host in lowercase, with or without a port"))
-            .max(100)
-            .default([]),
-          /** Between two looks at what is due; it is asked for in rounds of a minute at most. */
-          intervalSeconds: z.int().min(10).max(86_400).default(300),
-          /** For one URL, all of it. */
-          timeoutSeconds: z.int().min(1).max(60).default(10),
-          /** What one URL may answer with a CRL, the longest that is read having 32 MiB; with certificates, 256 KiB. */
-          maxBytes: z.int().min(1024).max(33_554_432).default(16_777_216),
-        })
-        .prefault({}),
-    })
-    .prefault({}),
-  ear: z
-    .strictObject({
-      default: z.enum(["2023", "2026"]).default("2026"),
-      /** The wire form for an audience that reads the other one. */
-      audiences: z.record(z.string(), z.enum(["2023", "2026"])).default({}),
-    })
-    .prefault({}),
-  /** Callers that are told apart by a local credential: the name, and the file that holds it. */
-  credentials: z
-    .array(z.strictObject({ name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), file: z.string().min(1) }))
-    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "a name twice")
-    .default([]),
-  /** Whether callers without a credential are served, known by their connection alone (over a Unix socket, by the socket). */
-  anonymous: z.boolean().default(true),
-  reflection: z.boolean().default(true),
-  logLevel: z.enum(["silent", "error", "warn", "info", "debug"]).default("info"),
-})
+const schema = z
+  .strictObject({
+    /** Development mode: plaintext TCP on loopback, and a key, a passphrase and local credentials made when absent. */
+    development: z.boolean().default(false),
+    /** Folder of the database, the signing key and, in development mode, the credentials. */
+    data: z.string().min(1).default(".assay"),
+    /** gRPC addresses: `127.0.0.1:PORT` (development mode only) or `unix:PATH`. */
+    listen: z.array(z.string().min(1)).min(1).optional(),
+    /** Administration socket, `unix:PATH`; its file is for its owner alone. */
+    admin: z.string().min(1).optional(),
+    web: z
+      .strictObject({
+        /** Keys, discovery and the epoch. */
+        public: z.string().min(1).default("127.0.0.1:7401"),
+        /** Metrics and probes. */
+        private: z.string().min(1).default("127.0.0.1:7402"),
+      })
+      .prefault({}),
+    /** `iss` of every token, without query and fragment; by default the public web address. */
+    issuer: z
+      .url({ protocol: /^https?$/ })
+      .refine((url) => !/[?#]/.test(url), "no query and no fragment")
+      .optional(),
+    key: z
+      .strictObject({
+        algorithm: z.enum(["ES256", "EdDSA"]).default("ES256"),
+        file: z.string().min(1).optional(),
+        /** The passphrase itself; from the environment, never from the file. */
+        passphrase: z.string().min(1).optional(),
+        passphraseFile: z.string().min(1).optional(),
+      })
+      .prefault({}),
+    challenge: z
+      .strictObject({
+        lifetimeSeconds: z.int().min(5).max(600).default(120),
+        /** How many spent challenges are remembered until they expire; when full, Verify is refused. */
+        spentMax: z.int().min(1000).max(10_000_000).default(1_000_000),
+      })
+      .prefault({}),
+    epoch: z.strictObject({ lengthSeconds: z.int().min(10).max(300).default(300) }).prefault({}),
+    trust: z
+      .strictObject({
+        /** What keeps CRLs and issuers' certificates current, apart from any request. */
+        refresh: z
+          .strictObject({
+            /** Hosts that may be asked, in lowercase, as `host` or `host:port`. None: nothing is ever loaded. */
+            hosts: z
+              .array(z.string().refine(isHost, "not a host in lowercase, with or without a port"))
+              .max(100)
+              .default([]),
+            /** Between two looks at what is due; it is asked for in rounds of a minute at most. */
+            intervalSeconds: z.int().min(10).max(86_400).default(300),
+            /** For one URL, all of it. */
+            timeoutSeconds: z.int().min(1).max(60).default(10),
+            /** What one URL may answer with a CRL, the longest that is read having 32 MiB; with certificates, 256 KiB. */
+            maxBytes: z.int().min(1024).max(33_554_432).default(16_777_216),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
+    ear: z
+      .strictObject({
+        default: z.enum(["2023", "2026"]).default("2026"),
+        /** The wire form for an audience that reads the other one. */
+        audiences: z.record(z.string(), z.enum(["2023", "2026"])).default({}),
+      })
+      .prefault({}),
+    /** Callers that are told apart by a local credential: the name, and the file that holds it. */
+    credentials: z
+      .array(z.strictObject({ name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), file: z.string().min(1) }))
+      .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "a name twice")
+      .default([]),
+    /** Whether callers without a credential are served, known by their connection alone (over a Unix socket, by the socket). */
+    anonymous: z.boolean().default(true),
+    reflection: z.boolean().default(true),
+    logLevel: z.enum(["silent", "error", "warn", "info", "debug"]).default("info"),
+    /** Development mode only: where the process ends as if the power went (`src/faults.ts`). */
+    fault: z.string().regex(FAULT, "no fault point").optional(),
+  })
+  .refine(({ fault, development }) => fault === undefined || development, {
+    path: ["fault"],
+    error: "faults are for development mode",
+  })
 
 /** The settings of a server, complete. */
 export type Config = z.infer<typeof schema>
@@ -106,6 +114,7 @@ const ENVIRONMENT: Readonly<Record<string, readonly [path: string, kind: "text" 
   ASSAY_KEY_PASSPHRASE: ["key.passphrase", "text"],
   ASSAY_KEY_PASSPHRASE_FILE: ["key.passphraseFile", "text"],
   ASSAY_LOG_LEVEL: ["logLevel", "text"],
+  ASSAY_FAULT: ["fault", "text"],
 }
 
 type Tree = { [name: string]: unknown }

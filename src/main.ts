@@ -21,6 +21,7 @@ import { softwareMachine, swtpmMachine } from "./device/machine.ts"
 import { readEkCertificateChain } from "./device/nv.ts"
 import { pcrFile } from "./device/pcrfile.ts"
 import { AssayError } from "./errors.ts"
+import { faultAt, withFaults } from "./faults.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
 import {
@@ -117,23 +118,25 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       trust: () => refresher.counts(),
     })
     const service = observed(
-      createService({
-        clock,
-        random,
-        breathe,
-        registry: store.registry,
-        trust: store.trust,
-        loadTrust: trusts.loadTrust,
-        want: refresh.want,
-        denied,
-        advisoriesFor: (tpm) => advisoriesFor(known, tpm),
-        journal: store.journal,
-        challenges,
-        epochs: createEpochs(random, { lengthMs: config.epoch.lengthSeconds * 1000 }),
-        signer,
-        compile: contexts.compile,
-        settings,
-      }),
+      createService(
+        faulty(config, log, {
+          clock,
+          random,
+          breathe,
+          registry: store.registry,
+          trust: store.trust,
+          loadTrust: trusts.loadTrust,
+          want: refresh.want,
+          denied,
+          advisoriesFor: (tpm) => advisoriesFor(known, tpm),
+          journal: store.journal,
+          challenges,
+          epochs: createEpochs(random, { lengthMs: config.epoch.lengthSeconds * 1000 }),
+          signer,
+          compile: contexts.compile,
+          settings,
+        }),
+      ),
       metrics,
     )
 
@@ -201,6 +204,15 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     throw error
   }
 }
+
+/** The ports as they are, or with the one fault that a test of crashes asks for. */
+const faulty = ({ fault }: Config, log: Logger, ports: Ports): Ports =>
+  fault === undefined
+    ? ports
+    : withFaults(
+        ports,
+        faultAt(fault, (point) => log.info({ point }, "fault point")),
+      )
 
 const breathe = (): Promise<void> => setImmediate()
 
