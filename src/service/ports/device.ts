@@ -135,7 +135,12 @@ export interface EnrolledDevice extends DeviceKeys, DeviceDescription {
   readonly createdAt: Date
   /** What its first quote said. */
   readonly counters: Counters
-  /** The enrollment token that let it in, which is used once more with it. */
+  /** Generation of the tenant's trust that its keys were verified under. */
+  readonly trust: number
+  /**
+   * The enrollment token that let it in, which is used once more with it. It stays with the device (`DeviceRecord.token`), for
+   * who holds it speaks for devices that it let in and for no others; its group and labels win over those here.
+   */
   readonly token: string | undefined
 }
 
@@ -149,7 +154,8 @@ export interface Devices {
    * its sessions and takes the permit away. Of two racing calls with one key one succeeds.
    *
    * @throws {AssayError} DEVICE_EXISTS if the endorsement key or the attestation key is another device's, or this one's
-   *   without permit; ENROLLMENT_TOKEN if the token is used up, expired or revoked; REGISTRY, JOURNAL.
+   *   without permit; ENROLLMENT_TOKEN if the token is used up, expired or revoked; SNAPSHOT_MOVED if another generation of
+   *   trust is current; REGISTRY, JOURNAL.
    */
   enroll(device: EnrolledDevice, act: Act): Promise<DeviceRecord>
   /**
