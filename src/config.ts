@@ -81,9 +81,19 @@ const schema = z
         audiences: z.record(z.string(), z.enum(["2023", "2026"])).default({}),
       })
       .prefault({}),
-    /** Callers that are told apart by a local credential: the name, and the file that holds it. */
+    /** Callers that are told apart by a local credential: the name, the file that holds it, and what its holder is. */
     credentials: z
-      .array(z.strictObject({ name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), file: z.string().min(1) }))
+      .array(
+        z.strictObject({
+          name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
+          file: z.string().min(1),
+          role: z.enum(["gateway", "backend", "operator", "auditor"]),
+          tenant: z
+            .string()
+            .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/)
+            .default("default"),
+        }),
+      )
       .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "a name twice")
       .default([]),
     /** Whether callers without a credential are served, known by their connection alone (over a Unix socket, by the socket). */

@@ -106,7 +106,8 @@ export const CODES = {
   SNAPSHOT_MOVED: entry("stale"),
 
   // The caller may not do this.
-  CALLER_UNKNOWN: entry("denied"),
+  CALLER_UNKNOWN: entry("denied", "G-11"),
+  PERMISSION: entry("denied", "G-11"),
   TOKEN_ALG: entry("denied", "T-01"),
   TOKEN_KEY: entry("denied", "T-02"),
   TOKEN_FORMAT: entry("denied", "T-03"),

@@ -60,7 +60,7 @@ export const VERSION = "0.1.0"
 /** What a development server is reached at unless it is told otherwise. */
 const DEVELOPMENT_ADDRESS = "127.0.0.1:7400"
 /** Local credentials that development mode makes. */
-const DEVELOPMENT_CALLERS = ["gateway", "backend"]
+const DEVELOPMENT_CALLERS = ["gateway", "backend"] as const
 const KEY_LIFETIME_MS = 90 * 86_400_000
 const CONTEXTS_MAX = 10_000
 const TENANTS_MAX = 100
@@ -169,7 +169,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     cleanup.push(() => publicWeb.close())
     settings.issuer ||= urlOf(publicWeb)
 
-    const credentials = credentialFiles(config, folder)
+    const credentials = localCallers(config, folder)
     const admin = config.admin ?? `unix:${join(folder, "admin.sock")}`
     const server = createServer({
       service,
@@ -179,9 +179,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
         `unix:${join(folder, "assay.sock")}`,
       ],
       admin,
-      credentials: Object.entries(credentials).map(([name, file]) =>
-        readCredential(config, name, file, random),
-      ),
+      credentials: credentials.map((caller) => readCredential(config, caller, random)),
       reflection: config.reflection,
       development: config.development,
       anonymous: config.anonymous,
@@ -196,7 +194,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       publicUrl: urlOf(publicWeb),
       privateUrl: urlOf(privateWeb),
       issuer: settings.issuer,
-      credentials,
+      credentials: Object.fromEntries(credentials.map(({ name, file }) => [name, file])),
       stop,
     }
   } catch (error) {
@@ -299,17 +297,27 @@ const passphrase = ({ key, development }: Config, folder: string, random: Random
   throw fileError(join(folder, "signing-key.pem"), "needs ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE")
 }
 
-const credentialFiles = (config: Config, folder: string): Record<string, string> =>
-  Object.fromEntries([
-    ...(config.development
-      ? DEVELOPMENT_CALLERS.map((name) => [name, join(folder, `${name}.credential`)])
-      : []),
-    ...config.credentials.map(({ name, file }) => [name, resolve(file)]),
-  ])
+type LocalCaller = Config["credentials"][number]
 
-const readCredential = (config: Config, name: string, file: string, random: Random): Credential => {
-  const secret = config.development ? ensurePassphraseFile(file, random) : readPassphraseFile(file)
-  return { name, sha256: hash("sha256", secret, "buffer") }
+/** Those of the configuration, and in development mode a gateway and a backend, unless they are configured too. */
+const localCallers = (config: Config, folder: string): readonly LocalCaller[] => {
+  const configured = config.credentials.map((caller) => ({ ...caller, file: resolve(caller.file) }))
+  const made = config.development ? DEVELOPMENT_CALLERS : []
+  return [
+    ...made
+      .filter((name) => !configured.some((caller) => caller.name === name))
+      .map((name) => ({ name, role: name, tenant: TENANT, file: join(folder, `${name}.credential`) })),
+    ...configured,
+  ]
+}
+
+const readCredential = (
+  { development }: Config,
+  { name, file, role, tenant }: LocalCaller,
+  random: Random,
+): Credential => {
+  const secret = development ? ensurePassphraseFile(file, random) : readPassphraseFile(file)
+  return { name, role, tenant, sha256: hash("sha256", secret, "buffer") }
 }
 
 /** Serves an app at the address of a setting. @throws {AssayError} INPUT if it is not to be had. */

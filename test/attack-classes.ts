@@ -146,6 +146,16 @@ export const CERTIFICATE_ATTACKS: readonly AttackClass[] = [
   },
 ]
 
+/** G: the edge. */
+export const EDGE_ATTACKS: readonly AttackClass[] = [
+  {
+    id: "G-11",
+    title: "A way around who calls",
+    words:
+      "Who calls is proven before a request is read, and one table says which role may call which method. A method without an entry in it is answered to nobody.",
+  },
+]
+
 /** S: stores, clock, keys and faults. */
 export const FAULT_ATTACKS: readonly AttackClass[] = [
   {

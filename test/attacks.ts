@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { CODES, type Kind } from "../src/errors.ts"
-import { CERTIFICATE_ATTACKS, FAULT_ATTACKS, KEY_ATTACKS } from "./attack-classes.ts"
+import { CERTIFICATE_ATTACKS, EDGE_ATTACKS, FAULT_ATTACKS, KEY_ATTACKS } from "./attack-classes.ts"
 
 export const ATTACKS_FILE = "docs/attacks.md"
 
@@ -183,6 +183,7 @@ export const ATTACKS: readonly AttackClass[] = [
     words:
       "A rule that fails is a refusal, no finding at all is no trust, and a tier is never better than its worst step. A session needs a spent challenge, a policy, and a tier that this policy lets in.",
   },
+  ...EDGE_ATTACKS,
   ...FAULT_ATTACKS,
   {
     id: "P-01",

@@ -117,7 +117,11 @@ test("gives a configuration that no other call shares", () => {
 const refused: readonly [name: string, document: string, location: string][] = [
   ["an unknown name", "port: 7400", "port"],
   ["an unknown name in a group", "web: {admin: x}", "web.admin"],
-  ["an unknown name in a list", "credentials: [{name: a, file: b, secret: c}]", "credentials.0.secret"],
+  [
+    "an unknown name in a list",
+    "credentials: [{name: a, file: b, role: gateway, secret: c}]",
+    "credentials.0.secret",
+  ],
   ["a name with dots, as flags have it", "web.public: '127.0.0.1:1'", "web.public"],
   ["a merge key", "<<: {development: true}", "<<"],
   ["a prototype", "__proto__: {development: true}", "__proto__"],
@@ -151,14 +155,33 @@ const refused: readonly [name: string, document: string, location: string][] = [
   ["an issuer of another scheme", "issuer: 'javascript:alert(1)'", "issuer"],
   ["an issuer with a query", "issuer: 'https://assay.example/?a=b'", "issuer"],
   ["an issuer with a fragment", "issuer: 'https://assay.example/#a'", "issuer"],
-  ["a credential's name in capitals", "credentials: [{name: Gateway, file: a}]", "credentials.0.name"],
   [
-    "a credential that begins with local:",
-    "credentials: [{name: 'local:tcp', file: a}]",
+    "a credential's name in capitals",
+    "credentials: [{name: Gateway, file: a, role: gateway}]",
     "credentials.0.name",
   ],
-  ["a credential without its file", "credentials: [{name: gateway}]", "credentials.0.file"],
-  ["two credentials of one name", "credentials: [{name: a, file: b}, {name: a, file: c}]", "credentials"],
+  ["a credential without a role", "credentials: [{name: a, file: b}]", "credentials.0.role"],
+  [
+    "a credential that makes a device",
+    "credentials: [{name: a, file: b, role: device}]",
+    "credentials.0.role",
+  ],
+  [
+    "a credential of a tenant in capitals",
+    "credentials: [{name: a, file: b, role: gateway, tenant: Acme}]",
+    "credentials.0.tenant",
+  ],
+  [
+    "a credential that begins with local:",
+    "credentials: [{name: 'local:tcp', file: a, role: gateway}]",
+    "credentials.0.name",
+  ],
+  ["a credential without its file", "credentials: [{name: gateway, role: gateway}]", "credentials.0.file"],
+  [
+    "two credentials of one name",
+    "credentials: [{name: a, file: b, role: gateway}, {name: a, file: c, role: backend}]",
+    "credentials",
+  ],
   ["an unknown log level", "logLevel: trace", "logLevel"],
 ]
 for (const [name, document, location] of refused)

@@ -15,6 +15,7 @@ import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import { type Credential, callerOf, type Transport } from "./caller.ts"
 import { codeOf, toStatus } from "./errors.ts"
+import { authorize, isOpenToAll, type Principal } from "./roles.ts"
 import { check } from "./validate.ts"
 
 /** Told of each call that ends: `package.Service/Method`, the gRPC status by name, and how long it took. */
@@ -53,21 +54,19 @@ export const contextOf = (metadata: Metadata): CallContext | undefined => contex
 const loggable = (error: unknown): Error =>
   error instanceof Error ? error : new Error(`thrown: ${typeof error === "string" ? error : typeof error}`)
 
-/** Anyone may ask these, credential or none, and they are answered to the end. */
-const OPEN_TO_ALL = /^\/grpc\.(health|reflection)\./
-
 /**
- * Gives each call its context, and logs and measures its end, one line a call. Refuses unknown callers before their
- * request is read.
+ * Gives each call its context, and logs and measures its end, one line a call. Refuses unknown callers, and those who may
+ * not call the method, before their request is read. What anyone may ask is answered to the end of a shutdown.
  */
 export const observed =
   (edge: Edge): ServerInterceptor =>
   ({ path }, call) => {
     const start = performance.now()
     const id = randomUUID()
-    let caller: Caller | undefined
+    const method = path.slice(1)
+    let caller: Principal | undefined
     let reason: Code | undefined
-    const openToAll = OPEN_TO_ALL.test(path)
+    const openToAll = isOpenToAll(method)
     if (!openToAll) edge.open.add(call)
 
     const note = (error: unknown): void => {
@@ -88,9 +87,15 @@ export const observed =
       ended = true
       edge.open.delete(call)
       const ms = performance.now() - start
-      const method = path.slice(1)
       edge.observe(method, status[code], ms / 1000)
-      const line = { method, code: status[code], reason, ms: Math.round(ms * 10) / 10, caller: caller?.id }
+      const line = {
+        method,
+        code: status[code],
+        reason,
+        ms: Math.round(ms * 10) / 10,
+        caller: caller?.id,
+        tenant: caller?.tenant,
+      }
       if (openToAll) edge.log.debug({ ...line, request: id }, "call")
       else edge.log.info({ ...line, request: id }, "call")
     }
@@ -111,6 +116,7 @@ export const observed =
             if (openToAll) return forward(metadata)
             try {
               caller = callerOf(metadata, call.getPeer(), edge)
+              authorize(method, caller)
             } catch (error) {
               return call.sendStatus(fail(error))
             }

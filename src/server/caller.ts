@@ -6,12 +6,15 @@
 import { hash, timingSafeEqual } from "node:crypto"
 import type { Metadata } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
-import type { Caller } from "../service/ports.ts"
+import type { Principal, Role } from "./roles.ts"
 
 /** A secret of a caller on this machine. */
 export interface Credential {
   /** The caller's id. Lowercase letters, digits, dot, underscore and hyphen, at most 63 characters. */
   readonly name: string
+  /** What its holder is. A device is never known by a secret that others were given too. */
+  readonly role: Exclude<Role, "device">
+  readonly tenant: string
   /** SHA-256 of the secret, 32 bytes. */
   readonly sha256: Uint8Array
 }
@@ -20,6 +23,8 @@ export interface Credential {
 export type Transport = "tcp" | "unix" | "admin"
 
 const TENANT = "default"
+/** As in a DNS label, so that no spelling of a tenant is taken for another's. */
+const TENANT_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const CREDENTIAL = /^Bearer ([A-Za-z0-9._~+/-]{1,512}=*)$/i
 
 /**
@@ -29,17 +34,18 @@ const CREDENTIAL = /^Bearer ([A-Za-z0-9._~+/-]{1,512}=*)$/i
  */
 export function checkCredentials(credentials: readonly Credential[]): void {
   const seen = new Set<string>()
-  for (const { name, sha256 } of credentials) {
+  for (const { name, tenant, sha256 } of credentials) {
     const digest = Buffer.from(sha256).toString("hex")
     if (
       !/^[a-z0-9][a-z0-9._-]{0,62}$/.test(name) ||
+      !TENANT_NAME.test(tenant) ||
       sha256.length !== 32 ||
       seen.has(name) ||
       seen.has(digest)
     )
       throw new AssayError("INPUT", `credential ${name}: malformed, or there twice`, {
         location: "credentials",
-        expected: "a name of a-z 0-9 . _ - and a SHA-256 of 32 bytes, each once",
+        expected: "a name of a-z 0-9 . _ - and a SHA-256 of 32 bytes, each once, and a tenant of a-z 0-9 -",
       })
     seen.add(name).add(digest)
   }
@@ -62,12 +68,13 @@ export function callerOf(
   metadata: Metadata,
   peer: string,
   { transport, credentials, anonymous }: Admission,
-): Caller {
+): Principal {
   const given = metadata.get("authorization")
   if (given.length === 0) {
     // The file mode of the administration socket says who may use it.
     if (!anonymous && transport !== "admin") throw unknown("callers need a credential here")
-    return { tenant: TENANT, id: `local:${localIdOf(transport, peer)}` }
+    const role = transport === "admin" ? "operator" : "gateway"
+    return { tenant: TENANT, id: `local:${localIdOf(transport, peer)}`, role }
   }
   const [, secret] = (given.length === 1 && CREDENTIAL.exec(String(given[0]))) || []
   if (secret === undefined) throw unknown("the authorization metadata is not one Bearer credential")
@@ -75,7 +82,7 @@ export function callerOf(
   // Every entry is compared, so that the time taken tells nothing about which one came close.
   const [found] = credentials.filter(({ sha256 }) => timingSafeEqual(digest, sha256))
   if (found === undefined) throw unknown("no caller has this credential")
-  return { tenant: TENANT, id: found.name }
+  return { tenant: found.tenant, id: found.name, role: found.role }
 }
 
 function localIdOf(transport: Transport, peer: string): string {

@@ -60,9 +60,9 @@ const FLUSH_MS = 250
 export interface ServerConfig {
   readonly service: Service
   readonly log: Logger
-  /** Addresses of AttestationService, see `parseAddress`. */
+  /** Addresses for gateways, backends and devices, see `parseAddress`. */
   readonly listen: readonly string[]
-  /** `unix:/absolute/path` of the administration socket, if there is one: all services, for the file's owner alone. */
+  /** `unix:/absolute/path` of the administration socket, if there is one: its file's owner is an operator. */
   readonly admin: string | undefined
   readonly credentials: readonly Credential[]
   /** Whether callers without a credential are served, known by their connection alone. By default they are. */
@@ -118,18 +118,15 @@ export function createServer(config: ServerConfig): AssayServer {
     })
     const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }
     addService(server, AttestationService, attestationHandlers(config.service, stream), decodeStrictly)
-    const services = transport === "admin" ? ADMINISTRATION : PUBLIC
-    if (transport === "admin") {
-      addService(server, DeviceService, deviceHandlers(config.service), decodeStrictly)
-      addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
-      addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
-    }
+    addService(server, DeviceService, deviceHandlers(config.service), decodeStrictly)
+    addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
+    addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
     const health = new HealthImplementation()
     const setHealth = (status: "SERVING" | "NOT_SERVING"): void => {
-      for (const name of ["", ...services.map(({ typeName }) => typeName)]) health.setStatus(name, status)
+      for (const name of ["", ...SERVICES.map(({ typeName }) => typeName)]) health.setStatus(name, status)
     }
     health.addToServer(server)
-    if (config.reflection) addReflection(server, services)
+    if (config.reflection) addReflection(server, SERVICES)
     return { server, address, mode: transport === "admin" ? ADMIN_MODE : SOCKET_MODE, setHealth }
   })
   const bound: Bound[] = []
@@ -140,7 +137,7 @@ export function createServer(config: ServerConfig): AssayServer {
   }
   return {
     start: async () => {
-      ADMINISTRATION.forEach(warm)
+      SERVICES.forEach(warm)
       try {
         for (const { server, address, mode } of listeners) bound.push(await bind(server, address, mode))
       } catch (error) {
@@ -164,13 +161,8 @@ export function createServer(config: ServerConfig): AssayServer {
   }
 }
 
-const PUBLIC: readonly DescService[] = [AttestationService]
-const ADMINISTRATION: readonly DescService[] = [
-  AttestationService,
-  DeviceService,
-  PolicyService,
-  TrustService,
-]
+/** What every listener serves. Who may call which of their methods is in `roles.ts`. */
+const SERVICES: readonly DescService[] = [AttestationService, DeviceService, PolicyService, TrustService]
 
 /** @throws {AssayError} INPUT. */
 function addressesOf(config: ServerConfig): { address: Address; transport: Transport }[] {

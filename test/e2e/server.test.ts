@@ -139,7 +139,7 @@ const callers: readonly [name: string, make: () => AttestationClient][] = [
   ["the backend over the Unix socket", () => callerOf(server, server.unix, "backend")],
   ["nobody over TCP", () => createAttestationClient(server.tcp)],
   ["nobody over the Unix socket", () => createAttestationClient(server.unix)],
-  ["the operator over the administration socket", () => createAttestationClient(server.admin)],
+  ["the backend over the administration socket", () => callerOf(server, server.admin, "backend")],
 ]
 for (const [name, make] of callers) {
   development(
@@ -201,7 +201,7 @@ development("answers UNAUTHENTICATED to a credential that nobody has, on every l
     }
 })
 
-development("offers no administration but on its own socket", async () => {
+development("refuses G-11 administration to whoever is no operator", async () => {
   for (const address of server.listen) {
     const stranger = createAdminClient(address)
     await withClients([stranger], async () => {
@@ -212,7 +212,7 @@ development("offers no administration but on its own socket", async () => {
         () => stranger.getDevice("device-1"),
         () => stranger.getPolicy("test"),
       ])
-        assert.is(statusOf(await rejectsCode(act, "INTERNAL")), status.UNIMPLEMENTED)
+        assert.is(statusOf(await rejectsCode(act, "PERMISSION")), status.PERMISSION_DENIED)
     })
   }
 })
@@ -483,7 +483,7 @@ production("serves on Unix sockets alone, with a key that `assay init` made and 
         "reflection: false",
         "key: {algorithm: EdDSA}",
         "ear: {default: '2023'}",
-        `credentials: [{name: edge, file: ${join(own, "edge.credential")}}]`,
+        `credentials: [{name: edge, file: ${join(own, "edge.credential")}, role: gateway}]`,
       ].join("\n"),
     )
     const args = ["--config", config]
@@ -620,7 +620,7 @@ production("refuses a passphrase that is wrong, and secrets that others can read
   const key = join(shared, "data", "signing-key.pem")
   await rejectsCode(() => begin({ "key.passphrase": "a guess of the passphrase" }), "SIGNER")
   await rejectsCode(() => begin({ "key.passphrase": undefined, "key.passphraseFile": open }), "SIGNER")
-  await rejectsCode(() => begin({ credentials: [{ name: "edge", file: open }] }), "SIGNER")
+  await rejectsCode(() => begin({ credentials: [{ name: "edge", file: open, role: "gateway" }] }), "SIGNER")
   chmodSync(key, 0o640)
   await rejectsCode(() => begin(), "SIGNER")
   chmodSync(key, 0o600)

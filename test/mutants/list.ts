@@ -1,4 +1,5 @@
 import { APPRAISAL } from "./appraisal.ts"
+import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
 import type { Mutant } from "./mutant.ts"
@@ -13,6 +14,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...VERIFICATION,
   ...APPRAISAL,
   ...SERVICE,
+  ...CALLERS,
   ...ENDORSEMENT,
   ...TRUST,
   ...REFRESH,
@@ -55,6 +57,7 @@ export const CLASSES: readonly string[] = [
   "T-04",
   "T-07",
   "T-08",
+  "G-11",
   "S-08",
   "S-09",
   "P-01",

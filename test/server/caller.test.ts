@@ -8,11 +8,22 @@ import { rejectsCode, throwsCode } from "../support/assert.ts"
 import { goodVerify, inFolder, running } from "./fake.ts"
 
 const test = suite("callerOf")
-const credential = (name: string, secret: string): Credential => ({
+const credential = (
+  name: string,
+  secret: string,
+  role: Credential["role"] = "gateway",
+  tenant = "default",
+): Credential => ({
   name,
+  role,
+  tenant,
   sha256: hash("sha256", secret, "buffer"),
 })
-const credentials = [credential("gateway", "s3cret-of-gateway"), credential("backend", "s3cret-of-backend")]
+const credentials = [
+  credential("gateway", "s3cret-of-gateway"),
+  credential("backend", "s3cret-of-backend", "backend"),
+  credential("watch", "s3cret-of-watch", "auditor", "acme"),
+]
 const metadataOf = (...values: readonly string[]): Metadata => {
   const metadata = new Metadata()
   for (const value of values) metadata.add("authorization", value)
@@ -20,6 +31,26 @@ const metadataOf = (...values: readonly string[]): Metadata => {
 }
 const callerWith = (transport: Transport, peer: string, ...authorization: readonly string[]): string =>
   callerOf(metadataOf(...authorization), peer, { transport, credentials, anonymous: true }).id
+
+const roles: [name: string, transport: Transport, authorization: string[], expected: string][] = [
+  ["a credential's holder", "tcp", ["Bearer s3cret-of-gateway"], "default gateway"],
+  ["another credential's holder", "tcp", ["Bearer s3cret-of-backend"], "default backend"],
+  ["a credential's holder in its tenant", "unix", ["Bearer s3cret-of-watch"], "acme auditor"],
+  ["a credential's holder on the administration socket", "admin", ["Bearer s3cret-of-watch"], "acme auditor"],
+  ["a connection by itself", "tcp", [], "default gateway"],
+  ["a Unix socket peer", "unix", [], "default gateway"],
+  ["a peer of the administration socket", "admin", [], "default operator"],
+]
+for (const [name, transport, authorization, expected] of roles)
+  test(`takes ${name} for ${expected}`, () => {
+    const caller = callerOf(metadataOf(...authorization), "127.0.0.1:1", {
+      transport,
+      credentials,
+      anonymous: true,
+    })
+    assert.is(`${caller.tenant} ${caller.role}`, expected)
+    assert.is(caller.own, undefined)
+  })
 
 const accepted: [name: string, transport: Transport, peer: string, authorization: string[], id: string][] = [
   ["a credential", "tcp", "127.0.0.1:4711", ["Bearer s3cret-of-gateway"], "gateway"],
@@ -75,7 +106,13 @@ const lists: [name: string, list: Credential[]][] = [
   ["an empty name", [credential("", "x")]],
   ["a name in capitals", [credential("Gateway", "x")]],
   ["a name that is too long", [credential("n".repeat(64), "x")]],
-  ["a digest of 31 bytes", [{ name: "a", sha256: new Uint8Array(31) }]],
+  ["a digest of 31 bytes", [{ ...credential("a", "x"), sha256: new Uint8Array(31) }]],
+  ["an empty tenant", [credential("a", "x", "gateway", "")]],
+  ["a tenant in capitals", [credential("a", "x", "gateway", "Acme")]],
+  ["a tenant with a path", [credential("a", "x", "gateway", "acme/prod")]],
+  ["a tenant that ends with a hyphen", [credential("a", "x", "gateway", "acme-")]],
+  ["a tenant of 64 characters", [credential("a", "x", "gateway", "a".repeat(64))]],
+  ["a tenant with a Cyrillic letter", [credential("a", "x", "gateway", "\u0430cme")]],
   ["a name twice", [credential("a", "x"), credential("a", "y")]],
   ["a secret twice", [credential("a", "x"), credential("b", "x")]],
 ]

@@ -174,7 +174,7 @@ test("refuses a message over the size limit with RESOURCE_EXHAUSTED, and goes on
   await server.client.getEpoch()
 })
 test("answers a method that it does not have with UNIMPLEMENTED", async () => {
-  const { error } = await rawCall(server.address, "/assay.v1.DeviceService/RegisterDevice", ones(0))
+  const { error } = await rawCall(server.address, "/assay.v1.DeviceService/Exterminate", ones(0))
   assert.is(error?.code, status.UNIMPLEMENTED)
 })
 test.run()

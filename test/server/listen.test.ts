@@ -115,7 +115,7 @@ test("makes the administration socket for its owner alone, and removes its files
     assert.is((await admin.getDevice("device-1")).device?.id, "device-1")
     admin.close()
     const publicly = createAdminClient(`unix:${folder}/public.sock`)
-    await rejectsCode(() => publicly.getDevice("device-1"), "INTERNAL")
+    await rejectsCode(() => publicly.getDevice("device-1"), "PERMISSION")
     publicly.close()
     await server.stop()
     assert.equal(readdirSync(folder), [])

@@ -217,10 +217,10 @@ test("takes a revocation list of 32 MiB, and no request over 36 MiB", async () =
   assert.is(seen.length, 1)
 })
 
-test("is not there for who is not on the administration socket", async () => {
+test("refuses G-11 whoever is a gateway by its connection alone", async () => {
   for (const method of TrustService.methods) {
     const { error } = await rawCall(server.address, pathOf(method), new Uint8Array())
-    assert.is(error?.code, status.UNIMPLEMENTED, method.name)
+    assert.is(error?.code, status.PERMISSION_DENIED, method.name)
   }
   assert.equal(seen, [])
 })

@@ -2,6 +2,13 @@
 export interface Caller {
   readonly tenant: string
   readonly id: string
+  /**
+   * Set when the caller is a device that speaks for itself: by its own certificate, or by an enrollment token, whose id
+   * this is. Such a caller may see and change its own record alone.
+   */
+  readonly own?:
+    | { readonly kind: "device"; readonly id: string }
+    | { readonly kind: "enrollment"; readonly token: string }
 }
 
 /** The wall clock. */

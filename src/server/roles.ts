@@ -1,0 +1,86 @@
+/**
+ * Who may call what: one table, and nothing without an entry in it is answered to anybody. Which records of its own tenant a
+ * caller may see is the service's to decide, which is told whether the caller is a device (`Caller.own`).
+ */
+import { AssayError } from "../errors.ts"
+import type { Caller } from "../service/ports.ts"
+
+/** What a caller is. Its identity says so, never its request. */
+export const ROLES = ["device", "gateway", "backend", "operator", "auditor"] as const
+
+export type Role = (typeof ROLES)[number]
+
+/** A caller whose identity has been proven. */
+export interface Principal extends Caller {
+  readonly role: Role
+}
+
+/** A device that holds no more than an enrollment token is nobody's device yet: it may enroll, and that is all. */
+type Standing = Role | "enrollee"
+
+/** `anyone`: known or unknown. */
+type Allowed = "anyone" | readonly Standing[]
+
+const ATTESTING: Allowed = ["gateway", "backend", "device"]
+const ADMINISTERING: Allowed = ["operator"]
+const READING: Allowed = ["operator", "auditor"]
+
+/** Everything that callers may ask for, by full name. */
+const METHODS: Readonly<Record<string, Allowed>> = {
+  "grpc.health.v1.Health/Check": "anyone",
+  "grpc.health.v1.Health/List": "anyone",
+  "grpc.health.v1.Health/Watch": "anyone",
+  "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": "anyone",
+  "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "anyone",
+
+  "assay.v1.AttestationService/CreateChallenge": ATTESTING,
+  "assay.v1.AttestationService/Verify": ATTESTING,
+  "assay.v1.AttestationService/VerifyStream": ATTESTING,
+  "assay.v1.AttestationService/GetEpoch": ATTESTING,
+
+  "assay.v1.DeviceService/RegisterDevice": ADMINISTERING,
+  "assay.v1.DeviceService/GetDevice": READING,
+
+  "assay.v1.PolicyService/SetPolicy": ADMINISTERING,
+  "assay.v1.PolicyService/AssignPolicy": ADMINISTERING,
+  "assay.v1.PolicyService/GetPolicy": READING,
+
+  "assay.v1.TrustService/ImportTrust": ADMINISTERING,
+  "assay.v1.TrustService/ListAnchors": READING,
+  "assay.v1.TrustService/GetAnchor": READING,
+  "assay.v1.TrustService/ListIntermediates": READING,
+  "assay.v1.TrustService/ListCrls": READING,
+  "assay.v1.TrustService/ListEks": READING,
+  "assay.v1.TrustService/RemoveTrust": ADMINISTERING,
+  "assay.v1.TrustService/ListPendingIssuers": READING,
+  "assay.v1.TrustService/GetPendingIssuer": READING,
+  "assay.v1.TrustService/DismissPendingIssuer": ADMINISTERING,
+  "assay.v1.TrustService/GetTrustState": READING,
+}
+
+// Not looked up in the object: every object has a member named constructor.
+const TABLE: ReadonlyMap<string, Allowed> = new Map(Object.entries(METHODS))
+
+/** The full names of all methods with an entry, `package.Service/Method`. */
+export const methodsWithEntry = (): readonly string[] => [...TABLE.keys()]
+
+/** Whether `method` (`package.Service/Method`) is answered to callers that nobody knows. */
+export const isOpenToAll = (method: string): boolean => TABLE.get(method) === "anyone"
+
+/**
+ * Lets a call through if the table says that its caller may make it.
+ *
+ * @param method `package.Service/Method`.
+ * @throws {AssayError} PERMISSION, with the method and the caller's role.
+ */
+export function authorize(method: string, principal: Principal): void {
+  const allowed = TABLE.get(method)
+  if (allowed === "anyone") return
+  const standing: Standing = principal.own?.kind === "enrollment" ? "enrollee" : principal.role
+  if (allowed?.includes(standing)) return
+  throw new AssayError("PERMISSION", `${method} is not for the role ${standing}`, {
+    location: method,
+    expected: allowed === undefined ? "a method that somebody may call" : allowed.join(", "),
+    actual: standing,
+  })
+}
