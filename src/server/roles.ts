@@ -22,6 +22,7 @@ type Standing = Role | "enrollee"
 type Allowed = "anyone" | readonly Standing[]
 
 const ATTESTING: Allowed = ["gateway", "backend", "device"]
+const ENROLLING: Allowed = ["gateway", "enrollee"]
 const ADMINISTERING: Allowed = ["operator"]
 const READING: Allowed = ["operator", "auditor"]
 
@@ -37,6 +38,9 @@ const METHODS: Readonly<Record<string, Allowed>> = {
   "assay.v1.AttestationService/Verify": ATTESTING,
   "assay.v1.AttestationService/VerifyStream": ATTESTING,
   "assay.v1.AttestationService/GetEpoch": ATTESTING,
+
+  "assay.v1.EnrollmentService/BeginEnrollment": ENROLLING,
+  "assay.v1.EnrollmentService/CompleteEnrollment": ENROLLING,
 
   "assay.v1.DeviceService/RegisterDevice": ADMINISTERING,
   "assay.v1.DeviceService/GetDevice": READING,

@@ -20,7 +20,6 @@ const CASES = { file: "src/service/trust.ts", tests: ["test/service/trust.test.t
 const EKS = { file: "src/service/ek-list.ts", tests: ["test/service/ek-list.test.ts"] } as const
 const FILES = { file: "src/cli/trust-files.ts", tests: ["test/cli/trust.test.ts"] } as const
 const CLI = { file: "src/cli/trust-import.ts", tests: ["test/cli/trust.test.ts"] } as const
-const EDGE = { file: "src/server/server.ts", tests: ["test/server/trust.test.ts"] } as const
 
 /** How trust gets into the store, and who may look at it. */
 export const TRUST: readonly Mutant[] = [
@@ -405,15 +404,5 @@ export const TRUST: readonly Mutant[] = [
     find: "  if (first !== undefined && purpose === undefined)",
     replace: "  if (first === null && purpose === undefined)",
     why: "An anchor would be asked for that nobody said the purpose of.",
-  },
-  {
-    id: "trust-everywhere",
-    named: "who is not on the administration socket",
-    covers: ["X-01"],
-    ...EDGE,
-    find: "      addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))\n    }\n",
-    replace:
-      "    }\n    addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))\n",
-    why: "Anybody who can call could add a trust anchor.",
   },
 ]
