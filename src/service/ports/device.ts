@@ -40,6 +40,8 @@ export interface LastResult {
   readonly tier: string
   /** The worst code, if there was one. */
   readonly code: string | undefined
+  /** When the device last got a session; nothing if it never did. Not later than `at`. */
+  readonly admittedAt: Date | undefined
 }
 
 /** What its operator allows a device once: to enroll again with the keys that its TPM then shows. */
@@ -75,17 +77,23 @@ export interface Revocation {
   readonly at: Date
 }
 
-/** What a list of devices is narrowed by: all of it holds. Each part has an index. */
+/** What a list of devices is narrowed by: all of it holds. */
 export interface DeviceFilter {
   readonly state?: DeviceState
   readonly group?: string
   readonly policy?: string
   readonly label?: { readonly key: string; readonly value: string }
   readonly idPrefix?: string
-  /** Last good answer before this instant, or never. */
+  /** Last session before this instant, or never one. */
   readonly silentSince?: Date
-  /** Last good answer at or after this instant. */
+  /** Last session at or after this instant. */
   readonly seenSince?: Date
+}
+
+/** Where a page ends: a device that need not be there any more. */
+export interface DeviceCursor {
+  readonly id: string
+  readonly createdAt: Date
 }
 
 /** One page: by what never changes, so that pages stay whole while devices come and go. */
@@ -93,10 +101,20 @@ export interface DeviceQuery {
   readonly filter: DeviceFilter
   readonly order: "id" | "created"
   readonly descending: boolean
-  /** The last device of the page before. */
-  readonly after: { readonly id: string; readonly createdAt: Date } | undefined
+  /** `next` of the page before. */
+  readonly after: DeviceCursor | undefined
   /** 1 to 1,000. */
   readonly max: number
+}
+
+/**
+ * Part of a list. The work for a page is bounded, however large the fleet is and however rare what was asked for: a page
+ * may have fewer devices than asked for, or none, and yet not be the last.
+ */
+export interface DevicePage {
+  readonly devices: readonly DeviceRecord[]
+  /** Nothing if this is the last page. */
+  readonly next: DeviceCursor | undefined
 }
 
 /** A device to bring in as it is: from an export, or by its operator's word. */
@@ -173,7 +191,7 @@ export interface Devices {
   /** Forgets a device; its id is never given again. @throws as `change`. */
   remove(tenant: string, id: string, revision: number | undefined, act: Act): Promise<void>
   /** @throws {AssayError} REGISTRY. */
-  list(tenant: string, query: DeviceQuery): Promise<readonly DeviceRecord[]>
+  list(tenant: string, query: DeviceQuery): Promise<DevicePage>
   /**
    * Brings in at most 1,000 devices, all or none; those that are there with the same keys are left as they are.
    *
