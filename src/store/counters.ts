@@ -24,13 +24,17 @@ export function laterCounters(stored: Counters | undefined, ours: Counters, know
       "SNAPSHOT_MOVED",
       "the device has meanwhile answered from a later boot: attest again",
     )
-  if (!known && (boots !== 0 || stored.firmwareVersion !== ours.firmwareVersion))
+  if ((!known && boots !== 0) || isOther(stored.firmwareVersion, ours.firmwareVersion))
     throw new AssayError(
       "SNAPSHOT_MOVED",
       "the device has meanwhile answered for the first time, from another boot or firmware: attest again",
     )
   return boots === 0 && stored.clockMs > ours.clockMs ? stored : ours
 }
+
+/** A firmware version is seen once: two that differ were both judged as the first. */
+const isOther = (stored: bigint | undefined, ours: bigint | undefined): boolean =>
+  stored !== undefined && stored !== ours
 
 /** a − b modulo 2^32, from −2^31 to 2^31 − 1: exactly half a turn counts as behind. */
 const wrappedDifference = (a: number, b: number): number => (a - b) | 0

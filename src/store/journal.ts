@@ -87,7 +87,7 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
       next.resetCount,
       next.restartCount,
       next.safe ? 1 : 0,
-      u64Bytes(next.firmwareVersion),
+      next.firmwareVersion === undefined ? null : u64Bytes(next.firmwareVersion),
       next.recordedAt.getTime(),
     )
   }

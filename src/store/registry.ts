@@ -150,7 +150,7 @@ export const countersFrom = (row: Row): Counters => ({
   resetCount: integer(row, "reset_count"),
   restartCount: integer(row, "restart_count"),
   safe: integer(row, "safe") === 1,
-  firmwareVersion: u64(row, "firmware_version"),
+  firmwareVersion: optional(u64, row, "firmware_version"),
   recordedAt: instant(row, "recorded_at"),
 })
 

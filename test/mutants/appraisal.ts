@@ -164,8 +164,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "K-09",
     covers: ["row-11"],
     ...rule("tpm-firmware"),
-    find: "before.firmwareVersion === firmwareVersion",
-    replace: "before.firmwareVersion >= 0n",
+    find: "first === firmwareVersion",
+    replace: "first >= 0n",
     why: "Firmware that changed would pass unnoticed.",
   },
   // Row 12: log and policy.

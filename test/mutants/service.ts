@@ -236,6 +236,16 @@ export const SERVICE: readonly Mutant[] = [
     replace: "  if (boots < -(2 ** 31))\n",
     why: "An answer that was overtaken would turn the counters back.",
   },
+  {
+    id: "counters-any-firmware",
+    named: "K-09",
+    covers: ["row-11"],
+    file: "src/store/counters.ts",
+    tests: ["test/store/counters.test.ts"],
+    find: "stored !== undefined && stored !== ours",
+    replace: "stored === undefined && stored !== ours",
+    why: "Of two firmware versions that raced to be the first, the later answer's would replace the other.",
+  },
   // Row 12 and the whole.
   {
     id: "refutation-as-pass",

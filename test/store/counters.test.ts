@@ -74,6 +74,19 @@ for (const [what, ours, accepted] of races)
     else throwsCode(act, "SNAPSHOT_MOVED")
   })
 
+const firmwares: [what: string, stored: bigint | undefined, ours: bigint | undefined, accepted: boolean][] = [
+  ["the firmware that was first seen", 1n, 1n, true],
+  ["the first one since its operator accepted another", undefined, 2n, true],
+  ["one that another answer, which raced this one, was the first to tell", 1n, 2n, false],
+  ["none, while another answer told the first", 1n, undefined, false],
+]
+for (const [what, stored, ours, accepted] of firmwares)
+  test(`${accepted ? "accepts" : "refuses K-09"} an answer with ${what}`, () => {
+    const [before, after] = [newCounters({ firmwareVersion: stored }), newCounters({ firmwareVersion: ours })]
+    if (accepted) assert.is(laterCounters(before, after, true), after)
+    else throwsCode(() => laterCounters(before, after, true), "SNAPSHOT_MOVED")
+  })
+
 test("never depends on the constants that a TPM adds to its counts", () => {
   const count = fc.integer({ min: 0, max: 3 })
   const constant = fc.integer({ min: 0, max: LAST })

@@ -8,7 +8,9 @@ import type { Policy } from "../policy.ts"
 /** What a rule may know beside the claims and the policy. */
 export interface Circumstances {
   /** What the device said when it last answered a challenge, and when that was; firmwareVersion as first seen. */
-  readonly before: (ClockInfo & { readonly firmwareVersion: bigint; readonly recordedAt: Date }) | undefined
+  readonly before:
+    | (ClockInfo & { readonly firmwareVersion: bigint | undefined; readonly recordedAt: Date })
+    | undefined
   /** Before this instant the evidence cannot have been made. */
   readonly freshSince: Date
   /** Published weaknesses of the TPM's make and firmware, as its certificate states them. */

@@ -1,8 +1,8 @@
 import { AFFIRMING, type Rule } from "./rule.ts"
 
 /**
- * The TPM's firmware is one that the policy lists, and the one that the device had when it was first seen. Keys
- * outside the endorsement hierarchy carry a secret constant in firmwareVersion, so that only equality says anything.
+ * The TPM's firmware is one that the policy lists, and the one that the device had when it was first seen, or first seen
+ * after its operator accepted another. Keys outside the endorsement hierarchy carry a secret constant in firmwareVersion, so that only equality says anything.
  */
 export const tpmFirmware: Rule = ({ firmwareVersion }, { tpm }, { before }) => {
   const actual = firmwareVersion.toString(16).padStart(16, "0")
@@ -15,14 +15,14 @@ export const tpmFirmware: Rule = ({ firmwareVersion }, { tpm }, { before }) => {
       actual,
       claim: ["hardware", 96],
     }
-  if (before === undefined || before.firmwareVersion === firmwareVersion || tpm.firmwareChange === "ignored")
-    return AFFIRMING
+  const first = before?.firmwareVersion
+  if (first === undefined || first === firmwareVersion || tpm.firmwareChange === "ignored") return AFFIRMING
   const refused = tpm.firmwareChange === "refused"
   return {
     tier: refused ? "contraindicated" : "warning",
     code: "TPM_FIRMWARE",
     location: "TPMS_ATTEST.firmwareVersion",
-    expected: before.firmwareVersion.toString(16).padStart(16, "0"),
+    expected: first.toString(16).padStart(16, "0"),
     actual,
     claim: ["hardware", refused ? 96 : 32],
   }

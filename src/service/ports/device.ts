@@ -64,6 +64,8 @@ export interface DeviceChange {
   readonly releaseKeys?: true
   /** What it starts counting from; `undefined` inside forgets what was seen. */
   readonly counters?: { readonly from: Counters | undefined }
+  /** Takes the firmware version out of what was seen, and leaves the clock, which must never go back. */
+  readonly forgetsFirmware?: true
   readonly permit?: { readonly granted: Permit | undefined }
   /** Whether sessions judged under earlier revisions end: a revocation from the new revision on is kept. */
   readonly endsSessions?: true

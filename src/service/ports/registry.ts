@@ -2,8 +2,8 @@ import type { ClockInfo } from "../../evidence/tpm/attest.ts"
 
 /** What a device said about its clock when it last answered a challenge. */
 export interface Counters extends ClockInfo {
-  /** As it was first seen. */
-  readonly firmwareVersion: bigint
+  /** As it was first seen; nothing from the moment that its operator accepts another until the device has told which. */
+  readonly firmwareVersion: bigint | undefined
   /** When the answer was judged, by our clock: a challenge made after it can only be answered later still. */
   readonly recordedAt: Date
 }
