@@ -1,18 +1,11 @@
 import { concat } from "../bytes.ts"
-import {
-  HASHES,
-  type HashName,
-  TPM_ALG_ECC,
-  TPM_ALG_ECDSA,
-  TPM_ALG_NULL,
-  TPM_ALG_RSA,
-  TPM_ALG_RSAPSS,
-  TPM_ALG_RSASSA,
-} from "../evidence/tpm/algorithm.ts"
+import { HASHES } from "../evidence/tpm/algorithm.ts"
 import type { ClockInfo } from "../evidence/tpm/attest.ts"
-import { CURVES, type PublicKey, type Symmetric } from "../evidence/tpm/public.ts"
+import { SCHEMES, sized, u16, u32 } from "../evidence/tpm/encode.ts"
 import { PCR_COUNT, type PcrSelection } from "../evidence/tpm/selection.ts"
-import type { SchemeName, Signature } from "../evidence/tpm/signature.ts"
+import type { Signature } from "../evidence/tpm/signature.ts"
+
+export { encodePublic, type PublicFields, sized, u16, u32 } from "../evidence/tpm/encode.ts"
 
 /**
  * Writes TPM 2.0 structures in their wire form, all big-endian: the mirror of the parsers of `evidence/tpm`.
@@ -20,66 +13,9 @@ import type { SchemeName, Signature } from "../evidence/tpm/signature.ts"
  * Nothing is checked here. Tests write with it what no TPM would, to see it refused.
  */
 
-/** A u16, big-endian. */
-export const u16 = (value: number): Uint8Array => Uint8Array.of(value >>> 8, value)
-
-/** A u32, big-endian. */
-export const u32 = (value: number): Uint8Array =>
-  Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
-
 /** A u64, big-endian. */
 export const u64 = (value: bigint): Uint8Array =>
   concat(u32(Number((value >> 32n) & 0xffffffffn)), u32(Number(value & 0xffffffffn)))
-
-/** A TPM2B: a u16 size and the bytes. */
-export const sized = (bytes: Uint8Array): Uint8Array => concat(u16(bytes.length), bytes)
-
-const SCHEMES: Readonly<Record<SchemeName, number>> = {
-  rsassa: TPM_ALG_RSASSA,
-  rsapss: TPM_ALG_RSAPSS,
-  ecdsa: TPM_ALG_ECDSA,
-}
-
-/** What a TPMT_PUBLIC says. */
-export interface PublicFields {
-  readonly nameAlg: HashName
-  /** TPMA_OBJECT. */
-  readonly attributes: number
-  readonly authPolicy: Uint8Array
-  readonly symmetric: Symmetric | undefined
-  /** Nothing for TPM_ALG_NULL. */
-  readonly scheme: { readonly kind: SchemeName; readonly hash: HashName } | undefined
-  readonly key: PublicKey
-}
-
-const RSA_DEFAULT_EXPONENT = 65537
-
-/**
- * A TPMT_PUBLIC. The exponent 65537 is written as 0, the way TPMs write it.
- *
- * @see TPM 2.0 Library, Part 2: Structures, 12.2.4.
- */
-export function encodePublic(fields: PublicFields): Uint8Array {
-  const { key, symmetric, scheme } = fields
-  const ecc = key.kind === "ecc"
-  return concat(
-    u16(ecc ? TPM_ALG_ECC : TPM_ALG_RSA),
-    u16(HASHES[fields.nameAlg].id),
-    u32(fields.attributes),
-    sized(fields.authPolicy),
-    symmetric === undefined
-      ? u16(TPM_ALG_NULL)
-      : concat(u16(symmetric.algorithm), u16(symmetric.keyBits), u16(symmetric.mode)),
-    scheme === undefined ? u16(TPM_ALG_NULL) : concat(u16(SCHEMES[scheme.kind]), u16(HASHES[scheme.hash].id)),
-    ecc
-      ? concat(u16(CURVES[key.curve].id), u16(TPM_ALG_NULL), sized(key.x), sized(key.y))
-      : concat(
-          u16(key.keyBits),
-          u32(key.exponent === RSA_DEFAULT_EXPONENT ? 0 : key.exponent),
-          sized(key.modulus),
-        ),
-  )
-}
 
 /** A TPMT_SIGNATURE (Part 2, 11.3.4). */
 export const encodeSignature = (

@@ -80,6 +80,7 @@ const TPM_RH_ENDORSEMENT = 0x4000000b
 const HASH_OF: Readonly<Record<KeyAlgorithm, HashName>> = {
   "rsa-2048": "sha256",
   "rsa-3072": "sha256",
+  "rsa-4096": "sha256",
   p256: "sha256",
   p384: "sha384",
   p521: "sha512",

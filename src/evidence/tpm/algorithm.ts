@@ -35,6 +35,7 @@ export const TPM_ALG_RSASSA = 0x0014
 export const TPM_ALG_RSAPSS = 0x0016
 export const TPM_ALG_ECDSA = 0x0018
 export const TPM_ALG_ECC = 0x0023
+export const TPM_ALG_CFB = 0x0043
 
 /** A TPM_ALG_ID as people read it: `0x0012`. */
 export const algorithmId = (id: number): string => `0x${id.toString(16).padStart(4, "0")}`
