@@ -61,7 +61,9 @@ export const CODES = {
   AK_ALGORITHM: entry("refuted"),
   AK_BINDING_UNPROVEN: entry("refuted"),
   AK_NAME: entry("refuted", "K-06"),
+  AK_BINDING: entry("refuted", "K-02", "K-03"),
   EK_MISSING: entry("refuted"),
+  EK_TEMPLATE: entry("refuted", "K-06"),
   TPM_MANUFACTURER: entry("refuted"),
   WEAK_KEY: entry("refuted", "K-07"),
   ROCA: entry("refuted", "K-08"),
@@ -102,6 +104,7 @@ export const CODES = {
   NONCE_EXPIRED: entry("stale", "N-04"),
   NONCE_UNKNOWN: entry("stale", "N-04"),
   EPOCH: entry("stale"),
+  ACTIVATION: entry("stale", "K-05"),
   POLICY_VERSION: entry("stale"),
   SNAPSHOT_MOVED: entry("stale"),
 

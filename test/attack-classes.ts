@@ -4,6 +4,12 @@ import type { AttackClass } from "./attacks.ts"
 /** K: attestation keys and device identity. */
 export const KEY_ATTACKS: readonly AttackClass[] = [
   {
+    id: "K-05",
+    title: "A credential that another TPM opened, or none",
+    words:
+      "A credential opens only in the TPM that holds both keys, and says a secret that was made for this one enrollment. The answer is compared whole and in constant time, over a transcript that names the enrollment, the tenant and both keys; another secret, another Name and another enrollment's answer are refused, and few tries are all that anybody has.",
+  },
+  {
     id: "K-06",
     title: "A certificate of another key",
     words:

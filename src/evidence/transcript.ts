@@ -1,4 +1,4 @@
-import { hash } from "node:crypto"
+import { createHmac, hash } from "node:crypto"
 import { concat, lengthPrefixed, utf8 } from "../bytes.ts"
 
 /** The key that a session is bound to (RFC 7800): one method, and a SHA-256 digest of 32 bytes. */
@@ -27,6 +27,8 @@ const LABEL = {
   challenge: utf8("assay/v1/challenge"),
   nonce: utf8("assay/v1/nonce"),
   epoch: utf8("assay/v1/epoch"),
+  enrollment: utf8("assay/v1/enrollment"),
+  activation: utf8("assay/v1/activation"),
 }
 
 const sha256 = (bytes: Uint8Array): Uint8Array => hash("sha256", bytes, "buffer")
@@ -48,3 +50,34 @@ export const nonceExtraData = (tenant: string, nonce: Uint8Array): Uint8Array =>
 /** extraData of a quote over an epoch: SHA-256 over label, tenant and the epoch's value, 32 bytes. */
 export const epochExtraData = (tenant: string, value: Uint8Array): Uint8Array =>
   sha256(lengthPrefixed(LABEL.epoch, utf8(tenant), value))
+
+/**
+ * What an enrollment is about: both sides put it together by themselves, and the quote that ends the enrollment and the
+ * answer to its credential are over it.
+ */
+export interface EnrollmentTranscript {
+  /** Of this one enrollment, 32 bytes. */
+  readonly random: Uint8Array
+  readonly tenant: string
+  /** SHA-256 of the endorsement key's SubjectPublicKeyInfo, 32 bytes; empty where an AK certificate stands for it. */
+  readonly ekDigest: Uint8Array
+  readonly akName: Uint8Array
+  /** Name of a key that the device wants certified; empty if there is none. */
+  readonly keyName: Uint8Array
+}
+
+const enrollmentBytes = (label: Uint8Array, transcript: EnrollmentTranscript): Uint8Array => {
+  const { random, tenant, ekDigest, akName, keyName } = transcript
+  return lengthPrefixed(label, random, utf8(tenant), ekDigest, akName, keyName)
+}
+
+/** extraData of the quote that ends an enrollment: SHA-256 over the length-prefixed transcript, 32 bytes. */
+export const enrollmentExtraData = (transcript: EnrollmentTranscript): Uint8Array =>
+  sha256(enrollmentBytes(LABEL.enrollment, transcript))
+
+/**
+ * How a device shows that its TPM opened the credential, without saying what was in it: HMAC-SHA256 by that secret over
+ * the same transcript under a label of its own, 32 bytes. Secret is the key alone: compare it in constant time.
+ */
+export const activationMac = (secret: Uint8Array, transcript: EnrollmentTranscript): Uint8Array =>
+  createHmac("sha256", secret).update(enrollmentBytes(LABEL.activation, transcript)).digest()

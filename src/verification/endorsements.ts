@@ -12,9 +12,9 @@ import { type Verified, vouch } from "./verified.ts"
 /** What vouches for a device's keys, proven. */
 export interface Endorsements {
   /** The attestation key's own certificate: with it the key is bound to its TPM. */
-  readonly ak: CertificatePath | undefined
+  readonly ak: Verified<CertificatePath> | undefined
   /** The endorsement key's certificate. That the attestation key lives beside it is not proven by this. */
-  readonly ek: CertificatePath | undefined
+  readonly ek: Verified<CertificatePath> | undefined
   /** The endorsement key has no certificate, and is on the tenant's list. */
   readonly ekListed: boolean
 }

@@ -1,10 +1,13 @@
-import { createHash } from "node:crypto"
+import { createHash, createHmac } from "node:crypto"
 import fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex, utf8 } from "../../src/bytes.ts"
 import {
+  activationMac,
   challengeExtraData,
+  type EnrollmentTranscript,
+  enrollmentExtraData,
   epochExtraData,
   nonceExtraData,
   type Transcript,
@@ -22,16 +25,28 @@ const transcript: Transcript = {
 }
 
 /** Written a second time, as an agent in another language would. */
-const sha256OfParts = (...parts: (string | Uint8Array)[]): string => {
-  const hash = createHash("sha256")
-  for (const part of parts) {
-    const bytes = Buffer.from(part)
-    const size = Buffer.alloc(4)
-    size.writeUInt32BE(bytes.length)
-    hash.update(size).update(bytes)
-  }
-  return hash.digest("hex")
+const partsBytes = (...parts: (string | Uint8Array)[]): Buffer =>
+  Buffer.concat(
+    parts.flatMap((part) => {
+      const bytes = Buffer.from(part)
+      const size = Buffer.alloc(4)
+      size.writeUInt32BE(bytes.length)
+      return [size, bytes]
+    }),
+  )
+const sha256OfParts = (...parts: (string | Uint8Array)[]): string =>
+  createHash("sha256")
+    .update(partsBytes(...parts))
+    .digest("hex")
+
+const enrollment: EnrollmentTranscript = {
+  random: new Uint8Array(32).fill(1),
+  tenant: "default",
+  ekDigest: new Uint8Array(32).fill(2),
+  akName: new Uint8Array(34).fill(3),
+  keyName: new Uint8Array(34).fill(4),
 }
+const secret = new Uint8Array(32).fill(5)
 
 test("digests a challenge over label, random, tenant, device, audience, key and policy", () => {
   const { random, tenant, device, audience, policy } = transcript
@@ -51,6 +66,46 @@ test("digests a nonce and an epoch each with its tenant under a label of its own
   assert.is(toHex(nonceExtraData("default", value)), sha256OfParts("assay/v1/nonce", "default", value))
   assert.is(toHex(epochExtraData("default", value)), sha256OfParts("assay/v1/epoch", "default", value))
 })
+
+test("digests an enrollment over label, random, tenant, endorsement key, attestation key and key to certify", () => {
+  const { random, tenant, ekDigest, akName, keyName } = enrollment
+  assert.is(
+    toHex(enrollmentExtraData(enrollment)),
+    sha256OfParts("assay/v1/enrollment", random, tenant, ekDigest, akName, keyName),
+  )
+  const none = new Uint8Array()
+  assert.is(
+    toHex(enrollmentExtraData({ ...enrollment, ekDigest: none, keyName: none })),
+    sha256OfParts("assay/v1/enrollment", random, tenant, "", akName, ""),
+  )
+})
+
+test("answers a credential over the same parts under another label, by its secret", () => {
+  const { random, tenant, ekDigest, akName, keyName } = enrollment
+  const message = partsBytes("assay/v1/activation", random, tenant, ekDigest, akName, keyName)
+  const expected = createHmac("sha256", secret).update(message).digest("hex")
+  assert.is(toHex(activationMac(secret, enrollment)), expected)
+})
+
+const otherEnrollments: [name: string, other: Partial<EnrollmentTranscript>][] = [
+  ["another random value", { random: new Uint8Array(32).fill(8) }],
+  ["another tenant", { tenant: "other" }],
+  ["another endorsement key", { ekDigest: new Uint8Array(32) }],
+  ["no endorsement key", { ekDigest: new Uint8Array() }],
+  ["another attestation key", { akName: new Uint8Array(34) }],
+  ["another key to certify", { keyName: new Uint8Array(34) }],
+  ["no key to certify", { keyName: new Uint8Array() }],
+  [
+    "a byte moved from one name to the other",
+    { akName: new Uint8Array(33).fill(3), keyName: Uint8Array.of(3, ...enrollment.keyName) },
+  ],
+]
+for (const [name, other] of otherEnrollments)
+  test(`tells N-04 an enrollment with ${name} apart`, () => {
+    const changed = { ...enrollment, ...other }
+    assert.is.not(toHex(enrollmentExtraData(changed)), toHex(enrollmentExtraData(enrollment)))
+    assert.is.not(toHex(activationMac(secret, changed)), toHex(activationMac(secret, enrollment)))
+  })
 
 const others: [name: string, other: Partial<Transcript>][] = [
   ["another random value", { random: new Uint8Array(32).fill(8) }],
@@ -74,15 +129,16 @@ for (const [name, other] of others)
       toHex(challengeExtraData({ ...transcript, ...other })) === toHex(challengeExtraData(transcript)),
     ))
 
-test("never digests a nonce like an epoch or a challenge", () => {
+test("never digests a nonce like an epoch, a challenge or an enrollment", () => {
   fc.assert(
     fc.property(fc.string(), fc.uint8Array({ minLength: 16, maxLength: 64 }), (tenant, value) => {
       const digests = [
         nonceExtraData(tenant, value),
         epochExtraData(tenant, value),
         challengeExtraData({ ...transcript, tenant, random: value }),
+        enrollmentExtraData({ ...enrollment, tenant, random: value }),
       ].map(toHex)
-      assert.is(new Set(digests).size, 3)
+      assert.is(new Set(digests).size, 4)
       assert.ok(digests.every((digest) => digest.length === 64))
     }),
   )

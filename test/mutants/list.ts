@@ -2,6 +2,7 @@ import { APPRAISAL } from "./appraisal.ts"
 import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
+import { ENROLLMENT } from "./enrollment.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
 import { REFRESH } from "./refresh.ts"
@@ -16,6 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SERVICE,
   ...CALLERS,
   ...ENDORSEMENT,
+  ...ENROLLMENT,
   ...TRUST,
   ...REFRESH,
   ...CERTIFICATES,
@@ -42,6 +44,7 @@ export const ROWS: readonly string[] = [
 /** The classes of the attack catalogue that Assay has to refuse. */
 export const CLASSES: readonly string[] = [
   ...Array.from({ length: 16 }, (_, i) => `Q-${String(i + 1).padStart(2, "0")}`),
+  "K-05",
   "K-06",
   "K-07",
   "K-08",
