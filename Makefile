@@ -70,6 +70,10 @@ soak: $(INSTALLED) ## Run the generated suites in full, from where it was (FRESH
 attacks: $(INSTALLED) ## Write docs/attacks.md from the tests
 	@node test/attacks.ts
 
+.PHONY: configuration
+configuration: $(INSTALLED) ## Write docs/configuration.md from the schema of the settings
+	@node test/configuration.ts
+
 .PHONY: bench
 bench: $(BUILT) ## Measure the warm Verify call against its floor, and certificate paths
 	@node loadtest/bench.ts -o $(OUTPUT)

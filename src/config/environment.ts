@@ -1,0 +1,16 @@
+/** Settings by environment variable. */
+export const ENVIRONMENT: Readonly<Record<string, readonly [path: string, kind: "text" | "list" | "flag"]>> =
+  {
+    ASSAY_DEVELOPMENT: ["development", "flag"],
+    ASSAY_DATA: ["data", "text"],
+    ASSAY_LISTEN: ["listen", "list"],
+    ASSAY_ADMIN: ["admin", "text"],
+    ASSAY_WEB_PUBLIC: ["web.public", "text"],
+    ASSAY_WEB_PRIVATE: ["web.private", "text"],
+    ASSAY_ISSUER: ["issuer", "text"],
+    ASSAY_KEY_FILE: ["key.file", "text"],
+    ASSAY_KEY_PASSPHRASE: ["key.passphrase", "text"],
+    ASSAY_KEY_PASSPHRASE_FILE: ["key.passphraseFile", "text"],
+    ASSAY_LOG_LEVEL: ["logLevel", "text"],
+    ASSAY_FAULT: ["fault", "text"],
+  }

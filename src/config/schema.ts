@@ -1,0 +1,134 @@
+import { z } from "zod"
+import { FAULT } from "../faults.ts"
+import { callers } from "./callers.ts"
+import { isHost, path, text } from "./text.ts"
+
+const key = z.strictObject({
+  algorithm: z.enum(["ES256", "EdDSA"]).default("ES256").describe("What a new key signs with."),
+  file: path()
+    .optional()
+    .describe("The encrypted signing key. Without it, `signing-key.pem` in the data folder."),
+  passphrase: text().optional().describe("The passphrase itself; from the environment, never from the file."),
+  passphraseFile: path().optional().describe("A file with the passphrase, for its owner alone."),
+})
+
+const challenge = z.strictObject({
+  lifetimeSeconds: z.int().min(5).max(600).default(120).describe("How long a challenge may be answered."),
+  spentMax: z
+    .int()
+    .min(1000)
+    .max(10_000_000)
+    .default(1_000_000)
+    .describe("How many spent challenges are remembered until they expire; when full, Verify is refused."),
+})
+
+const refresh = z.strictObject({
+  hosts: z
+    .array(z.string().refine(isHost, "not a host in lowercase, with or without a port"))
+    .max(100)
+    .default([])
+    .describe(
+      "Hosts that may be asked, in lowercase, as `host` or `host:port`. None: nothing is ever loaded.",
+    ),
+  intervalSeconds: z
+    .int()
+    .min(10)
+    .max(86_400)
+    .default(300)
+    .describe("Between two looks at what is due; it is asked for in rounds of a minute at most."),
+  timeoutSeconds: z.int().min(1).max(60).default(10).describe("For one URL, all of it."),
+  maxBytes: z
+    .int()
+    .min(1024)
+    .max(33_554_432)
+    .default(16_777_216)
+    .describe(
+      "What one URL may answer with a CRL, the longest that is read having 32 MiB; with certificates, 256 KiB.",
+    ),
+})
+
+const earForm = z.enum(["2023", "2026"])
+
+const ear = z.strictObject({
+  default: earForm.default("2026").describe("The wire form of results."),
+  audiences: z
+    .record(z.string(), earForm)
+    .default({})
+    .describe("The wire form for an audience that reads the other one."),
+})
+
+/**
+ * What `assay serve` can be told. An unknown name and a value of another type are refused with their path. What each
+ * setting says of itself is what `docs/configuration.md` says.
+ */
+export const schema = z
+  .strictObject({
+    development: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Development mode: plaintext TCP on loopback, and a key, a passphrase and local credentials made when absent.",
+      ),
+    data: path()
+      .default(".assay")
+      .describe("Folder of the database, the signing key and, in development mode, the credentials."),
+    listen: z
+      .array(text())
+      .min(1)
+      .optional()
+      .describe(
+        "gRPC addresses: `127.0.0.1:PORT` (development mode only) or `unix:PATH`. Without it, `assay.sock` in the data folder, and in development mode `127.0.0.1:7400`.",
+      ),
+    admin: text()
+      .optional()
+      .describe(
+        "Administration socket, `unix:PATH`; its file is for its owner alone, who is an operator. Without it, `admin.sock` in the data folder.",
+      ),
+    web: z
+      .strictObject({
+        public: text().default("127.0.0.1:7401").describe("Where keys, discovery and the epoch are served."),
+        private: text().default("127.0.0.1:7402").describe("Where metrics and probes are served."),
+      })
+      .prefault({})
+      .describe("HTTP."),
+    issuer: z
+      .url({ protocol: /^https?$/ })
+      .refine((url) => !/[?#]/.test(url), "no query and no fragment")
+      .optional()
+      .describe("`iss` of every token, without query and fragment. Without it, the public web address."),
+    key: key.prefault({}).describe("The key that signs tokens."),
+    challenge: challenge.prefault({}).describe("Challenges."),
+    epoch: z
+      .strictObject({
+        lengthSeconds: z.int().min(10).max(300).default(300).describe("How long an epoch is."),
+      })
+      .prefault({})
+      .describe("Epochs, for devices that only send."),
+    trust: z
+      .strictObject({
+        refresh: refresh
+          .prefault({})
+          .describe("What keeps CRLs and issuers' certificates current, apart from any request."),
+      })
+      .prefault({})
+      .describe("Trust in makers of TPMs."),
+    ear: ear.prefault({}).describe("Attestation results (EAR)."),
+    ...callers,
+    reflection: z.boolean().default(true).describe("Whether anyone may ask for the gRPC schema."),
+    logLevel: z
+      .enum(["silent", "error", "warn", "info", "debug"])
+      .default("info")
+      .describe("The least that is logged."),
+    fault: z
+      .string()
+      .regex(FAULT, "no fault point")
+      .optional()
+      .describe("Development mode only: where the process ends as if the power went (`src/faults.ts`)."),
+  })
+  .refine(({ fault, development }) => fault === undefined || development, {
+    path: ["fault"],
+    error: "faults are for development mode",
+  })
+
+/** The settings of a server, complete. */
+export type Config = z.infer<typeof schema>

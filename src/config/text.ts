@@ -1,0 +1,26 @@
+import { z } from "zod"
+
+/** Some text. */
+export const text = () => z.string().min(1)
+
+/** A file or folder, as the process finds it from where it runs. */
+export const path = text
+
+/** A name of ours: of a caller, or of a rule about callers. No other kind of id looks like one. */
+export const name = () =>
+  z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "not a name of a-z 0-9 - with at most 63")
+
+/** A tenant, as in a DNS label, so that no spelling of one is taken for another. */
+export const tenant = () =>
+  z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "not a tenant of a-z 0-9 - with at most 63")
+
+/** Whether no two of `all` have the same name. */
+export const eachNameOnce = (all: readonly { readonly name: string }[]): boolean =>
+  new Set(all.map((one) => one.name)).size === all.length
+
+/** Whether `host` is one in the one spelling that URLs are compared in. */
+export const isHost = (host: string): boolean => {
+  if (!/^[a-z0-9.:[\]-]+$/.test(host) || !URL.canParse(`http://${host}/`)) return false
+  const url = new URL(`http://${host}/`)
+  return host === url.host || host === `${url.hostname}:80`
+}
