@@ -62,13 +62,11 @@ export interface EnrollmentTranscript {
   /** SHA-256 of the endorsement key's SubjectPublicKeyInfo, 32 bytes; empty where an AK certificate stands for it. */
   readonly ekDigest: Uint8Array
   readonly akName: Uint8Array
-  /** Name of a key that the device wants certified; empty if there is none. */
-  readonly keyName: Uint8Array
 }
 
 const enrollmentBytes = (label: Uint8Array, transcript: EnrollmentTranscript): Uint8Array => {
-  const { random, tenant, ekDigest, akName, keyName } = transcript
-  return lengthPrefixed(label, random, utf8(tenant), ekDigest, akName, keyName)
+  const { random, tenant, ekDigest, akName } = transcript
+  return lengthPrefixed(label, random, utf8(tenant), ekDigest, akName)
 }
 
 /** extraData of the quote that ends an enrollment: SHA-256 over the length-prefixed transcript, 32 bytes. */

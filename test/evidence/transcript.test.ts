@@ -44,7 +44,6 @@ const enrollment: EnrollmentTranscript = {
   tenant: "default",
   ekDigest: new Uint8Array(32).fill(2),
   akName: new Uint8Array(34).fill(3),
-  keyName: new Uint8Array(34).fill(4),
 }
 const secret = new Uint8Array(32).fill(5)
 
@@ -67,22 +66,22 @@ test("digests a nonce and an epoch each with its tenant under a label of its own
   assert.is(toHex(epochExtraData("default", value)), sha256OfParts("assay/v1/epoch", "default", value))
 })
 
-test("digests an enrollment over label, random, tenant, endorsement key, attestation key and key to certify", () => {
-  const { random, tenant, ekDigest, akName, keyName } = enrollment
+test("digests an enrollment over label, random, tenant, endorsement key and attestation key", () => {
+  const { random, tenant, ekDigest, akName } = enrollment
   assert.is(
     toHex(enrollmentExtraData(enrollment)),
-    sha256OfParts("assay/v1/enrollment", random, tenant, ekDigest, akName, keyName),
+    sha256OfParts("assay/v1/enrollment", random, tenant, ekDigest, akName),
   )
   const none = new Uint8Array()
   assert.is(
-    toHex(enrollmentExtraData({ ...enrollment, ekDigest: none, keyName: none })),
-    sha256OfParts("assay/v1/enrollment", random, tenant, "", akName, ""),
+    toHex(enrollmentExtraData({ ...enrollment, ekDigest: none })),
+    sha256OfParts("assay/v1/enrollment", random, tenant, "", akName),
   )
 })
 
 test("answers a credential over the same parts under another label, by its secret", () => {
-  const { random, tenant, ekDigest, akName, keyName } = enrollment
-  const message = partsBytes("assay/v1/activation", random, tenant, ekDigest, akName, keyName)
+  const { random, tenant, ekDigest, akName } = enrollment
+  const message = partsBytes("assay/v1/activation", random, tenant, ekDigest, akName)
   const expected = createHmac("sha256", secret).update(message).digest("hex")
   assert.is(toHex(activationMac(secret, enrollment)), expected)
 })
@@ -93,11 +92,9 @@ const otherEnrollments: [name: string, other: Partial<EnrollmentTranscript>][] =
   ["another endorsement key", { ekDigest: new Uint8Array(32) }],
   ["no endorsement key", { ekDigest: new Uint8Array() }],
   ["another attestation key", { akName: new Uint8Array(34) }],
-  ["another key to certify", { keyName: new Uint8Array(34) }],
-  ["no key to certify", { keyName: new Uint8Array() }],
   [
-    "a byte moved from one name to the other",
-    { akName: new Uint8Array(33).fill(3), keyName: Uint8Array.of(3, ...enrollment.keyName) },
+    "a byte moved from one key to the other",
+    { ekDigest: new Uint8Array(31).fill(2), akName: Uint8Array.of(2, ...enrollment.akName) },
   ],
 ]
 for (const [name, other] of otherEnrollments)

@@ -17,7 +17,6 @@ const transcript: EnrollmentTranscript = {
   tenant: "default",
   ekDigest: new Uint8Array(32).fill(2),
   akName: new Uint8Array(34).fill(3),
-  keyName: new Uint8Array(34).fill(4),
 }
 const mac = (value: Uint8Array): ActivationAnswer => ({ kind: "mac", value })
 const plain = (value: Uint8Array): ActivationAnswer => ({ kind: "secret", value })
@@ -39,7 +38,6 @@ const refused: readonly (readonly [name: string, answer: ActivationAnswer])[] = 
   ["the HMAC over another endorsement key", over({ ekDigest: other })],
   ["the HMAC over no endorsement key", over({ ekDigest: new Uint8Array() })],
   ["the HMAC over another attestation key", over({ akName: new Uint8Array(34) })],
-  ["the HMAC over another key to certify", over({ keyName: new Uint8Array() })],
   ["the digest that is quoted", mac(enrollmentExtraData(transcript))],
   ["the HMAC, cut", mac(activationMac(secret, transcript).subarray(0, 31))],
   ["the HMAC with a byte behind it", mac(Uint8Array.of(...activationMac(secret, transcript), 0))],

@@ -78,9 +78,9 @@ export const BeginEnrollmentRequestSchema: GenMessage<BeginEnrollmentRequest> = 
   messageDesc(file_assay_v1_enrollment, 0);
 
 /**
- * What the device has to answer. The transcript is: the label "assay/v1/enrollment", random, tenant, EK digest, AK name, and
- * the Name of a key to certify, which is empty here; each preceded by its length as a 32-bit big-endian number. extraData of
- * the quote is SHA-256 over it. The activation's HMAC is over the same parts with the label "assay/v1/activation".
+ * What the device has to answer. The transcript is: the label "assay/v1/enrollment", random, tenant, EK digest, AK name,
+ * each preceded by its length as a 32-bit big-endian number. extraData of the quote is SHA-256 over it. The activation's
+ * HMAC is over the same parts with the label "assay/v1/activation".
  *
  * @generated from message assay.v1.BeginEnrollmentResponse
  */
