@@ -1,15 +1,12 @@
 import { hash } from "node:crypto"
-import { concat, toHex, utf8 } from "../bytes.ts"
-import { AssayError } from "../errors.ts"
+import { concat } from "../bytes.ts"
 import { parseChain } from "../evidence/evidence.ts"
 import { parseName, parsePublic } from "../evidence/tpm/public.ts"
-import type { Certificate } from "../evidence/x509/certificate.ts"
-import { nameText } from "../evidence/x509/name.ts"
-import { verifyEndorsements } from "../verification/endorsements.ts"
 import { createAttestationKey, createKeyObject } from "../verification/key.ts"
 import { checkNotDenied } from "../verification/weak-key.ts"
 import type { Caller, DeviceRecord, Ports } from "./ports.ts"
 import type { EndorsementInput, RegisterDeviceInput } from "./service.ts"
+import { checkListed, verifyShown } from "./vouching.ts"
 
 /**
  * Registers a device by its attestation key, on its operator's word. The key must be an attestation key; that it lives in
@@ -20,7 +17,7 @@ import type { EndorsementInput, RegisterDeviceInput } from "./service.ts"
  * about is kept for review, and trusted for nothing.
  *
  * @throws {AssayError} PUBLIC_AREA, FRAMING, LENGTH, AK_ATTRIBUTES, SIG_ALG, WEAK_KEY, ROCA, KEY_DENIED, DEVICE_EXISTS; as `parseChain` and
- *   `verifyEndorsements`; UNTRUSTED_ROOT for an endorsement key that is not listed; REGISTRY, JOURNAL, TRUST.
+ *   `verifyShown`; UNTRUSTED_ROOT for an endorsement key that is not listed; REGISTRY, JOURNAL, TRUST.
  */
 export const createRegisterDevice =
   (ports: Ports) =>
@@ -39,16 +36,7 @@ export const createRegisterDevice =
     const ekDigest = await listedDigest(ports, tenant, ekPublic)
     for (const chain of [shown.akChain, shown.ekChain])
       if (chain.length > 0) ports.want(tenant, chain, input.id)
-    if (shown.akChain.length + shown.ekChain.length > 0) {
-      const { generation } = await ports.trust.trustState(tenant)
-      const trust = await ports.loadTrust(tenant, generation)
-      const options = { at, expiredLeaf: "allow" } as const
-      // The endorsement key by itself first: the issuer that is kept for review is nobody else's.
-      await keepingIssuers(ports, tenant, shown.ekChain, at, () =>
-        verifyEndorsements({ ...shown, akChain: [] }, ak, trust, options),
-      )
-      verifyEndorsements(shown, ak, trust, options)
-    }
+    if (shown.akChain.length + shown.ekChain.length > 0) await verifyShown(ports, tenant, shown, ak, at)
     const device = await ports.registry.registerDevice({
       tenant,
       id: input.id,
@@ -79,54 +67,14 @@ const NOTHING: EndorsementInput = { akCertificateChain: [], ekCertificateChain: 
 
 /** Digest of an endorsement key that has no certificate: it is on the list, or the device is not registered. */
 const listedDigest = async (
-  { trust, denied }: Ports,
+  ports: Ports,
   tenant: string,
   ekPublic: Uint8Array | undefined,
 ): Promise<Uint8Array | undefined> => {
   if (ekPublic === undefined) return undefined
   const spki = createKeyObject(parsePublic(ekPublic).key).export({ type: "spki", format: "der" })
-  checkNotDenied(spki, denied, "ek_public")
+  checkNotDenied(spki, ports.denied, "ek_public")
   const digest = hash("sha256", spki, "buffer")
-  if ((await trust.listedEk(tenant, digest)) !== undefined) return digest
-  throw new AssayError("UNTRUSTED_ROOT", "the endorsement key has no certificate and is not on the list", {
-    location: "ek_public",
-    expected: "a key listed with `assay trust import-eks`",
-    actual: `SHA-256 ${toHex(digest)}`,
-  })
-}
-
-/** Runs `verify`; if it fails for lack of a trusted issuer of the endorsement key, the issuer is kept for review. */
-const keepingIssuers = async (
-  { trust }: Ports,
-  tenant: string,
-  chain: readonly Certificate[],
-  at: Date,
-  verify: () => unknown,
-): Promise<void> => {
-  try {
-    verify()
-  } catch (error) {
-    const [leaf] = chain
-    if (leaf !== undefined && error instanceof AssayError && error.code === "UNTRUSTED_ROOT") {
-      const { issuer } = topOf(leaf, chain)
-      await trust.notePending(
-        tenant,
-        {
-          id: hash("sha256", utf8(issuer.key), "hex"),
-          issuer: nameText(issuer),
-          chain: chain.map(({ bytes }) => bytes),
-        },
-        at,
-      )
-    }
-    throw error
-  }
-}
-
-/** The last certificate that names alone lead to: its issuer is the one that is not known. */
-const topOf = (leaf: Certificate, chain: readonly Certificate[]): Certificate => {
-  let top = leaf
-  for (let steps = chain.length; steps > 0; steps--)
-    top = chain.find((one) => one !== top && one.subject.key === top.issuer.key) ?? top
-  return top
+  await checkListed(ports, tenant, digest)
+  return digest
 }

@@ -27,11 +27,11 @@ const JOURNAL = {
 const ISSUE = { file: "src/result/issue.ts", tests: ["test/result/issue.test.ts"] } as const
 const ISSUED = { file: "src/result/endorsement.ts", tests: ["test/service/endorse.test.ts"] } as const
 const WEAK = { file: "src/service/register.ts", tests: ["test/service/attacks-weak-key.test.ts"] } as const
-const REGISTER = {
-  file: "src/service/register.ts",
+const VOUCHING = {
+  file: "src/service/vouching.ts",
   tests: ["test/service/register-endorsement.test.ts"],
 } as const
-const KEY = { file: "src/service/register.ts", tests: ["test/service/attacks-key.test.ts"] } as const
+const KEY = { file: "src/service/vouching.ts", tests: ["test/service/attacks-key.test.ts"] } as const
 const KEYS = {
   file: "src/verification/endorsements.ts",
   tests: ["test/service/attacks-key.test.ts"],
@@ -300,9 +300,9 @@ export const ENDORSEMENT: readonly Mutant[] = [
     id: "register-unlisted-ek",
     named: "X-01",
     covers: ["X-01"],
-    ...REGISTER,
-    find: "if ((await trust.listedEk(tenant, digest)) !== undefined) return digest",
-    replace: "if (digest.length > 0) return digest",
+    ...VOUCHING,
+    find: "if ((await trust.listedEk(tenant, digest)) !== undefined) return",
+    replace: "if (digest.length > 0) return",
     why: "Any endorsement key could be registered as a listed one.",
   },
   {
@@ -310,15 +310,15 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "K-06",
     covers: ["K-06"],
     ...KEY,
-    find: "      verifyEndorsements(shown, ak, trust, options)\n",
-    replace: "",
+    find: "endorsements: verifyEndorsements(shown, ak, trust, options)",
+    replace: "endorsements: verifyEndorsements({ ...shown, akChain: [] }, ak, trust, options)",
     why: "Any certificate could be registered as the attestation key's.",
   },
   {
     id: "pending-never-kept",
     named: "keeps the maker for review",
     covers: [],
-    ...REGISTER,
+    ...VOUCHING,
     find: "    verify()\n",
     replace: "    if (chain.length === 0) verify()\n",
     why: "An unknown maker would never come before an operator.",
@@ -327,7 +327,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     id: "pending-by-ak",
     named: "keeps nobody",
     covers: [],
-    ...REGISTER,
+    ...VOUCHING,
     find: "{ ...shown, akChain: [] }",
     replace: "shown",
     why: "A known maker would be kept for review, for an attestation key by somebody else.",
@@ -336,7 +336,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     id: "pending-for-any-flaw",
     named: "keeps nobody",
     covers: [],
-    ...REGISTER,
+    ...VOUCHING,
     find: ' && error.code === "UNTRUSTED_ROOT")',
     replace: ")",
     why: "Whoever sends broken chains would fill the list that an operator reviews.",
@@ -345,7 +345,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     id: "pending-issuer-of-leaf",
     named: "keeps the issuer",
     covers: [],
-    ...REGISTER,
+    ...VOUCHING,
     find: "const { issuer } = topOf(leaf, chain)",
     replace: "const { issuer } = leaf",
     why: "An intermediate would be kept for review instead of the root above it.",
@@ -354,7 +354,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     id: "register-expired-ek-refused",
     named: "past its end",
     covers: [],
-    ...REGISTER,
+    ...VOUCHING,
     find: 'expiredLeaf: "allow" } as const',
     replace: 'expiredLeaf: "refuse" } as const',
     why: "The policy would have nothing to judge.",
