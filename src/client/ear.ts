@@ -1,4 +1,5 @@
-import { isObject, type JsonObject, refusal } from "./compact.ts"
+import { isObject, type JsonObject } from "../evidence/json.ts"
+import { refusal } from "./compact.ts"
 
 /** What an attestation result says that a session may be opened on. */
 export interface Ear {

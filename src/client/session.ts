@@ -1,8 +1,9 @@
 import { timingSafeEqual } from "node:crypto"
 import { fromBase64Url } from "../bytes.ts"
 import type { AssayError } from "../errors.ts"
+import { isObject, type JsonObject, parseCanonicalJson } from "../evidence/json.ts"
 import type { Confirmation } from "../evidence/transcript.ts"
-import { isObject, type JsonObject, parseCanonicalJson, refusal, verifyCompact } from "./compact.ts"
+import { refusal, verifyCompact } from "./compact.ts"
 import { type Ear, readEar } from "./ear.ts"
 import { type JsonWebKeySet, KeySet, prepareKeySet } from "./keyset.ts"
 
