@@ -97,6 +97,9 @@ export const CODES = {
   AUDIENCE: entry("refuted"),
   SESSION_KEY_UNCERTIFIED: entry("refuted"),
   RAW_NONCE: entry("refuted"),
+  JOURNAL_CHAIN: entry("refuted"),
+  JOURNAL_CHECKPOINT: entry("refuted"),
+  JOURNAL_HEAD: entry("refuted"),
 
   // Spent, expired or of another context.
   NONCE_SPENT: entry("stale", "N-01", "N-05"),

@@ -25,11 +25,19 @@ export interface RegisteredClaims {
   readonly [name: string]: Json
 }
 
+/** Writes a token of `type`: see `encodeJws`. */
+export const encodeToken = (type: TokenType, claims: RegisteredClaims, signer: TokenSigner): string =>
+  encodeJws(type, claims, signer)
+
 /**
- * Writes a JWT in compact serialization (RFC 7515, 3.1): header with alg, kid and typ, then the claims, both as the
+ * Writes a JWS in compact serialization (RFC 7515, 3.1): header with alg, kid and typ, then the claims, both as the
  * one canonical text that `JSON.stringify` makes, so that a reader can refuse every other spelling.
  */
-export const encodeToken = (type: TokenType, claims: RegisteredClaims, signer: TokenSigner): string => {
+export const encodeJws = (
+  type: TokenType | "assay-checkpoint+jwt",
+  claims: { readonly [name: string]: Json },
+  signer: TokenSigner,
+): string => {
   const header = { alg: signer.algorithm, kid: signer.keyId, typ: type }
   const input = `${toBase64Url(utf8(JSON.stringify(header)))}.${toBase64Url(utf8(JSON.stringify(claims)))}`
   return `${input}.${toBase64Url(signer.sign(utf8(input)))}`

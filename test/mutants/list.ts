@@ -3,6 +3,7 @@ import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
 import { ENROLLMENT } from "./enrollment.ts"
+import { JOURNAL } from "./journal.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
 import { REFRESH } from "./refresh.ts"
@@ -16,6 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...APPRAISAL,
   ...SERVICE,
   ...CALLERS,
+  ...JOURNAL,
   ...ENDORSEMENT,
   ...ENROLLMENT,
   ...TRUST,
