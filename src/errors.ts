@@ -45,6 +45,8 @@ export const CODES = {
   FIELD: entry("malformed"),
   POLICY_SCHEMA: entry("malformed", "P-01"),
   INPUT: entry("malformed"),
+  FILTER: entry("malformed", "G-12"),
+  PAGE_TOKEN: entry("malformed", "G-12"),
 
   // Readable, and shown to be untrue or not allowed.
   ATTEST_TYPE: entry("refuted", "Q-02"),
@@ -83,6 +85,7 @@ export const CODES = {
   CERTIFICATE_POLICY: entry("refuted"),
   REVOKED: entry("refuted", "X-20"),
   DEVICE_EXISTS: entry("refuted"),
+  DEVICE_STATE: entry("refuted"),
   EVENT_LOG_REPLAY: entry("refuted"),
   EVENT_LOG_BANK: entry("refuted"),
   EVENT_LOG_MISSING: entry("refuted"),
@@ -110,10 +113,12 @@ export const CODES = {
   ACTIVATION: entry("stale", "K-05"),
   POLICY_VERSION: entry("stale"),
   SNAPSHOT_MOVED: entry("stale"),
+  ETAG: entry("stale"),
 
   // The caller may not do this.
   CALLER_UNKNOWN: entry("denied", "G-11"),
   PERMISSION: entry("denied", "G-11"),
+  ENROLLMENT_TOKEN: entry("denied"),
   TOKEN_ALG: entry("denied", "T-01"),
   TOKEN_KEY: entry("denied", "T-02"),
   TOKEN_FORMAT: entry("denied", "T-03"),
@@ -123,6 +128,7 @@ export const CODES = {
 
   // A resource named in the request is not there.
   DEVICE_NOT_FOUND: entry("missing"),
+  ENROLLMENT_TOKEN_NOT_FOUND: entry("missing"),
   POLICY_NOT_FOUND: entry("missing"),
   TRUST_NOT_FOUND: entry("missing"),
 
