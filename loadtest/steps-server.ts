@@ -21,7 +21,7 @@ import { commit, record, tell } from "../src/service/decision.ts"
 import { openFreshness } from "../src/service/freshness.ts"
 import type { Caller, Ports } from "../src/service/ports.ts"
 import { createService, type Service } from "../src/service/service.ts"
-import { createChallenges } from "../src/store/challenges.ts"
+import { createMemoryEngine } from "../src/store/engine/memory.ts"
 import { createEpochs } from "../src/store/epochs.ts"
 import { openSqliteStore, type SqliteStore } from "../src/store/sqlite.ts"
 import { verifyClaims } from "../src/verification/claims.ts"
@@ -43,6 +43,7 @@ function portsOn(folder: string): Ports {
   const { registry, trust, journal } = store
   const clock = { now: () => new Date() }
   const random = createRandom()
+  const engine = createMemoryEngine(random)
   const createdAt = clock.now()
   const key = generateSigningKey("ES256", {
     createdAt,
@@ -59,8 +60,8 @@ function portsOn(folder: string): Ports {
     advisoriesFor: () => [],
     want: () => {},
     journal,
-    challenges: createChallenges(random),
-    epochs: createEpochs(random),
+    singleUse: engine.singleUse,
+    epochs: createEpochs(engine.epochKey),
     signer: createSigner(key, clock),
     compile: cachedCompile(compile, { max: 100 }).compile,
     settings: {
@@ -98,9 +99,11 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
   )
   const at = ports.clock.now()
   const opened = await measured("open the challenge", () =>
-    parsed.map(({ input, evidence }) => {
-      return { evidence, freshness: openFreshness(ports, input.freshness, GATEWAY, at) }
-    }),
+    Promise.all(
+      parsed.map(async ({ input, evidence }) => {
+        return { evidence, freshness: await openFreshness(ports, input.freshness, GATEWAY, at) }
+      }),
+    ),
   )
   const gathered = await measured("gather the snapshot", () =>
     Promise.all(

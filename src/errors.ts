@@ -109,6 +109,8 @@ export const CODES = {
   NONCE_CONTEXT: entry("stale", "N-04"),
   NONCE_EXPIRED: entry("stale", "N-04"),
   NONCE_UNKNOWN: entry("stale", "N-04"),
+  /** The store of spent challenges was restarted or replaced since. */
+  NONCE_FENCED: entry("stale"),
   EPOCH: entry("stale"),
   ACTIVATION: entry("stale", "K-05"),
   POLICY_VERSION: entry("stale"),
@@ -133,7 +135,7 @@ export const CODES = {
   TRUST_NOT_FOUND: entry("missing"),
 
   // A limit of ours was reached.
-  CHALLENGES_FULL: entry("exhausted"),
+  CHALLENGES_FULL: entry("exhausted", "N-07"),
   TRUST_FULL: entry("exhausted"),
   LOG_SIZE: entry("exhausted"),
   DEPTH: entry("exhausted", "X-16"),
@@ -146,6 +148,8 @@ export const CODES = {
   TRUST: entry("unavailable", "S-09"),
   JOURNAL: entry("unavailable"),
   REGISTRY: entry("unavailable"),
+  NONCE_STORE: entry("unavailable"),
+  CLOCK: entry("unavailable"),
   SHUTTING_DOWN: entry("unavailable"),
   /** On the client: no answer came, or none in time. */
   NO_ANSWER: entry("unavailable"),

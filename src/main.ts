@@ -43,7 +43,7 @@ import { createParseTrust } from "./service/parse-trust.ts"
 import type { Clock, Ports, Random, TrustStore } from "./service/ports.ts"
 import { createRefresh } from "./service/refresh.ts"
 import { createService } from "./service/service.ts"
-import { createChallenges } from "./store/challenges.ts"
+import { createMemoryEngine } from "./store/engine/memory.ts"
 import { createEpochs } from "./store/epochs.ts"
 import { openSqliteStore } from "./store/sqlite.ts"
 import { type Advisories, advisoriesFor, parseAdvisories } from "./verification/advisory.ts"
@@ -99,7 +99,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       random,
       log,
     })
-    const challenges = createChallenges(random, { spentMax: config.challenge.spentMax })
+    const engine = createMemoryEngine(random, { spentMax: config.challenge.spentMax })
     const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
     // Not looked up in the object: every object has a member named constructor.
     const earForms = new Map(Object.entries(config.ear.audiences))
@@ -110,7 +110,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       earForm: (audience: string) => earForms.get(audience) ?? config.ear.default,
     }
     const metrics = createMetrics({
-      challenges: () => challenges.counts(),
+      challenges: () => engine.counts(),
       caches: () => [
         { name: "context", hits: contexts.hits, misses: contexts.misses, entries: contexts.size },
         { name: "trust", hits: trusts.hits, misses: trusts.misses, entries: trusts.size },
@@ -130,8 +130,8 @@ export async function start(config: Config, log: Logger): Promise<Running> {
           denied,
           advisoriesFor: (tpm) => advisoriesFor(known, tpm),
           journal: store.journal,
-          challenges,
-          epochs: createEpochs(random, { lengthMs: config.epoch.lengthSeconds * 1000 }),
+          singleUse: engine.singleUse,
+          epochs: createEpochs(engine.epochKey, { lengthMs: config.epoch.lengthSeconds * 1000 }),
           signer,
           compile: contexts.compile,
           settings,

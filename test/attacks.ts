@@ -148,6 +148,12 @@ export const ATTACKS: readonly AttackClass[] = [
       "Between the question whether a challenge was spent and the note that it now is, nothing else runs. Of a thousand calls at once one gets a session, also at the instant of expiry and when the memory for spent challenges is full.",
   },
   {
+    id: "N-07",
+    title: "A flood of challenges",
+    words:
+      "A challenge that nobody answers costs no memory: what Assay needs to know again is in the sealed value. What was spent is remembered until it expires, within a bound; at the bound Assay refuses, for whoever forgets one lets it be spent twice. Junk spends nobody's challenge.",
+  },
+  {
     id: "T-01",
     title: "A token with another algorithm",
     words:

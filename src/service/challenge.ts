@@ -1,5 +1,6 @@
 import { AssayError } from "../errors.ts"
 import type { Caller, PolicyRecord, Ports } from "./ports.ts"
+import { sealChallenge } from "./sealed-challenge.ts"
 import type { ChallengeInput, CreatedChallenge } from "./service.ts"
 
 const RANDOM_BYTES = 32
@@ -8,20 +9,19 @@ const RANDOM_BYTES = 32
  * Makes a challenge. What the session will be for is fixed here and sealed: the caller that may use it, the device,
  * the audience, the key, the policy and its lowest acceptable revision. Nothing is stored.
  *
- * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; RNG, REGISTRY.
+ * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; RNG, REGISTRY, NONCE_STORE, CLOCK.
  */
 export const createCreateChallenge =
-  ({ clock, random, registry, challenges, settings }: Ports) =>
+  ({ clock, random, registry, singleUse, settings }: Ports) =>
   async (input: ChallengeInput, caller: Caller): Promise<CreatedChallenge> => {
     const { tenant } = caller
     const issuedAt = clock.now()
     const policy = await policyOf(registry, input, tenant)
     const transcript = { random: random.bytes(RANDOM_BYTES), tenant, ...input }
     const expiresAt = new Date(issuedAt.getTime() + settings.challengeLifetimeMs)
-    const sealed = challenges.seal({
+    const sealed = await sealChallenge(singleUse, {
       ...transcript,
       caller: caller.id,
-      purpose: "attest",
       policyRevision: policy?.revision ?? 0,
       issuedAt,
       expiresAt,

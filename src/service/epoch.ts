@@ -6,13 +6,13 @@ import type { Caller, Epoch, Ports } from "./ports.ts"
  * The current epoch of the caller's tenant, and the same as a signed token (typ assay-epoch+jwt) for devices that
  * get it through somebody else.
  *
- * @throws {AssayError} SIGNER.
+ * @throws {AssayError} SIGNER, NONCE_STORE, CLOCK.
  */
 export const createEpoch =
   ({ clock, random, epochs, signer, settings }: Ports) =>
   async ({ tenant }: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }> => {
     const at = clock.now()
-    const epoch = epochs.current(tenant, at)
+    const epoch = await epochs.current(tenant, at)
     const claims = {
       iss: settings.issuer,
       sub: `epoch:${epoch.number}`,

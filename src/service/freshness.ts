@@ -3,6 +3,7 @@ import { challengeExtraData, epochExtraData, nonceExtraData } from "../evidence/
 import type { SessionRequest } from "../result/issue.ts"
 import type { FreshnessKind } from "../result/result.ts"
 import type { Caller, Challenge, Context, Ports } from "./ports.ts"
+import { openChallenge } from "./sealed-challenge.ts"
 import type { FreshnessInput } from "./service.ts"
 
 /** What proves that evidence is fresh, opened and not yet spent. */
@@ -12,7 +13,11 @@ export interface Freshness {
   readonly state: ChallengeState
   /** extraData that the quote must have. @throws {AssayError} NONCE_CONTEXT, POLICY_VERSION. */
   expectedFor(context: Context): Uint8Array
-  /** Spends the challenge, if there is one. @throws {AssayError} NONCE_SPENT, NONCE_EXPIRED, CHALLENGES_FULL. */
+  /**
+   * Spends the challenge, if there is one.
+   *
+   * @throws {AssayError} NONCE_SPENT, NONCE_EXPIRED, NONCE_FENCED, CHALLENGES_FULL; NONCE_STORE, CLOCK.
+   */
   spend(): Promise<void>
   /** The session that may follow; nothing unless a challenge was spent. */
   session(): SessionRequest | undefined
@@ -25,22 +30,22 @@ export interface Freshness {
 /** When a relying party chose its nonce, only it knows. This is how long its evidence may have been under way. */
 const NONCE_AGE_MS = 300_000
 
-type FreshnessPorts = Pick<Ports, "challenges" | "epochs">
+type FreshnessPorts = Pick<Ports, "singleUse" | "epochs">
 
 /**
  * Opens one of the three modes, without a write.
  *
- * @throws {AssayError} NONCE_UNKNOWN, NONCE_EXPIRED, NONCE_SPENT, NONCE_CONTEXT, EPOCH.
+ * @throws {AssayError} NONCE_UNKNOWN, NONCE_EXPIRED, NONCE_SPENT, NONCE_CONTEXT, EPOCH; NONCE_STORE, CLOCK.
  */
-export const openFreshness = (
+export const openFreshness = async (
   ports: FreshnessPorts,
   input: FreshnessInput,
   caller: Caller,
   at: Date,
-): Freshness => {
+): Promise<Freshness> => {
   switch (input.kind) {
     case "challenge":
-      return openChallenge(ports, input.challenge, caller, at)
+      return answering(ports, input.challenge, caller, at)
     case "nonce":
       return {
         ...withoutChallenge("nonce"),
@@ -50,7 +55,7 @@ export const openFreshness = (
           policy?.evidence.rawNonce === true ? input.nonce : nonceExtraData(caller.tenant, input.nonce),
       }
     case "epoch": {
-      const epoch = ports.epochs.accepted(caller.tenant, input.number, at)
+      const epoch = await ports.epochs.accepted(caller.tenant, input.number, at)
       return {
         ...withoutChallenge("epoch"),
         evidenceAgeMs: at.getTime() - epoch.startsAt.getTime(),
@@ -70,9 +75,14 @@ const withoutChallenge = <Kind extends "nonce" | "epoch">(kind: Kind) => ({
   evidenceAgeMs: undefined,
 })
 
-const openChallenge = (ports: FreshnessPorts, sealed: Uint8Array, caller: Caller, at: Date): Freshness => {
-  const challenge = ports.challenges.open(sealed, at)
-  if (challenge.tenant !== caller.tenant || challenge.caller !== caller.id || challenge.purpose !== "attest")
+const answering = async (
+  { singleUse }: FreshnessPorts,
+  sealed: Uint8Array,
+  caller: Caller,
+  at: Date,
+): Promise<Freshness> => {
+  const { challenge, value } = await openChallenge(singleUse, sealed, at)
+  if (challenge.tenant !== caller.tenant || challenge.caller !== caller.id)
     throw contextError("caller", "the credential or the connection that made the challenge", caller.id)
   let state: ChallengeState = "unspent"
   return {
@@ -86,7 +96,7 @@ const openChallenge = (ports: FreshnessPorts, sealed: Uint8Array, caller: Caller
     },
     spend: async () => {
       try {
-        await ports.challenges.spend(challenge, at)
+        await singleUse.spend(value, at)
       } catch (error) {
         // Only a full store leaves it unspent for certain; an answer that was lost may have spent it.
         if (!(error instanceof AssayError && error.code === "CHALLENGES_FULL")) state = "spent"

@@ -8,7 +8,7 @@ import type { AttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
 import type { Breathe, Clock, Random } from "./ports/caller.ts"
-import type { Challenges, Epochs } from "./ports/challenge.ts"
+import type { Epochs, SingleUse } from "./ports/challenge.ts"
 import type { Journal } from "./ports/journal.ts"
 import type { Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
@@ -80,7 +80,7 @@ export interface Ports {
   /** Keys that nobody may be trusted by. */
   readonly denied: DeniedKeys
   readonly advisoriesFor: AdvisoriesFor
-  readonly challenges: Challenges
+  readonly singleUse: SingleUse
   readonly epochs: Epochs
   readonly journal: Journal
   readonly signer: Signer

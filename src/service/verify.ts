@@ -26,7 +26,7 @@ export const createVerify =
     const at = ports.clock.now()
     let opened: Freshness | undefined
     try {
-      const freshness = openFreshness(ports, input.freshness, caller, at) // no write yet
+      const freshness = await openFreshness(ports, input.freshness, caller, at) // no write yet
       opened = freshness
       const evidence = parseEvidence(input.evidence) // read
       const snapshot = await ports.registry.snapshotFor(caller.tenant, evidence.akName) // gather

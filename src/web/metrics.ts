@@ -8,8 +8,8 @@ export interface MetricSources {
   readonly challenges: () => {
     readonly created: number
     readonly spent: number
-    /** Spent ones that have to be remembered until they expire. */
-    readonly outstanding: number
+    /** Spent ones that have to be remembered until they expire; nothing where only their store knows. */
+    readonly outstanding: number | undefined
   }
   readonly caches: () => readonly {
     readonly name: string
@@ -95,7 +95,10 @@ export const createMetrics = ({ challenges, caches, trust }: MetricSources): Met
       name: "assay_challenges_outstanding",
       help: "Spent challenges that have not expired and are remembered.",
       labelNames: [],
-      read: () => one(challenges().outstanding),
+      read: () => {
+        const { outstanding } = challenges()
+        return outstanding === undefined ? [] : one(outstanding)
+      },
     },
     {
       kind: Counter,

@@ -2,6 +2,7 @@ import { APPRAISAL } from "./appraisal.ts"
 import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
+import { ENGINE } from "./engine.ts"
 import { ENROLLMENT } from "./enrollment.ts"
 import { JOURNAL } from "./journal.ts"
 import type { Mutant } from "./mutant.ts"
@@ -16,6 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...VERIFICATION,
   ...APPRAISAL,
   ...SERVICE,
+  ...ENGINE,
   ...CALLERS,
   ...JOURNAL,
   ...ENDORSEMENT,
@@ -56,6 +58,7 @@ export const CLASSES: readonly string[] = [
   "N-03",
   "N-04",
   "N-05",
+  "N-07",
   "T-01",
   "T-02",
   "T-03",

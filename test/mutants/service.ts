@@ -1,10 +1,5 @@
 import type { Mutant } from "./mutant.ts"
 
-const CHALLENGES = { file: "src/store/challenges.ts", tests: ["test/store/challenges.test.ts"] } as const
-const SPENT = {
-  file: "src/store/spent.ts",
-  tests: ["test/store/challenges.test.ts", "test/store/spent.test.ts"],
-} as const
 const FRESHNESS = { file: "src/service/freshness.ts", tests: ["test/service/verify.test.ts"] } as const
 const VERIFY = { file: "src/service/verify.ts", tests: ["test/service/verify.test.ts"] } as const
 const DECISION = { file: "src/service/decision.ts", tests: ["test/service/verify.test.ts"] } as const
@@ -71,33 +66,6 @@ export const SERVICE: readonly Mutant[] = [
     why: "One answer would give any number of sessions.",
   },
   {
-    id: "spend-not-kept",
-    named: "N-01",
-    covers: ["row-6", "N-01"],
-    ...CHALLENGES,
-    find: "      spent.add(keyOf(challenge), challenge.expiresAt)\n",
-    replace: "",
-    why: "A challenge could be answered again and again.",
-  },
-  {
-    id: "spend-not-asked",
-    named: "N-05",
-    covers: ["row-6", "N-01", "N-05"],
-    ...CHALLENGES,
-    find: "      refuseExpired(challenge, at)\n      refuseSpent(challenge)\n      if (spent.isFull)",
-    replace: "      refuseExpired(challenge, at)\n      if (spent.isFull)",
-    why: "Calls that opened the challenge together would all spend it.",
-  },
-  {
-    id: "spend-after-await",
-    named: "N-05",
-    covers: ["row-6", "N-05"],
-    ...CHALLENGES,
-    find: "      spent.add(keyOf(challenge), challenge.expiresAt)\n",
-    replace: "      await Promise.resolve()\n      spent.add(keyOf(challenge), challenge.expiresAt)\n",
-    why: "Between the question and the answer another call could come.",
-  },
-  {
     id: "spent-open",
     named: "N-01",
     covers: ["row-6", "N-01"],
@@ -105,42 +73,6 @@ export const SERVICE: readonly Mutant[] = [
     find: 'state === "spent" ? { audience: challenge.audience, confirmation: challenge.confirmation } : undefined',
     replace: "undefined",
     why: "The session would not be that of the challenge.",
-  },
-  {
-    id: "spent-forgotten-early",
-    named: "N-01",
-    covers: ["row-6", "N-01"],
-    ...SPENT,
-    find: "if (second < now) {",
-    replace: "if (second < now + 10) {",
-    why: "What was spent would be forgotten before it expired.",
-  },
-  {
-    id: "spent-clock-back",
-    named: "N-01",
-    covers: ["row-6", "N-01"],
-    ...SPENT,
-    find: "        this.#forgottenThrough = Math.max(this.#forgottenThrough, second)\n",
-    replace: "",
-    why: "A clock that steps back would bring spent challenges back.",
-  },
-  {
-    id: "challenge-expired",
-    named: "N-04",
-    covers: ["row-6", "N-04"],
-    ...CHALLENGES,
-    find: "if (!isLive) throw",
-    replace: 'if (!isLive && challenge.tenant === "") throw',
-    why: "A challenge could be answered long after it was asked.",
-  },
-  {
-    id: "challenge-forged",
-    named: "N-04",
-    covers: ["row-6", "N-04"],
-    ...CHALLENGES,
-    find: "  try {\n    decipher.final()\n  } catch {\n    throw unknown()\n  }\n",
-    replace: "",
-    why: "Whoever can change a sealed challenge would be its maker.",
   },
   {
     id: "challenge-other-caller",
@@ -302,15 +234,6 @@ export const SERVICE: readonly Mutant[] = [
     find: "    failure = reason\n",
     replace: "",
     why: "A source that failed would be believed again.",
-  },
-  {
-    id: "challenge-short-random",
-    named: "N-02",
-    covers: ["N-02"],
-    ...CHALLENGES,
-    find: "if (challenge.random.length !== RANDOM_BYTES)",
-    replace: "if (challenge.random.length > 2048)",
-    why: "A challenge could be guessed.",
   },
   // T-01 to T-04 and T-07: what a relying party accepts.
   {

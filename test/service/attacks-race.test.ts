@@ -7,7 +7,7 @@ import { createRandom, type RandomSource } from "../../src/keys/random.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import type { VerifyInput } from "../../src/service/service.ts"
-import { createChallenges } from "../../src/store/challenges.ts"
+import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { assertError, assertHonest, assertNoSession } from "../support/attack.ts"
 import { flipped } from "../support/core.ts"
@@ -49,7 +49,7 @@ for (const [name, of, source] of sources)
     let isBroken = false
     const random = createRandom((size) => (isBroken ? source(size) : randomBytes(size)))
     const scene = await createScene([of], {
-      ports: () => ({ random, challenges: createChallenges(random) }),
+      ports: () => ({ random, singleUse: createMemoryEngine(random).singleUse }),
     })
     const { world } = scene
     try {

@@ -3,7 +3,8 @@ import * as assert from "uvu/assert"
 import { toHex } from "../../src/bytes.ts"
 import { AssayError } from "../../src/errors.ts"
 import { challengeExtraData } from "../../src/evidence/transcript.ts"
-import type { Caller, Challenge } from "../../src/service/ports.ts"
+import type { Caller, Challenge, Ports } from "../../src/service/ports.ts"
+import { openChallenge } from "../../src/service/sealed-challenge.ts"
 import type { ChallengeInput } from "../../src/service/service.ts"
 import { rejectsCode } from "../support/assert.ts"
 import {
@@ -37,7 +38,10 @@ const sealedFor = async (
   { service, ports, now }: TestService,
   input: ChallengeInput,
   caller: Caller = GATEWAY,
-): Promise<Challenge> => ports.challenges.open((await service.createChallenge(input, caller)).sealed, now())
+): Promise<Challenge> => opened(ports, (await service.createChallenge(input, caller)).sealed, now())
+
+const opened = async ({ singleUse }: Ports, sealed: Uint8Array, at: Date): Promise<Challenge> =>
+  (await openChallenge(singleUse, sealed, at)).challenge
 
 test("seals who asked, what for and until when, and shows the transcript alone", () =>
   withService(async (world) => {
@@ -45,11 +49,10 @@ test("seals who asked, what for and until when, and shows the transcript alone",
     const confirmation = { method: "x5t#S256", digest: new Uint8Array(32).fill(8) } as const
     const input = asked({ device: "device-1", confirmation, policy: "test" })
     const { sealed, transcript, expiresAt } = await world.service.createChallenge(input, GATEWAY)
-    assert.equal(world.ports.challenges.open(sealed, START), {
+    assert.equal(await opened(world.ports, sealed, START), {
       random: transcript.random,
       tenant: "default",
       caller: "gateway",
-      purpose: "attest",
       device: "device-1",
       audience: "orders",
       confirmation,
@@ -80,8 +83,8 @@ test("journals nothing and remembers nothing: a challenge that nobody answers co
     const before = (await journal.records("default")).length
     const { sealed } = await service.createChallenge(asked(), GATEWAY)
     assert.is((await journal.records("default")).length, before)
-    assert.is(ports.challenges.open(sealed, START).caller, "gateway")
-    assert.is(ports.challenges.open(sealed, START).caller, "gateway")
+    assert.is((await opened(ports, sealed, START)).caller, "gateway")
+    assert.is((await opened(ports, sealed, START)).caller, "gateway")
   }))
 
 test("seals the caller that asked, of its own tenant", () =>

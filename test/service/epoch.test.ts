@@ -105,8 +105,8 @@ test("refuses evidence over an epoch of another tenant, of another process, and 
       const { epoch } = await service.epoch(GATEWAY)
       const values = [
         epochExtraData("other", epoch.value),
-        epochExtraData("default", ports.epochs.current("other", START).value),
-        epochExtraData("default", twin.ports.epochs.current("default", START).value),
+        epochExtraData("default", (await ports.epochs.current("other", START)).value),
+        epochExtraData("default", (await twin.ports.epochs.current("default", START)).value),
         epochExtraData("default", new Uint8Array(32)),
         epoch.value,
       ]

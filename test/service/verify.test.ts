@@ -603,13 +603,12 @@ const failing: readonly [
   ],
   [
     "T-08 the spent store gives no sure answer",
-    "REGISTRY",
+    "NONCE_STORE",
     "spent",
-    ({ challenges }) => ({
-      challenges: {
-        seal: (challenge) => challenges.seal(challenge),
-        open: (sealed, at) => challenges.open(sealed, at),
-        spend: async () => Promise.reject(new AssayError("REGISTRY", "reply lost")),
+    ({ singleUse }) => ({
+      singleUse: {
+        ...singleUse,
+        spend: async () => Promise.reject(new AssayError("NONCE_STORE", "reply lost")),
       },
     }),
   ],

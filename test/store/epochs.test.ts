@@ -1,36 +1,37 @@
 import { execFileSync } from "node:child_process"
+import { createSecretKey } from "node:crypto"
 import fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex } from "../../src/bytes.ts"
-import { AssayError } from "../../src/errors.ts"
-import type { Random } from "../../src/service/ports.ts"
+import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
-import { throwsCode } from "../support/assert.ts"
+import { rejectsCode } from "../support/assert.ts"
 import { seededRandom } from "../support/ports/random.ts"
 import { afterNoon, NOON } from "../support/ports/samples.ts"
 
 const test = suite("createEpochs")
-const epochs = createEpochs(seededRandom("epochs"))
+const keyOf = (seed: string) => createMemoryEngine(seededRandom(seed)).epochKey
+const epochs = createEpochs(keyOf("epochs"))
 const FIVE_MINUTES = 300_000
 /** Noon is the start of this one. */
 const number = NOON.getTime() / FIVE_MINUTES
 
-test("says where an epoch begins and ends", () => {
+test("says where an epoch begins and ends", async () => {
   for (const ms of [0, 1, FIVE_MINUTES - 1]) {
-    const epoch = epochs.current("default", afterNoon(ms))
+    const epoch = await epochs.current("default", afterNoon(ms))
     assert.is(epoch.number, number)
     assert.equal([epoch.startsAt, epoch.endsAt], [NOON, afterNoon(FIVE_MINUTES)])
     assert.is(epoch.value.length, 32)
   }
-  assert.is(epochs.current("default", afterNoon(FIVE_MINUTES)).number, number + 1)
-  assert.is(epochs.current("default", afterNoon(-1)).number, number - 1)
+  assert.is((await epochs.current("default", afterNoon(FIVE_MINUTES))).number, number + 1)
+  assert.is((await epochs.current("default", afterNoon(-1))).number, number - 1)
 })
 
-test("accepts the current epoch and the one before, with the value they were published with", () => {
-  const published = epochs.current("default", NOON)
-  assert.equal(epochs.accepted("default", number, afterNoon(1)), published)
-  assert.equal(epochs.accepted("default", number, afterNoon(2 * FIVE_MINUTES - 1)), published)
+test("accepts the current epoch and the one before, with the value they were published with", async () => {
+  const published = await epochs.current("default", NOON)
+  assert.equal(await epochs.accepted("default", number, afterNoon(1)), published)
+  assert.equal(await epochs.accepted("default", number, afterNoon(2 * FIVE_MINUTES - 1)), published)
 })
 
 const refused: [what: string, number: number, ms: number][] = [
@@ -43,24 +44,25 @@ const refused: [what: string, number: number, ms: number][] = [
   ["more than a number holds", Number.MAX_SAFE_INTEGER, 0],
 ]
 for (const [what, wanted, ms] of refused)
-  test(`refuses N-04 ${what}`, () => {
-    throwsCode(() => epochs.accepted("default", wanted, afterNoon(ms)), "EPOCH")
+  test(`refuses N-04 ${what}`, async () => {
+    await rejectsCode(() => epochs.accepted("default", wanted, afterNoon(ms)), "EPOCH")
   })
 
-test("gives every tenant, number and instance another value", () => {
-  const values = [
+test("gives every tenant, number and owner of the key another value", async () => {
+  const made = await Promise.all([
     epochs.current("default", NOON),
     epochs.current("other", NOON),
     epochs.current("", NOON),
     epochs.current("default", afterNoon(FIVE_MINUTES)),
-    createEpochs(seededRandom("another")).current("default", NOON),
-  ].map(({ value }) => toHex(value))
-  assert.is(new Set(values).size, values.length)
+    createEpochs(keyOf("another")).current("default", NOON),
+  ])
+  assert.is(new Set(made.map(({ value }) => toHex(value))).size, made.length)
 })
 
-test("makes the value that openssl makes: HMAC-SHA-256 over tenant and number", () => {
+test("makes the value that openssl makes: HMAC-SHA-256 over tenant and number", async () => {
   const key = new Uint8Array(32).fill(0x0b)
-  const { value, number: of } = createEpochs({ bytes: () => key }).current("default", NOON)
+  const owner = createEpochs(async () => createSecretKey(key))
+  const { value, number: of } = await owner.current("default", NOON)
   const input = Buffer.concat([
     Buffer.from("00000007", "hex"),
     Buffer.from("default"),
@@ -72,18 +74,21 @@ test("makes the value that openssl makes: HMAC-SHA-256 over tenant and number", 
   assert.is(printed.split(" ")[0], toHex(value))
 })
 
-test("accepts whatever was current less than a length ago, at any length", () => {
-  fc.assert(
-    fc.property(
+test("accepts whatever was current less than a length ago, at any length", async () => {
+  await fc.assert(
+    fc.asyncProperty(
       fc.integer({ min: 1000, max: FIVE_MINUTES }),
       fc.integer({ min: 0, max: 10 * FIVE_MINUTES }),
       fc.double({ min: 0, max: 1, noNaN: true }),
-      (lengthMs, ms, share) => {
-        const some = createEpochs(seededRandom("any"), { lengthMs })
-        const published = some.current("default", afterNoon(ms))
+      async (lengthMs, ms, share) => {
+        const some = createEpochs(keyOf("any"), { lengthMs })
+        const published = await some.current("default", afterNoon(ms))
         const later = afterNoon(ms + Math.floor(share * lengthMs))
-        assert.equal(some.accepted("default", published.number, later), published)
-        throwsCode(() => some.accepted("default", published.number, afterNoon(ms + 2 * lengthMs)), "EPOCH")
+        assert.equal(await some.accepted("default", published.number, later), published)
+        await rejectsCode(
+          () => some.accepted("default", published.number, afterNoon(ms + 2 * lengthMs)),
+          "EPOCH",
+        )
       },
     ),
   )
@@ -92,18 +97,21 @@ test("accepts whatever was current less than a length ago, at any length", () =>
 for (const lengthMs of [0, 999, 1500.5, FIVE_MINUTES + 1, -1, Number.NaN, Number.POSITIVE_INFINITY])
   test(`refuses a length of ${lengthMs} ms`, () => {
     assert.throws(
-      () => createEpochs(seededRandom("length"), { lengthMs }),
+      () => createEpochs(keyOf("length"), { lengthMs }),
       (error: unknown) => error instanceof TypeError,
     )
   })
 
-test("refuses N-02 to start when the source fails", () => {
-  const failing: Random = {
-    bytes: () => {
-      throw new AssayError("RNG", "the source is silent")
-    },
-  }
-  throwsCode(() => createEpochs(failing), "RNG")
+test("asks for the key of an epoch's start, whenever in the epoch it is", async () => {
+  const asked: Date[] = []
+  const key = createSecretKey(new Uint8Array(32))
+  const owner = createEpochs(async (startsAt) => {
+    asked.push(startsAt)
+    return key
+  })
+  await owner.current("default", afterNoon(FIVE_MINUTES - 1))
+  await owner.accepted("default", number, afterNoon(2 * FIVE_MINUTES - 1))
+  assert.equal(asked, [NOON, NOON])
 })
 
 test.run()

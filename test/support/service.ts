@@ -21,7 +21,7 @@ import {
   type Service,
   type VerifyInput,
 } from "../../src/service/service.ts"
-import { createChallenges } from "../../src/store/challenges.ts"
+import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
 import { makeChain } from "./x509.ts"
@@ -55,6 +55,10 @@ export const createTestService = (options: ServiceOptions = {}) => {
   const file = join(folder, "assay.db")
   const store = openSqliteStore(file)
   const random = createRandom()
+  const engine = createMemoryEngine(
+    random,
+    options.spentMax === undefined ? {} : { spentMax: options.spentMax },
+  )
   let now = START
   const clock = { now: () => now }
   const key = generateSigningKey(options.algorithm ?? "ES256", {
@@ -81,11 +85,8 @@ export const createTestService = (options: ServiceOptions = {}) => {
     advisoriesFor: () => [],
     want: () => {},
     journal: store.journal,
-    challenges: createChallenges(
-      random,
-      options.spentMax === undefined ? {} : { spentMax: options.spentMax },
-    ),
-    epochs: createEpochs(random),
+    singleUse: engine.singleUse,
+    epochs: createEpochs(engine.epochKey),
     signer,
     compile: options.cached === true ? cachedCompile(compile, { max: 100 }).compile : compile,
     settings: {

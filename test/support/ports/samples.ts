@@ -79,7 +79,6 @@ export const newChallenge = (name: string, change: Partial<Challenge> = {}): Cha
   random: digestOf(name),
   tenant: "default",
   caller: "gateway",
-  purpose: "attest",
   device: "device-1",
   audience: "https://backend.example",
   confirmation: undefined,

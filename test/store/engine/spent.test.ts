@@ -1,8 +1,8 @@
 import fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { SpentSet } from "../../src/store/spent.ts"
-import { afterNoon, NOON } from "../support/ports/samples.ts"
+import { SpentSet } from "../../../src/store/engine/spent.ts"
+import { afterNoon, NOON } from "../../support/ports/samples.ts"
 
 const test = suite("SpentSet")
 

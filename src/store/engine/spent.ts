@@ -7,8 +7,8 @@ const secondOf = (instant: Date): number => Math.floor(instant.getTime() / 1000)
  */
 export class SpentSet {
   readonly #max: number
-  /** By the second of expiry. */
-  readonly #keys = new Map<number, Set<string>>()
+  /** How often each was used, by the second of expiry. */
+  readonly #keys = new Map<number, Map<string, number>>()
   #size = 0
   #forgottenThrough = Number.NEGATIVE_INFINITY
   #visited = Number.NaN
@@ -35,13 +35,15 @@ export class SpentSet {
     return secondOf(expiresAt) <= this.#forgottenThrough
   }
 
-  /** Adds what is not there yet. The caller has asked `isFull` and `isForgotten`. */
-  add(key: string, expiresAt: Date): void {
+  /** Adds one use, and gives how many there are now. The caller has asked `isFull` and `isForgotten`. */
+  add(key: string, expiresAt: Date): number {
     const second = secondOf(expiresAt)
-    const keys = this.#keys.get(second)
-    if (keys === undefined) this.#keys.set(second, new Set([key]))
-    else keys.add(key)
-    this.#size++
+    const keys = this.#keys.get(second) ?? new Map<string, number>()
+    const uses = (keys.get(key) ?? 0) + 1
+    if (uses === 1) this.#size++
+    keys.set(key, uses)
+    this.#keys.set(second, keys)
+    return uses
   }
 
   /** Forgets what has expired at that instant, as far as whole seconds of it have passed. */

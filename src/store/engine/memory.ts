@@ -1,0 +1,112 @@
+/**
+ * The engine of one process. The key and the set of what was spent live in this object alone and end together, so a
+ * challenge from before a restart does not open and cannot be replayed into.
+ */
+
+import { createSecretKey } from "node:crypto"
+import { sameBytes } from "../../bytes.ts"
+import type { AssayError } from "../../errors.ts"
+import type { OpenedValue, Random } from "../../service/ports.ts"
+import type { Engine } from "./engine.ts"
+import {
+  createSeal,
+  expiredCount,
+  expiredValue,
+  fullStore,
+  isLive,
+  KEY_BYTES,
+  KEY_ID_BYTES,
+  keyIdOf,
+  type SealingKey,
+  spentValue,
+  unknownValue,
+  unseal,
+} from "./sealing.ts"
+import { SpentSet } from "./spent.ts"
+
+/** About 100 MB, and more than 8000 good answers a second for two minutes. */
+const SPENT_MAX = 1_000_000
+/** There is no other state of the store than the one that lives as long as the key. */
+const FENCE = ""
+
+/**
+ * An engine in memory, for one process.
+ *
+ * At most `spentMax` spent values that have not expired are remembered, and as many that were tried; then both refuse, for
+ * whoever forgets one lets it be used twice.
+ *
+ * @throws {AssayError} RNG.
+ */
+export function createMemoryEngine(random: Random, options: { readonly spentMax?: number } = {}): Engine {
+  const sealing: SealingKey = {
+    key: createSecretKey(random.bytes(KEY_BYTES)),
+    id: random.bytes(KEY_ID_BYTES),
+  }
+  const epochKey = createSecretKey(random.bytes(KEY_BYTES))
+  const seal = createSeal(random)
+  const spentMax = options.spentMax ?? SPENT_MAX
+  const spent = new SpentSet(spentMax)
+  const tried = new SpentSet(spentMax)
+  const counted = new SpentSet(spentMax)
+  let sealedCount = 0
+  let spentCount = 0
+
+  const refuseSpent = (value: OpenedValue): void => {
+    if (spent.has(keyOf(value), value.expiresAt)) throw spentValue(value)
+  }
+  const refuseExpired = (value: OpenedValue, at: Date): void => {
+    if (!isLive(value.expiresAt, at) || spent.isForgotten(value.expiresAt)) throw expiredValue(value)
+  }
+
+  return {
+    singleUse: {
+      async seal(value) {
+        const sealed = seal(value, sealing, FENCE)
+        sealedCount++
+        return sealed
+      },
+      async open(purpose, sealed, at) {
+        if (!sameBytes(keyIdOf(purpose, sealed), sealing.id)) throw unknownValue(purpose)
+        const value = unseal(purpose, sealed, sealing)
+        refuseSpent(value)
+        refuseExpired(value, at)
+        return value
+      },
+      // No await before any end: nothing can come between the question and the answer.
+      attempt: async (value, at) =>
+        addUse(tried, keyOf(value), value.expiresAt, at) ?? refuse(expiredValue(value)),
+      count: async (tenant, id, until, at) =>
+        addUse(counted, `${tenant}/${latin1(id)}`, until, at) ?? refuse(expiredCount()),
+      async spend(value, at) {
+        spent.forgetExpired(at)
+        refuseExpired(value, at)
+        refuseSpent(value)
+        if (spent.isFull) throw fullStore()
+        spent.add(keyOf(value), value.expiresAt)
+        spentCount++
+      },
+    },
+    epochKey: async () => epochKey,
+    counts: () => ({ created: sealedCount, spent: spentCount, outstanding: spent.size }),
+    unready: () => undefined,
+    close: async () => {},
+  }
+}
+
+/** How many uses there are with this one; nothing if those before may be forgotten, or its time is over. */
+const addUse = (set: SpentSet, key: string, until: Date, at: Date): number | undefined => {
+  set.forgetExpired(at)
+  if (!isLive(until, at) || set.isForgotten(until)) return undefined
+  if (set.isFull && !set.has(key, until)) throw fullStore()
+  return set.add(key, until)
+}
+
+const refuse = (error: AssayError): never => {
+  throw error
+}
+
+const keyOf = ({ tenant, purpose, id }: OpenedValue): string => `${tenant}/${purpose}/${latin1(id)}`
+
+/** One character a byte. */
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
