@@ -1,16 +1,19 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { readFile } from "node:fs/promises"
 import { concat, sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { LOG_BYTES_MAX } from "../evidence/eventlog/eventlog.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
 import { parseAttest } from "../evidence/tpm/attest.ts"
+import type { EkTemplateName } from "../evidence/tpm/ek-template.ts"
 import { parsePcrFile } from "../evidence/tpm/pcrs.ts"
 import { hasAttribute, parseName, parsePublic } from "../evidence/tpm/public.ts"
 import type { PcrSelection } from "../evidence/tpm/selection.ts"
-import { type Attester, answersWith, type Quoted } from "./attester.ts"
-import { type RunOptions, requirePrograms, run } from "./programs.ts"
+import { type AgentEk, activateWith, readEk } from "./agent-ek.ts"
+import { type Attester, answersWith } from "./attester.ts"
+import type { Endorsed } from "./enrollment.ts"
+import { handlesOf, readEkCertificateChain } from "./nv.ts"
+import { type RunOptions, readOutput, requirePrograms, run, withFolder } from "./programs.ts"
+import type { Quoted } from "./quoted.ts"
 
 /** Where Linux shows the firmware's event log. */
 export const LINUX_EVENT_LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
@@ -23,6 +26,8 @@ export interface AgentOptions {
   readonly algorithm?: AgentAlgorithm
   /** The persistent handle of the attestation key. */
   readonly handle?: number
+  /** Which endorsement key to show. By default the one that the TPM has a certificate of. */
+  readonly ekTemplate?: EkTemplateName
   /** What to quote. By default PCRs 0 to 9 of the SHA-256 bank. */
   readonly selection?: readonly PcrSelection[]
   /** The event log's file. Where there is none, the evidence is without a log. */
@@ -73,9 +78,9 @@ export async function createAgent(options: AgentOptions = {}): Promise<Attester>
       const what = ["-l", list, "-q", toHex(extraData), "-g", key.hash]
       await run("tpm2_quote", ["-Q", "-c", ak, ...what, "-m", "attest", "-s", "signature", "-o", "pcrs"], at)
       const [attest, signature, pcrs] = await Promise.all([
-        readBytes(join(at.folder, "attest")),
-        readBytes(join(at.folder, "signature")),
-        readBytes(join(at.folder, "pcrs")),
+        readOutput("tpm2_quote", "attest", at),
+        readOutput("tpm2_quote", "signature", at),
+        readOutput("tpm2_quote", "pcrs", at),
       ])
       return {
         attest,
@@ -86,23 +91,33 @@ export async function createAgent(options: AgentOptions = {}): Promise<Attester>
     })
 
   const { akPublic, akName, qualifiedName } = key
-  return { akPublic, akName, qualifiedName, ...answersWith(akName, quote) }
+  const ek = endorsedBy(ak, options, inFolder)
+  return { akPublic, akName, qualifiedName, ...ek, ...answersWith(akName, ek, quote) }
 }
 
-/** Runs `act` with a folder that only this user can read, and removes it with all that was left there. */
-async function withFolder<T>(act: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), "assay-agent-"))
-  try {
-    return await act(folder)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
+/** The endorsement key's side of the agent. The key is looked for when first asked for: some TPMs take long to make it. */
+const endorsedBy = (
+  ak: string,
+  { tcti, timeoutMs = TIMEOUT_MS, ekTemplate }: AgentOptions,
+  inFolder: <T>(act: (at: RunOptions) => Promise<T>) => Promise<T>,
+): Endorsed => {
+  let found: AgentEk | undefined
+  const find = async (): Promise<AgentEk> => {
+    found ??= await inFolder((at) => readEk(ekTemplate, at))
+    return found
+  }
+  return {
+    ekPublic: async () => (await find()).ekPublic,
+    ekCertificateChain: () => readEkCertificateChain({ tcti, timeoutMs, ekTemplate }),
+    async activate(blob, encryptedSecret) {
+      const { template } = await find()
+      return inFolder((at) => activateWith(template, ak, { blob, encryptedSecret }, at))
+    },
   }
 }
 
-const isPersistent = async (ak: string, at: RunOptions): Promise<boolean> => {
-  const handles = await run("tpm2_getcap", ["handles-persistent"], at)
-  return handles.split("\n").some((line) => line.trim().toLowerCase() === `- ${ak}`)
-}
+const isPersistent = async (ak: string, at: RunOptions): Promise<boolean> =>
+  handlesOf(await run("tpm2_getcap", ["handles-persistent"], at)).includes(Number(ak))
 
 async function makeKey(ak: string, algorithm: string, at: RunOptions): Promise<void> {
   const template = ["-C", "e", "-G", algorithm, "-g", "sha256", "-a", AK_ATTRIBUTES]
@@ -125,13 +140,13 @@ interface Key {
 
 async function readKey(ak: string, at: RunOptions): Promise<Key> {
   await run("tpm2_readpublic", ["-Q", "-c", ak, "-f", "tss", "-o", "public", "-q", "qualified"], at)
-  const akPublic = await readBytes(join(at.folder, "public"))
+  const akPublic = await readOutput("tpm2_readpublic", "public", at)
   const area = parsePublic(akPublic)
   const { scheme } = area
   const signs = hasAttribute(area, "restricted") && hasAttribute(area, "sign")
   if (!signs || scheme.kind === "null" || scheme.kind === "unsupported")
     throw unusable(`the key at ${ak} is no attestation key: choose another handle`)
-  const qualifiedName = parseName(await readBytes(join(at.folder, "qualified")))
+  const qualifiedName = parseName(await readOutput("tpm2_readpublic", "qualified", at))
   return { akPublic, akName: area.name, hash: scheme.hash, qualifiedName }
 }
 
@@ -156,7 +171,7 @@ function banksOf(attest: Uint8Array, pcrs: Uint8Array, extraData: Uint8Array): Q
 async function readLog({ eventLogPath }: AgentOptions): Promise<Uint8Array> {
   if (eventLogPath === undefined) return new Uint8Array()
   try {
-    const log = await readBytes(eventLogPath)
+    const log = new Uint8Array(await readFile(eventLogPath))
     if (log.length > LOG_BYTES_MAX) throw unusable(`the event log is longer than ${LOG_BYTES_MAX} bytes`)
     return log
   } catch (error) {
@@ -168,7 +183,5 @@ async function readLog({ eventLogPath }: AgentOptions): Promise<Uint8Array> {
     })
   }
 }
-
-const readBytes = async (path: string): Promise<Uint8Array> => new Uint8Array(await readFile(path))
 
 const unusable = (message: string): AssayError => new AssayError("TPM", message)

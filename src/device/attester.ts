@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf"
 import { AssayError } from "../errors.ts"
-import type { HashName } from "../evidence/tpm/algorithm.ts"
 import {
   type Confirmation,
   challengeExtraData,
@@ -12,7 +11,10 @@ import {
   type VerifyRequest,
   VerifyRequestSchema,
 } from "../gen/assay/v1/attestation_pb.ts"
-import { HashAlgorithm, type TpmEvidence } from "../gen/assay/v1/evidence_pb.ts"
+import type { CompleteEnrollmentRequest } from "../gen/assay/v1/enrollment_pb.ts"
+import type { TpmEvidence } from "../gen/assay/v1/evidence_pb.ts"
+import { answerEnrollmentWith, type Endorsed, type EnrollmentParts } from "./enrollment.ts"
+import { evidenceOf, type Quoted } from "./quoted.ts"
 
 /**
  * What a device takes of a challenge. Audience and confirmation are missing on purpose: those it fills in
@@ -41,7 +43,7 @@ export interface Own {
  * It quotes only what it has computed itself. There is no method that quotes bytes of a caller's choice: whoever
  * could have those quoted could pass a challenge of his own as a nonce and collect the session.
  */
-export interface Attester {
+export interface Attester extends Endorsed {
   /** TPM2B_PUBLIC of the attestation key. */
   readonly akPublic: Uint8Array
   readonly akName: Uint8Array
@@ -55,18 +57,8 @@ export interface Attester {
     tenant: string,
     epoch: { readonly number: bigint; readonly value: Uint8Array },
   ): Promise<VerifyRequest>
-}
-
-/** A quote and what it is over. */
-export interface Quoted {
-  /** TPMS_ATTEST. */
-  readonly attest: Uint8Array
-  /** TPMT_SIGNATURE. */
-  readonly signature: Uint8Array
-  /** By bank of the signed selection, concatenated in ascending order of PCR. */
-  readonly pcrBanks: readonly { readonly hash: HashName; readonly values: Uint8Array }[]
-  /** Empty if there is none. */
-  readonly eventLog: Uint8Array
+  /** What ends an enrollment: the answer to the credential, and a quote over a transcript of the device's own keys. */
+  answerEnrollment(parts: EnrollmentParts): Promise<CompleteEnrollmentRequest>
 }
 
 /**
@@ -83,11 +75,12 @@ export function challengeParts({ challenge, transcript }: CreateChallengeRespons
   return { challenge, random, tenant, device, policy }
 }
 
-type Answers = Pick<Attester, "answer" | "answerNonce" | "answerEpoch">
+type Answers = Pick<Attester, "answer" | "answerNonce" | "answerEpoch" | "answerEnrollment">
 
-/** The three ways to answer, over a function that quotes extraData of 32 bytes and stays private to the device. */
+/** All ways to answer, over a function that quotes extraData of 32 bytes and stays private to the device. */
 export const answersWith = (
   akName: Uint8Array,
+  ek: Pick<Endorsed, "ekPublic" | "activate">,
   quote: (extraData: Uint8Array) => Quoted | Promise<Quoted>,
 ): Answers => {
   const request = async (
@@ -103,30 +96,9 @@ export const answersWith = (
     answerNonce: (tenant, nonce) => request({ case: "nonce", value: nonce }, nonceExtraData(tenant, nonce)),
     answerEpoch: (tenant, { number, value }) =>
       request({ case: "epoch", value: number }, epochExtraData(tenant, value)),
+    answerEnrollment: (parts) => answerEnrollmentWith(parts, akName, ek, quote),
   }
 }
-
-const BANKS: Readonly<Record<HashName, HashAlgorithm>> = {
-  sha1: HashAlgorithm.SHA1,
-  sha256: HashAlgorithm.SHA256,
-  sha384: HashAlgorithm.SHA384,
-  sha512: HashAlgorithm.SHA512,
-}
-
-const evidenceOf = (akName: Uint8Array, { attest, signature, pcrBanks, eventLog }: Quoted) => ({
-  kind: {
-    case: "tpm" as const,
-    value: {
-      akName,
-      attest,
-      signature,
-      pcrBanks: pcrBanks
-        .filter(({ values }) => values.length > 0)
-        .map(({ hash, values }) => ({ hash: BANKS[hash], values })),
-      eventLog,
-    },
-  },
-})
 
 /** The TPM evidence of a request. */
 export function tpmEvidence(request: VerifyRequest): TpmEvidence {

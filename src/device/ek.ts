@@ -1,6 +1,6 @@
 import "reflect-metadata"
 import "./webcrypto.ts"
-import { hash as digest, webcrypto } from "node:crypto"
+import { webcrypto } from "node:crypto"
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -13,11 +13,8 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509"
-import { concat } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
-import { TPM_ALG_AES } from "../evidence/tpm/algorithm.ts"
-import { encodePublic, sized, u32 } from "./encode.ts"
-import type { KeyPair } from "./keys.ts"
+import type { SoftwareEk } from "./software-ek.ts"
 
 /** An endorsement key with its certificate. */
 export interface Endorsement {
@@ -32,35 +29,12 @@ export interface Endorsement {
 /** What the certificate's subject alternative name says about the TPM. */
 export const EK_SUBJECT = { manufacturer: "id:41535359", model: "software", version: "id:00010000" }
 
-/** fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy, restricted, decrypt. */
-const EK_ATTRIBUTES = 0x000300b2
-const TPM_CC_POLICY_SECRET = 0x00000151
-const TPM_RH_ENDORSEMENT = 0x4000000b
-const TPM_ALG_CFB = 0x0043
 /** id-kp of EK certificates (TCG EK Credential Profile 2.5, 3.2.12). */
 const EKU_EK_CERTIFICATE = "2.23.133.8.1"
 /** "No expiry" (RFC 5280, 4.1.2.5), which most makers write. */
 const NO_EXPIRY = new Date("9999-12-31T23:59:59Z")
 const NOT_BEFORE = new Date("2025-01-01T00:00:00Z")
 const ECDSA_SHA256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
-
-const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => digest("sha256", concat(...parts), "buffer")
-
-/** PolicySecret of the endorsement hierarchy: the policy of the low-range EK templates (annex B.6.5). */
-const POLICY_A = sha256(sha256(new Uint8Array(32), u32(TPM_CC_POLICY_SECRET), u32(TPM_RH_ENDORSEMENT)))
-
-/** TPM2B_PUBLIC of an endorsement key by the low-range template of RSA-2048 or P-256. */
-export const ekPublicOf = ({ publicKey }: KeyPair): Uint8Array =>
-  sized(
-    encodePublic({
-      nameAlg: "sha256",
-      attributes: EK_ATTRIBUTES,
-      authPolicy: POLICY_A,
-      symmetric: { algorithm: TPM_ALG_AES, keyBits: 128, mode: TPM_ALG_CFB },
-      scheme: undefined,
-      key: publicKey,
-    }),
-  )
 
 /** Whoever certifies endorsement keys of software devices. */
 export interface TpmMaker {
@@ -129,7 +103,7 @@ let issued = 1
  * Certifies an endorsement key by `maker`, or by one that this process makes for itself, in the shape of the TCG EK Credential Profile: empty
  * subject, the TPM's maker, model and version in a critical subject alternative name, EKU 2.23.133.8.1.
  */
-export async function endorse(keys: KeyPair, maker?: TpmMaker): Promise<Endorsement> {
+export async function endorse({ keys, ekPublic }: SoftwareEk, maker?: TpmMaker): Promise<Endorsement> {
   const { certificate: issuer, privateKey } = maker ?? (await ownMaker())
   const publicKey = new PublicKey(keys.spki)
   const { manufacturer, model, version } = EK_SUBJECT
@@ -154,7 +128,7 @@ export async function endorse(keys: KeyPair, maker?: TpmMaker): Promise<Endorsem
     ],
   })
   return {
-    ekPublic: ekPublicOf(keys),
+    ekPublic,
     certificate: new Uint8Array(certificate.rawData),
     anchor: new Uint8Array(issuer.rawData),
   }

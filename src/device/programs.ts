@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process"
 import { accessSync, constants } from "node:fs"
+import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { AssayError } from "../errors.ts"
 
@@ -11,13 +13,17 @@ export interface MissingProgram {
 
 /** What the agent runs. */
 const AGENT_PROGRAMS: readonly string[] = [
+  "tpm2_activatecredential",
+  "tpm2_createek",
   "tpm2_createprimary",
   "tpm2_evictcontrol",
   "tpm2_flushcontext",
   "tpm2_getcap",
   "tpm2_nvread",
+  "tpm2_policysecret",
   "tpm2_quote",
   "tpm2_readpublic",
+  "tpm2_startauthsession",
 ]
 /** What a throw-away TPM needs besides. The last is a library that tpm2-tools reach it by. */
 const SWTPM_PROGRAMS: readonly string[] = [
@@ -76,7 +82,7 @@ export function requirePrograms(of: "agent" | "swtpm"): void {
 const missingError = (missing: readonly MissingProgram[]): AssayError => {
   const programs = missing.map(({ program }) => program).join(", ")
   const packages = [...new Set(missing.map((entry) => entry.package))].join(" ")
-  return new AssayError("TPM", `not installed: ${programs}. On Debian: apt-get install ${packages}`, {
+  return new AssayError("TPM", `not installed (on Debian: apt-get install ${packages}): ${programs}`, {
     location: programs,
   })
 }
@@ -88,6 +94,25 @@ export interface RunOptions {
   readonly timeoutMs: number
   /** Which TPM: the TCTI of tpm2-tools. Nothing leaves it to their own default. */
   readonly tcti?: string | undefined
+}
+
+/** Runs `act` with a folder that only this user can read, and removes it with all that was left there. */
+export async function withFolder<T>(act: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "assay-agent-"))
+  try {
+    return await act(folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** A file that a program left in its folder. @throws {AssayError} TPM if it left none. */
+export async function readOutput(program: string, file: string, { folder }: RunOptions): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(join(folder, file)))
+  } catch (cause) {
+    throw failure(program, "left no file", cause)
+  }
 }
 
 /** What a program of tpm2-tools prints is a few lines; more is cut off as a failure. */
@@ -111,10 +136,16 @@ export const run = (program: string, parameters: readonly string[], options: Run
         else if (error.code === "ENOENT") reject(missingError([{ program, package: packageOf(program) }]))
         else if (error.killed === true)
           reject(failure(program, `did not end within ${timeout} ms: is the TPM there and free?`, error))
-        else reject(failure(program, `failed: ${stderr.trim().split("\n").at(0) ?? ""}`, error))
+        else reject(failure(program, `failed: ${reasonOf(stderr)}`, error))
       },
     )
   })
+
+/** The line that says what was wrong: tpm2-tools print where in their libraries it was noticed before it. */
+const reasonOf = (stderr: string): string => {
+  const lines = stderr.trim().split("\n")
+  return lines.find((line) => line.startsWith("ERROR: ")) ?? lines[0] ?? ""
+}
 
 const failure = (program: string, message: string, cause: unknown): AssayError =>
   new AssayError("TPM", `${program} ${message}`, { location: program, cause })

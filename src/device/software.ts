@@ -1,5 +1,6 @@
 import { EV_NO_ACTION } from "../evidence/eventlog/eventlog.ts"
-import { type Attester, answersWith, type Quoted } from "./attester.ts"
+import type { EkTemplateName } from "../evidence/tpm/ek-template.ts"
+import { type Attester, answersWith } from "./attester.ts"
 import { type BootEvent, standardBoot } from "./boot.ts"
 import type { Endorsement } from "./ek.ts"
 import {
@@ -9,7 +10,9 @@ import {
   type StartupLocality,
   startupLocalityRecord,
 } from "./eventlog.ts"
-import { generateKeys, type KeyAlgorithm } from "./keys.ts"
+import type { KeyPair } from "./keys.ts"
+import type { Quoted } from "./quoted.ts"
+import { activateCredential, createSoftwareEk, type SoftwareEk } from "./software-ek.ts"
 import { type QuoteOptions, SoftwareTpm, type SoftwareTpmOptions } from "./tpm.ts"
 
 export type { QuoteOptions, Signed, TpmState } from "./tpm.ts"
@@ -20,6 +23,10 @@ export interface SoftwareDeviceOptions extends SoftwareTpmOptions {
   readonly events?: readonly BootEvent[]
   /** PEM of the maker that certifies its endorsement key (`writeTpmMaker`). By default one of this process. */
   readonly maker?: string
+  /** By which template its endorsement key is made. By default that of the low range for RSA-2048 or P-256. */
+  readonly ekTemplate?: EkTemplateName
+  /** The endorsement key's pair. By default one of its own, made when first asked for. */
+  readonly ekKeys?: KeyPair
 }
 
 /** How a boot is recorded. */
@@ -38,19 +45,25 @@ export class SoftwareDevice extends SoftwareTpm implements Attester {
   readonly answer: Attester["answer"]
   readonly answerNonce: Attester["answerNonce"]
   readonly answerEpoch: Attester["answerEpoch"]
-  readonly #algorithm: KeyAlgorithm
-  readonly #maker: string | undefined
+  readonly answerEnrollment: Attester["answerEnrollment"]
+  readonly #options: SoftwareDeviceOptions
   #eventLog: Uint8Array = new Uint8Array()
+  #ek: SoftwareEk | undefined
   #endorsement: Promise<Endorsement> | undefined
 
   constructor(options: SoftwareDeviceOptions) {
     super(options)
-    this.#algorithm = options.algorithm
-    this.#maker = options.maker
-    const answers = answersWith(this.akName, (extraData) => this.attest({ extraData }))
+    this.#options = options
+    const ek = {
+      ekPublic: () => this.ekPublic(),
+      activate: (credentialBlob: Uint8Array, encryptedSecret: Uint8Array) =>
+        this.activate(credentialBlob, encryptedSecret),
+    }
+    const answers = answersWith(this.akName, ek, (extraData) => this.attest({ extraData }))
     this.answer = answers.answer
     this.answerNonce = answers.answerNonce
     this.answerEpoch = answers.answerEpoch
+    this.answerEnrollment = answers.answerEnrollment
     this.boot(options.events)
   }
 
@@ -94,11 +107,30 @@ export class SoftwareDevice extends SoftwareTpm implements Attester {
     return this.#endorsement
   }
 
+  async ekPublic(): Promise<Uint8Array> {
+    return this.#endorsementKey().ekPublic
+  }
+
+  async ekCertificateChain(): Promise<readonly Uint8Array[]> {
+    const { certificate } = await this.endorsement()
+    return [certificate]
+  }
+
+  async activate(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array> {
+    return activateCredential(this.#endorsementKey(), this.akName, credentialBlob, encryptedSecret)
+  }
+
+  #endorsementKey(): SoftwareEk {
+    const { algorithm, ekTemplate, ekKeys } = this.#options
+    this.#ek ??= createSoftwareEk(ekTemplate ?? (algorithm.startsWith("rsa") ? "L-1" : "L-2"), ekKeys)
+    return this.#ek
+  }
+
   async #endorse(): Promise<Endorsement> {
     // Loaded only here: the certificate library costs every other user of a device its start-up time.
     const { endorse, readTpmMaker } = await import("./ek.ts")
-    const maker = this.#maker === undefined ? undefined : await readTpmMaker(this.#maker)
-    return endorse(generateKeys(this.#algorithm.startsWith("rsa") ? "rsa-2048" : "p256"), maker)
+    const { maker } = this.#options
+    return endorse(this.#endorsementKey(), maker === undefined ? undefined : await readTpmMaker(maker))
   }
 }
 

@@ -191,4 +191,36 @@ export const ENROLLMENT: readonly Mutant[] = [
       "What is quoted and what the secret signs would be one message.",
     ],
   ]),
+  ...mutantsOf("src/device/software-ek.ts", "test/device/software-ek.test.ts", [
+    [
+      "device-credential-hmac",
+      "K-05",
+      "if (integrity.length !== expected.length || !timingSafeEqual(integrity, expected))",
+      "if (integrity.length !== expected.length)",
+      "The software device would open what no TPM opens, and tests with it would prove nothing.",
+    ],
+    [
+      "device-credential-point",
+      "K-05",
+      'kdfe(nameAlg, z, { label: "IDENTITY", contextU: x,',
+      'kdfe(nameAlg, z, { label: "IDENTITY", contextU: concat(new Uint8Array(sizeBytes - x.length), x),',
+      "The software device would open what no TPM opens.",
+    ],
+  ]),
+  ...mutantsOf("src/device/enrollment.ts", "test/device/enrollment.test.ts", [
+    [
+      "device-credential-half",
+      "one half of it",
+      "if ((blob.length === 0) !== (encryptedSecret.length === 0))",
+      "if (blob.length === 0 && encryptedSecret.length > 0)",
+      "A device would take half a credential for none, and enroll without its endorsement key.",
+    ],
+    [
+      "device-enrollment-quote",
+      "quotes no digest that is handed",
+      "quote(enrollmentExtraData(transcript))",
+      "quote(random)",
+      "Whoever sends a random value could have any digest quoted.",
+    ],
+  ]),
 ]
