@@ -368,8 +368,8 @@ const removals: readonly [name: string, notAsTold: readonly RegExp[], edit: Edit
     "the memory of what was spent",
     [/first evidence once more/],
     {
-      file: "src/store/challenges.ts",
-      before: "spent.add(keyOf(challenge), challenge.expiresAt)",
+      file: "src/store/engine/memory.ts",
+      before: "spent.add(keyOf(value), value.expiresAt)",
       now: "",
     },
   ],

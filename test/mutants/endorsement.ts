@@ -292,7 +292,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "K-08",
     covers: ["K-08"],
     ...WEAK,
-    find: '  checkNotDenied(spki, denied, "ek_public")\n',
+    find: '  checkNotDenied(spki, ports.denied, "ek_public")\n',
     replace: "",
     why: "An endorsement key that everybody has could be registered.",
   },

@@ -104,8 +104,8 @@ export const ENGINE: readonly Mutant[] = [
     named: "N-04",
     covers: ["row-6", "N-04"],
     ...SEALING,
-    find: "utf8(`assay/v1/sealed/${purpose}`)",
-    replace: "utf8(`assay/v1/sealed/${purpose.slice(0, 0)}`)",
+    find: "utf8(`assay/v1/sealed/$",
+    replace: "utf8(`assay/v1/sealed/`) ?? utf8(`$",
     why: "An enrollment could be presented as a challenge.",
   },
   {
