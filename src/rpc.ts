@@ -16,6 +16,7 @@ import {
 } from "@bufbuild/protobuf"
 import type {
   handleBidiStreamingCall,
+  handleServerStreamingCall,
   handleUnaryCall,
   Server,
   ServiceDefinition,
@@ -91,6 +92,12 @@ export type UnaryMethod<I extends DescMessage, O extends DescMessage> = DescMeth
   input: I
   output: O
 }
+/** A method with one request and a stream of answers. */
+export type ServerStreamMethod<I extends DescMessage, O extends DescMessage> = DescMethod & {
+  methodKind: "server_streaming"
+  input: I
+  output: O
+}
 /** A method with streams of both. */
 export type BidiMethod<I extends DescMessage, O extends DescMessage> = DescMethod & {
   methodKind: "bidi_streaming"
@@ -98,7 +105,7 @@ export type BidiMethod<I extends DescMessage, O extends DescMessage> = DescMetho
   output: O
 }
 
-/** The handlers of a service, by the method's local name. Unary and bidirectional methods only: Assay has no others. */
+/** The handlers of a service, by the method's local name. No method of Assay's takes a stream and gives one answer. */
 export type Handlers<S extends { readonly method: Record<string, DescMethod> }> = {
   readonly [K in keyof S["method"]]: S["method"][K] extends {
     methodKind: "unary"
@@ -112,7 +119,13 @@ export type Handlers<S extends { readonly method: Record<string, DescMethod> }> 
           output: infer O extends DescMessage
         }
       ? handleBidiStreamingCall<Received<I>, MessageShape<O>>
-      : never
+      : S["method"][K] extends {
+            methodKind: "server_streaming"
+            input: infer I extends DescMessage
+            output: infer O extends DescMessage
+          }
+        ? handleServerStreamingCall<Received<I>, MessageShape<O>>
+        : never
 }
 
 /** The same bytes, as grpc-js wants them. */

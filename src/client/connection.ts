@@ -12,7 +12,15 @@ import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/
 import { AssayError, CODES, type Code } from "../errors.ts"
 import { type ErrorInfo, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts"
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts"
-import { type BidiMethod, fromBuffer, parseAddress, pathOf, toBuffer, type UnaryMethod } from "../rpc.ts"
+import {
+  type BidiMethod,
+  fromBuffer,
+  parseAddress,
+  pathOf,
+  type ServerStreamMethod,
+  toBuffer,
+  type UnaryMethod,
+} from "../rpc.ts"
 
 /** How to reach a server. */
 export interface ConnectionOptions {
@@ -51,6 +59,12 @@ export interface Connection {
     request: MessageInitShape<I>,
     options?: CallOptions,
   ): Promise<MessageShape<O>>
+  /** Iterating it makes the call, yields the answers, and throws as `unary`; to leave the loop ends the call. */
+  serverStream<I extends DescMessage, O extends DescMessage>(
+    method: ServerStreamMethod<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): AsyncIterable<MessageShape<O>>
   bidi<I extends DescMessage, O extends DescMessage>(
     method: BidiMethod<I, O>,
     options?: CallOptions,
@@ -101,6 +115,31 @@ export function connect(address: string, options: ConnectionOptions = {}): Conne
         signal?.addEventListener("abort", cancel, { once: true })
         if (signal?.aborted) cancel()
       }),
+    serverStream: async function* (method, request, call = {}) {
+      const { input, output } = method
+      const { signal, deadlineMs } = call
+      const stream = client.makeServerStreamRequest(
+        pathOf(method),
+        (message: MessageShape<typeof input>) => toBuffer(toBinary(input, message)),
+        (bytes) => fromBinary(output, fromBuffer(bytes)),
+        create(input, request),
+        metadataFor(call),
+        deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
+      )
+      const cancel = (): void => stream.cancel()
+      // To leave the loop cancels the call, and nobody listens to the error that this ends with.
+      stream.on("error", () => {})
+      signal?.addEventListener("abort", cancel, { once: true })
+      if (signal?.aborted) cancel()
+      try {
+        for await (const answer of stream) yield answer
+      } catch (error) {
+        throw errorFromStatus(error)
+      } finally {
+        signal?.removeEventListener("abort", cancel)
+        cancel()
+      }
+    },
     bidi: (method, call = {}) => {
       const { input, output } = method
       const { signal, deadlineMs } = call

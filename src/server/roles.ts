@@ -60,6 +60,12 @@ const METHODS: Readonly<Record<string, Allowed>> = {
   "assay.v1.TrustService/GetPendingIssuer": READING,
   "assay.v1.TrustService/DismissPendingIssuer": ADMINISTERING,
   "assay.v1.TrustService/GetTrustState": READING,
+
+  "assay.v1.JournalService/ListRecords": READING,
+  "assay.v1.JournalService/WatchRecords": READING,
+  "assay.v1.JournalService/GetHeads": READING,
+  "assay.v1.JournalService/ExportJournal": READING,
+  "assay.v1.JournalService/PruneJournal": ADMINISTERING,
 }
 
 // Not looked up in the object: every object has a member named constructor.
