@@ -45,6 +45,7 @@ export const CODES = {
   FIELD: entry("malformed"),
   POLICY_SCHEMA: entry("malformed", "P-01"),
   INPUT: entry("malformed"),
+  JOURNAL_FILE: entry("malformed"),
   FILTER: entry("malformed", "G-12"),
   PAGE_TOKEN: entry("malformed", "G-12"),
 

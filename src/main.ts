@@ -14,6 +14,7 @@ import { runCli } from "./cli/program.ts"
 import { addInit, addServe, type Running } from "./cli/serve.ts"
 import { createAdminClient } from "./client/admin.ts"
 import { createAttestationClient } from "./client/attestation.ts"
+import { verifyCompactBy } from "./client/compact.ts"
 import { verifySessionToken } from "./client/session.ts"
 import type { Config } from "./config.ts"
 import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
@@ -373,6 +374,7 @@ const parts: CliParts = {
   version: VERSION,
   adminClient: createAdminClient,
   verifySessionToken,
+  verifyJws: verifyCompactBy,
   commands: [
     addServe({ start, createLog, init, stopped }),
     addInit({ init }),

@@ -3,7 +3,7 @@ import { fromBase64Url, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Confirmation } from "../evidence/transcript.ts"
 import type { CommandContext } from "./command.ts"
-import { parseHex, parseInstant, readJson, readText } from "./input.ts"
+import { keySetOf, parseHex, parseInstant, readJson, readText } from "./input.ts"
 import { errorJson, errorLine, fieldLines, type Report } from "./output.ts"
 import type { CheckedSession, CliIo, CliParts } from "./parts.ts"
 
@@ -42,7 +42,7 @@ export const addCheckToken = (check: Command, { io, parts, reporting }: CommandC
 const checkToken = async (file: string, options: Options, io: CliIo, parts: CliParts): Promise<Report> => {
   const at = parseInstant(options.at, io)
   const confirmation = parseConfirmation(options.confirmation)
-  const keys = keySetOf(await readJson(options.jwks, io))
+  const keys = keySetOf(await readJson(options.jwks, io), "--jwks")
   const token = (await readText(file, io)).trim()
   const { audience, issuer = issuerOf(token) } = options
   const how = { issuer: options.issuer !== undefined, confirmation: confirmation !== "checked-elsewhere" }
@@ -120,16 +120,6 @@ export const parseConfirmation = (
     location: "--confirmation",
     expected: "x5t#S256: or jkt: and 64 hexadecimal digits, or unchecked",
     actual: text,
-  })
-}
-
-const keySetOf = (value: unknown): { readonly keys: readonly object[] } => {
-  const keys: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "keys") : undefined
-  if (Array.isArray(keys) && keys.every((key): key is object => typeof key === "object" && key !== null))
-    return { keys }
-  throw new AssayError("INPUT", "--jwks is not a key set", {
-    location: "--jwks",
-    expected: 'a JSON Web Key Set, {"keys":[…]}',
   })
 }
 

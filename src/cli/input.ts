@@ -112,6 +112,17 @@ const isDay = (text: string): boolean => {
   )
 }
 
+/** The key set in a file. What is in it has not been looked at. @throws {AssayError} INPUT. */
+export const keySetOf = (value: unknown, location: string): { readonly keys: readonly object[] } => {
+  const keys: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "keys") : undefined
+  if (Array.isArray(keys) && keys.every((key): key is object => typeof key === "object" && key !== null))
+    return { keys }
+  throw new AssayError("INPUT", `${location} is not a key set`, {
+    location,
+    expected: 'a JSON Web Key Set, {"keys":[…]}',
+  })
+}
+
 const ADMIN_DEFAULT = "unix:.assay/admin.sock"
 
 /**

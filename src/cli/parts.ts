@@ -30,6 +30,7 @@ import type {
   ListPendingIssuersResponse,
   RemoveTrustResponse,
 } from "../gen/assay/v1/trust_pb.ts"
+import type { VerifyJws } from "../verification/journal/checkpoint.ts"
 import type { AddCommand } from "./command.ts"
 
 /** Calls over the administration socket. Every method throws the server's AssayError. */
@@ -94,6 +95,8 @@ export interface CliParts {
   readonly adminClient: (address: string) => AdminCalls
   /** @throws {AssayError} of the kind `denied`. */
   readonly verifySessionToken: (token: string, check: SessionCheck) => CheckedSession
+  /** Verifies by any of these key sets. @throws {AssayError} TOKEN_KEY for one that is none. */
+  readonly verifyJws: (sets: readonly { readonly keys: readonly object[] }[]) => VerifyJws
   /** Commands that reach further than this room may, such as `serve` and `demo`. */
   readonly commands: readonly AddCommand[]
 }

@@ -5,6 +5,7 @@ import { addCheck } from "./check.ts"
 import { type AddCommand, type CommandContext, reportStatus, writeReport } from "./command.ts"
 import { addDevice } from "./device.ts"
 import { addInspect } from "./inspect.ts"
+import { addJournal } from "./journal.ts"
 import { asAssayError, errorJson, errorLine, OUTPUTS, type Output, statusOf, toJson } from "./output.ts"
 import type { CliIo, CliParts } from "./parts.ts"
 import { addPolicy } from "./policy.ts"
@@ -19,6 +20,7 @@ const COMMANDS: readonly AddCommand[] = [
   addDevice,
   addPolicy,
   addTrust,
+  addJournal,
 ]
 
 /** The program, and the status that the command which ran ended with. */

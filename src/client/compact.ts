@@ -2,7 +2,13 @@ import { verify } from "node:crypto"
 import { fromBase64Url, utf8 } from "../bytes.ts"
 import { AssayError, type Code } from "../errors.ts"
 import { parseCanonicalJson } from "../evidence/json.ts"
-import { isTokenAlgorithm, type KeySet, type VerificationKey } from "./keyset.ts"
+import {
+  isTokenAlgorithm,
+  type JsonWebKeySet,
+  type KeySet,
+  prepareKeySet,
+  type VerificationKey,
+} from "./keyset.ts"
 
 /** A token whose signature holds. What it says has not been looked at. */
 export interface SignedToken {
@@ -46,6 +52,27 @@ export const verifyCompact = (token: string, keys: KeySet): SignedToken => {
   if (raw.length !== SIGNATURE_BYTES || !signatureHolds(key, input, raw))
     throw refusal("TOKEN_SIGNATURE", "signature", "a signature of the key over this header and payload")
   return { typ, payload: content }
+}
+
+/**
+ * As `verifyCompact`, by whichever of several key sets knows the key: sets that were published one after another.
+ *
+ * @throws {AssayError} TOKEN_KEY for a set that is none; then as `verifyCompact`.
+ */
+export const verifyCompactBy = (sets: readonly JsonWebKeySet[]): ((token: string) => SignedToken) => {
+  const prepared = sets.map(prepareKeySet)
+  return (token) => {
+    let unknown = refusal("TOKEN_KEY", "kid", "the kid of a published key")
+    for (const keys of prepared)
+      try {
+        return verifyCompact(token, keys)
+      } catch (error) {
+        if (!(error instanceof AssayError) || error.code !== "TOKEN_KEY" || error.location !== "kid")
+          throw error
+        unknown = error
+      }
+    throw unknown
+  }
 }
 
 const decodePart = (part: string, location: string): Uint8Array => {

@@ -8,6 +8,7 @@ import type { uvu } from "uvu"
 import type { CliParts } from "../../src/cli/parts.ts"
 import { runCli } from "../../src/cli/program.ts"
 import { createAdminClient } from "../../src/client/admin.ts"
+import { verifyCompactBy } from "../../src/client/compact.ts"
 import { verifySessionToken } from "../../src/client/session.ts"
 
 /** How a program ended. */
@@ -66,6 +67,7 @@ const parts: CliParts = {
   version: "test",
   adminClient: createAdminClient,
   verifySessionToken,
+  verifyJws: verifyCompactBy,
   commands: [],
 }
 

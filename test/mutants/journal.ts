@@ -254,4 +254,57 @@ export const JOURNAL: readonly Mutant[] = [
       "One head would have several spellings.",
     ],
   ]),
+  ...mutantsOf("src/service/journal-file.ts", "test/service/journal-file.test.ts", [
+    [
+      "journal-file-spelling",
+      "a member more",
+      "if (!sameBytes(utf8(JSON.stringify(json)), bytes))",
+      "if (false)",
+      "A line would say something that nobody verifies.",
+    ],
+    [
+      "journal-file-end",
+      "without its last line",
+      'if (state !== "end") throw',
+      "if (false) throw",
+      "A file that was cut off would be taken for a shorter one.",
+    ],
+    [
+      "journal-file-after",
+      "a line after the last",
+      'if (state === "end") throw',
+      "if (false) throw",
+      "Something could stand behind what was counted.",
+    ],
+    [
+      "journal-file-digest",
+      "another issuer in it",
+      'digest: digest.copy().digest("hex"),',
+      'digest: "",',
+      "Whose journal it is could be changed.",
+    ],
+  ]),
+  ...mutantsOf("src/cli/journal-verify.ts", "test/cli/journal-verify.test.ts", [
+    [
+      "journal-verify-keys",
+      "no key set",
+      "if (options.jwks.length === 0)",
+      "if (false)",
+      "Without keys, nothing would be said to prove what it does not.",
+    ],
+    [
+      "journal-verify-head",
+      "a head file without a head",
+      "if (heads.length === 0)",
+      "if (false)",
+      "An empty file would be compared with the journal, and say that it holds.",
+    ],
+    [
+      "journal-verify-heads",
+      "a tail that was cut off",
+      "        heads,\n      })",
+      "        heads: [],\n      })",
+      "The heads would be read and not compared.",
+    ],
+  ]),
 ]
