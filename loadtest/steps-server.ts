@@ -23,7 +23,8 @@ import type { Caller, Ports } from "../src/service/ports.ts"
 import { createService, type Service } from "../src/service/service.ts"
 import { createMemoryEngine } from "../src/store/engine/memory.ts"
 import { createEpochs } from "../src/store/epochs.ts"
-import { openSqliteStore, type SqliteStore } from "../src/store/sqlite.ts"
+import { openSqliteStore } from "../src/store/sqlite.ts"
+import type { Store } from "../src/store/store.ts"
 import { verifyClaims } from "../src/verification/claims.ts"
 import { proveQuote } from "../src/verification/quote.ts"
 import { createTrust } from "../src/verification/trust.ts"
@@ -35,7 +36,7 @@ import type { Case } from "./measure.ts"
 const GATEWAY: Caller = { tenant: "default", id: "gateway" }
 const KEY_LIFETIME_MS = 86_400_000
 
-let store: SqliteStore | undefined
+let store: Store | undefined
 const stopwatch = createStopwatch()
 
 function portsOn(folder: string): Ports {
@@ -157,7 +158,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
           .map(({ result, context, quote, freshness }) =>
             ports.journal.append(
               record(result, context, undefined, GATEWAY),
-              commit(quote, context, undefined, freshness, at),
+              commit(quote, context, undefined, freshness, result),
             ),
           ),
       )

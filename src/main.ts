@@ -46,7 +46,7 @@ import { createRefresh } from "./service/refresh.ts"
 import { createService } from "./service/service.ts"
 import { createMemoryEngine } from "./store/engine/memory.ts"
 import { createEpochs } from "./store/epochs.ts"
-import { openSqliteStore } from "./store/sqlite.ts"
+import type { Store } from "./store/store.ts"
 import { type Advisories, advisoriesFor, parseAdvisories } from "./verification/advisory.ts"
 import { type DeniedKeys, parseDeniedKeys } from "./verification/weak-key.ts"
 import { createFetch } from "./web/fetch.ts"
@@ -90,11 +90,11 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     for (const close of cleanup.splice(0).reverse()) await close()
   }
   try {
-    const store = openSqliteStore(join(folder, "assay.db"))
+    const store = await openStore(folder)
     cleanup.push(() => store.close())
     const signer = createSigner(signingKey(config, folder, clock, random), clock)
     cleanup.push(() => signer.close())
-    await prepareTrust(config, folder, { clock, trust: store.trust, journal: store.journal }, { random, log })
+    await prepareTrust(config, folder, { clock, trust: store.trust }, { random, log })
     const { denied, known, loader, trusts, refresh, refresher } = trustParts(config, store, {
       clock,
       random,
@@ -145,7 +145,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       [
         signer.unready(),
         random.unready(),
-        store.unready(),
+        await store.unready(),
         loader.unready(),
         await withoutAnchors(store.trust),
         ...refresher.unready(),
@@ -204,6 +204,12 @@ export async function start(config: Config, log: Logger): Promise<Running> {
   }
 }
 
+/** Loaded only here: what builds its statements costs every other command its time. */
+const openStore = async (folder: string): Promise<Store> => {
+  const { openSqliteStore } = await import("./store/sqlite.ts")
+  return openSqliteStore(join(folder, "assay.db"))
+}
+
 /** The ports as they are, or with the one fault that a test of crashes asks for. */
 const faulty = ({ fault }: Config, log: Logger, ports: Ports): Ports =>
   fault === undefined
@@ -218,7 +224,7 @@ const breathe = (): Promise<void> => setImmediate()
 /** What is made of a tenant's trust: loaded, remembered, and kept current. */
 const trustParts = (
   config: Config,
-  { trust: store, journal }: Pick<Ports, "trust" | "journal">,
+  { trust: store }: Pick<Ports, "trust">,
   { clock, random, log }: { readonly clock: Clock; readonly random: Random; readonly log: Logger },
 ) => {
   const denied = deniedKeys()
@@ -228,7 +234,6 @@ const trustParts = (
   const { hosts, intervalSeconds, timeoutSeconds, maxBytes } = config.trust.refresh
   const refresh = createRefresh({
     store,
-    journal,
     parse,
     fetch: createFetch({ hosts, maxBytes, timeoutMs: timeoutSeconds * 1000 }),
     denied,
@@ -350,12 +355,12 @@ export const createLog = (level: Config["logLevel"]): Logger =>
   )
 
 /** Makes the signing key of a server outside development mode, unless there is one. */
-const init = (config: Config): string => {
+const init = async (config: Config): Promise<string> => {
   const folder = resolve(config.data)
   const random = createRandom()
   const clock = { now: () => new Date() }
   const { algorithm, file = join(folder, "signing-key.pem") } = config.key
-  openSqliteStore(join(folder, "assay.db")).close()
+  await (await openStore(folder)).close()
   ensureKeyFile(
     file,
     passphrase(config, folder, random),

@@ -9,6 +9,7 @@ import { createLog, start, VERSION } from "../src/main.ts"
 import { openSqliteStore } from "../src/store/sqlite.ts"
 import { assay, inFolder, run } from "./e2e/programs.ts"
 import { rejectsCode } from "./support/assert.ts"
+import { newAct } from "./support/ports/samples.ts"
 
 const test = suite("start")
 
@@ -80,8 +81,8 @@ test("refuses S-09 to keep the maker of software TPMs outside development mode, 
     assert.is(anchors.length, 1)
     const renamed = anchors.map((anchor) => ({ ...anchor, label: "root", provenance: "checked by hand" }))
     const parts = { anchors: renamed, intermediates: [], crls: [], eks: [] }
-    await before.trust.importTrust("default", parts, new Date())
-    before.close()
+    await before.trust.importTrust("default", parts, newAct("import-trust"))
+    await before.close()
     const production = {
       development: false,
       listen: [`unix:${folder}/assay.sock`],
@@ -98,6 +99,7 @@ test("refuses S-09 to keep the maker of software TPMs outside development mode, 
       records.map(({ act, caller, revisions }) => [act, caller, revisions?.trust]),
       [
         ["import-trust", "system", 1],
+        ["import-trust", "operator", 2],
         ["remove-trust", "system", 3],
       ],
     )

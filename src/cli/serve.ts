@@ -26,7 +26,7 @@ export interface ServeParts {
   readonly start: (config: Config, log: Logger) => Promise<Running>
   readonly createLog: (level: Config["logLevel"]) => Logger
   /** Makes a signing key where there is none. Gives the file. */
-  readonly init: (config: Config) => string
+  readonly init: (config: Config) => Promise<string>
   /** Resolves when the process is told to stop. */
   readonly stopped: () => Promise<string>
 }
@@ -125,8 +125,8 @@ export const addInit =
         "\nThe passphrase comes from ASSAY_KEY_PASSPHRASE or the file in ASSAY_KEY_PASSPHRASE_FILE.",
       )
       .action(
-        reporting((options: ServeOptions) => {
-          const file = init(configOf(options, io.env))
+        reporting(async (options: ServeOptions) => {
+          const file = await init(configOf(options, io.env))
           return { accepted: true, json: { key: file }, table: () => [`The signing key is in ${file}.`] }
         }),
       )

@@ -68,22 +68,29 @@ export const record = (
   tokenId: result.id,
 })
 
-/** What is confirmed, and what moves, in the journal's transaction. */
+/** What is confirmed, and what moves, in the journal's transaction. Nothing moves but by evidence that answered a challenge. */
 export const commit = (
   quote: Verified<Quote> | AssayError,
   { snapshot }: Context,
   trust: number | undefined,
   freshness: Freshness,
-  at: Date,
-): Commit => ({
-  device: snapshot.device.id,
-  revisions: { device: snapshot.device.revision, policy: snapshot.policy, trust },
-  known: snapshot.device.counters !== undefined,
-  counters:
-    quote instanceof AssayError || freshness.kind !== "challenge"
-      ? undefined
-      : moved(quote, snapshot.device.counters, freshness.freshSince, at),
-})
+  result: AttestationResult,
+): Commit => {
+  const { id, revision, counters } = snapshot.device
+  const answer = quote instanceof AssayError || freshness.kind !== "challenge" ? undefined : quote
+  return {
+    device: id,
+    revisions: { device: revision, policy: snapshot.policy, trust },
+    known: counters !== undefined,
+    counters: answer && moved(answer, counters, freshness.freshSince, result.evaluatedAt),
+    result: answer && {
+      at: result.evaluatedAt,
+      tier: result.tier,
+      code: result.findings.flatMap((finding) => finding.code ?? [])[0],
+      admitted: result.token.kind === "session",
+    },
+  }
+}
 
 /** The device's counters after this quote: never back, and firmwareVersion stays as it was first seen. */
 const moved = (

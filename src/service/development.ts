@@ -3,13 +3,13 @@ import { AssayError } from "../errors.ts"
 import { fingerprintOf, parseCertificate } from "../evidence/x509/certificate.ts"
 import { nameText } from "../evidence/x509/name.ts"
 import { isSelfIssued } from "../verification/certificate-policies.ts"
+import { actOf } from "./act.ts"
 import { readItems } from "./certificate-file.ts"
 import { digestOfImport } from "./import-trust.ts"
 import type { AnchorRecord, Caller, Ports, TrustImport } from "./ports.ts"
-import { recordTrust } from "./trust-record.ts"
 
 /** What trust in software TPMs is given and taken away with. */
-export type DevelopmentPorts = Pick<Ports, "clock" | "trust" | "journal">
+export type DevelopmentPorts = Pick<Ports, "clock" | "trust">
 
 /** The name of every maker of software TPMs, in its own certificate. */
 export const SOFTWARE_MAKER_NAME = "CN=Assay software TPM maker"
@@ -21,7 +21,7 @@ const system = (tenant: string): Caller => ({ tenant, id: "system" })
  * Makes the maker of software TPMs a trust anchor, for development mode: so that a fresh server can be tried at once.
  *
  * @param pem The maker's PEM, its certificate in it.
- * @throws {AssayError} INPUT, REGISTRY; JOURNAL, after the maker is trusted.
+ * @throws {AssayError} INPUT, REGISTRY, JOURNAL.
  */
 export async function trustSoftwareMaker(
   ports: DevelopmentPorts,
@@ -38,9 +38,8 @@ export async function trustSoftwareMaker(
     provenance: "made by development mode; never trusted outside of it",
   } as const
   const parts: TrustImport = { anchors: [anchor], intermediates: [], crls: [], eks: [] }
-  const { generation } = await ports.trust.importTrust(tenant, parts, ports.clock.now())
-  const digest = digestOfImport(parts)
-  await recordTrust(ports, system(tenant), { act: "import-trust", digest, generation })
+  const act = actOf(ports, system(tenant), "import-trust", digestOfImport(parts))
+  await ports.trust.importTrust(tenant, parts, act)
 }
 
 /**
@@ -50,7 +49,7 @@ export async function trustSoftwareMaker(
  *
  * @param pem The maker's PEM, if there is one.
  * @returns How many anchors were removed.
- * @throws {AssayError} INPUT, REGISTRY; JOURNAL, after an anchor was removed.
+ * @throws {AssayError} INPUT, REGISTRY, JOURNAL.
  */
 export async function distrustSoftwareMakers(
   ports: DevelopmentPorts,
@@ -61,9 +60,8 @@ export async function distrustSoftwareMakers(
   const { anchors } = await ports.trust.trust(tenant)
   const makers = anchors.filter((anchor) => anchor.id === known || isNamedMaker(anchor))
   for (const { id } of makers) {
-    const { generation } = await ports.trust.removeTrust(tenant, id)
-    const digest = fromHex(id) ?? new Uint8Array()
-    await recordTrust(ports, system(tenant), { act: "remove-trust", digest, generation })
+    const act = actOf(ports, system(tenant), "remove-trust", fromHex(id) ?? new Uint8Array())
+    await ports.trust.removeTrust(tenant, id, act)
   }
   return makers.length
 }

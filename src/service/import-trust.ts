@@ -7,9 +7,18 @@ import { isSelfIssued } from "../verification/certificate-policies.ts"
 import { checkCa, checkCertificate, checkValidity, flaw } from "../verification/path.ts"
 import { createTrust, type Trust } from "../verification/trust.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
+import { actOf } from "./act.ts"
 import { checkCrl, type NewCrl, newCrl } from "./import-crls.ts"
-import type { AnchorRecord, Breathe, Caller, ImportedTrust, ListedEk, Ports, TrustImport } from "./ports.ts"
-import { recordTrust } from "./trust-record.ts"
+import type {
+  Act,
+  AnchorRecord,
+  Breathe,
+  Caller,
+  ImportedTrust,
+  ListedEk,
+  Ports,
+  TrustImport,
+} from "./ports.ts"
 
 /** A certificate to trust, DER, and what for. */
 export type NewAnchor = Pick<AnchorRecord, "certificate" | "label" | "purpose" | "revocation" | "provenance">
@@ -25,7 +34,7 @@ export interface ImportTrustInput {
 }
 
 /** What the use cases of trust need. */
-export type TrustPorts = Pick<Ports, "clock" | "breathe" | "trust" | "loadTrust" | "denied" | "journal">
+export type TrustPorts = Pick<Ports, "clock" | "breathe" | "trust" | "loadTrust" | "denied">
 
 /**
  * Adds to what a tenant trusts: all of it, or nothing. A certificate that could issue nothing, or nothing good, never
@@ -37,8 +46,8 @@ export type TrustPorts = Pick<Ports, "clock" | "breathe" | "trust" | "loadTrust"
  *
  * @throws {AssayError} INPUT for nothing at all, and for the same thing twice; DER, OID, DEPTH, TRAILING, DUP_EXT, SERIAL,
  *   CERTIFICATE, CRL, LENGTH; ISSUER_NOT_CA, NAME, VALIDITY, CHAIN, CRITICAL_EXT, ALG_MISMATCH, EC_PARAMS, WEAK_ALG,
- *   WEAK_KEY, ROCA, KEY_DENIED; TRUST_FULL; SNAPSHOT_MOVED if trust changes all the time; TRUST, REGISTRY; JOURNAL,
- *   after the import was made.
+ *   WEAK_KEY, ROCA, KEY_DENIED; TRUST_FULL; SNAPSHOT_MOVED if trust changes all the time; TRUST, REGISTRY,
+ *   JOURNAL.
  */
 export const createImportTrust =
   (ports: TrustPorts) =>
@@ -67,10 +76,8 @@ export const createImportTrust =
     checkDistinct("intermediates", parts.intermediates, ({ id }) => id)
     checkDistinct("crls", parts.crls, ({ source }) => source)
     checkDistinct("eks", parts.eks, ({ digest }) => toHex(digest))
-    const imported = await importCompared(ports, caller.tenant, { parts, crls, at })
-    const { generation } = imported
-    await recordTrust(ports, caller, { act: "import-trust", digest: digestOfImport(parts), generation })
-    return imported
+    const act = actOf(ports, caller, "import-trust", digestOfImport(parts))
+    return importCompared(ports, caller.tenant, { parts, crls, act })
   }
 
 /** Checks one item after another, and says which one was at fault. Others work in between: there may be 1,000 of them. */
@@ -132,7 +139,7 @@ const TRIES_MAX = 3
 interface Checked {
   readonly parts: TrustImport
   readonly crls: readonly NewCrl[]
-  readonly at: Date
+  readonly act: Act
 }
 
 /** Stores what was compared with one generation into that one. CRLs alone depend on what is there. */
@@ -141,12 +148,12 @@ const importCompared = async (
   tenant: string,
   checked: Checked,
 ): Promise<ImportedTrust> => {
-  const { parts, crls, at } = checked
-  if (crls.length === 0) return ports.trust.importTrust(tenant, parts, at)
+  const { parts, crls, act } = checked
+  if (crls.length === 0) return ports.trust.importTrust(tenant, parts, act)
   for (let tries = 1; ; tries++)
     try {
       const generation = await compare(ports, tenant, checked)
-      return await ports.trust.importTrust(tenant, parts, at, generation)
+      return await ports.trust.importTrust(tenant, parts, act, generation)
     } catch (error) {
       const hasMoved = error instanceof AssayError && error.code === "SNAPSHOT_MOVED"
       if (!hasMoved || tries === TRIES_MAX) throw error
@@ -157,12 +164,12 @@ const importCompared = async (
 const compare = async (
   { trust: store, loadTrust, breathe }: TrustPorts,
   tenant: string,
-  { parts, crls, at }: Checked,
+  { parts, crls, act }: Checked,
 ): Promise<number> => {
   const { generation, crls: stored } = await store.trust(tenant)
   const kept = new Map(stored.map((record) => [record.source, record]))
   const trust = await trustWith(await loadTrust(tenant, generation), parts, breathe)
-  await each("crls", crls, breathe, (crl) => checkCrl(crl, { kept, trust, at, breathe }))
+  await each("crls", crls, breathe, (crl) => checkCrl(crl, { kept, trust, at: act.at, breathe }))
   return generation
 }
 

@@ -3,9 +3,10 @@ import { concat } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Trust } from "../verification/trust.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
+import { actOf } from "./act.ts"
 import { trustOf } from "./load-trust.ts"
 import type { ParsedTrust, ParseTrust } from "./parse-trust.ts"
-import type { Breathe, Clock, Fetch, Journal, Published, TrustStore } from "./ports.ts"
+import type { Breathe, Clock, Fetch, Published, TrustStore } from "./ports.ts"
 import { type RequiredCrl, requiredCrls } from "./refresh-health.ts"
 import { type LoadedParts, newParts } from "./refresh-load.ts"
 import {
@@ -26,12 +27,10 @@ import {
   succeeded,
 } from "./refresh-schedule.ts"
 import { keyOf, type Source, sourcesOf, type Wanted } from "./refresh-sources.ts"
-import { recordTrust } from "./trust-record.ts"
 
 /** What the refresher works with. */
 export interface RefreshParts {
   readonly store: Pick<TrustStore, "trustState" | "trust" | "importTrust">
-  readonly journal: Journal
   readonly parse: ParseTrust
   readonly fetch: Fetch
   readonly denied: DeniedKeys
@@ -200,19 +199,16 @@ class Pass {
   }
 
   async #import(batch: readonly Loaded[]): Promise<void> {
-    const { store, clock } = this.#parts
     const { tenant } = this.#inputs
     const crls = batch.flatMap(({ parts }) => parts.crls)
     const intermediates = batch.flatMap(({ parts }) => parts.intermediates)
     const parts = { anchors: [], eks: [], crls, intermediates }
-    const { generation } = await store.importTrust(tenant, parts, clock.now(), this.#generation)
-    const hasChanged = generation !== this.#generation
-    this.#generation = generation
-    for (const { source } of batch) this.#succeed(source, "changed")
-    if (!hasChanged) return
     const ids = [...crls, ...intermediates].map(({ id }) => Buffer.from(id, "hex"))
     const digest = hash("sha256", concat(...ids), "buffer")
-    await recordTrust(this.#parts, { tenant, id: "system" }, { act: "refresh-trust", digest, generation })
+    const act = actOf(this.#parts, { tenant, id: "system" }, "refresh-trust", digest)
+    const imported = await this.#parts.store.importTrust(tenant, parts, act, this.#generation)
+    this.#generation = imported.generation
+    for (const { source } of batch) this.#succeed(source, "changed")
   }
 
   #succeed(source: Source, outcome: RefreshOutcome): void {

@@ -2,8 +2,11 @@ import { hash } from "node:crypto"
 import { concat } from "../bytes.ts"
 import { parseChain } from "../evidence/evidence.ts"
 import { parseName, parsePublic } from "../evidence/tpm/public.ts"
+import type { Certificate } from "../evidence/x509/certificate.ts"
+import { plainSpkiOf } from "../verification/certificate-key.ts"
 import { createAttestationKey, createKeyObject } from "../verification/key.ts"
 import { checkNotDenied } from "../verification/weak-key.ts"
+import { actOf } from "./act.ts"
 import type { Caller, DeviceRecord, Ports } from "./ports.ts"
 import type { EndorsementInput, RegisterDeviceInput } from "./service.ts"
 import { checkListed, verifyShown } from "./vouching.ts"
@@ -21,7 +24,8 @@ import { checkListed, verifyShown } from "./vouching.ts"
  */
 export const createRegisterDevice =
   (ports: Ports) =>
-  async (input: RegisterDeviceInput, { tenant, id: caller }: Caller): Promise<DeviceRecord> => {
+  async (input: RegisterDeviceInput, caller: Caller): Promise<DeviceRecord> => {
+    const { tenant } = caller
     const at = ports.clock.now()
     const area = parsePublic(input.akPublic)
     const ak = createAttestationKey(area)
@@ -37,33 +41,32 @@ export const createRegisterDevice =
     for (const chain of [shown.akChain, shown.ekChain])
       if (chain.length > 0) ports.want(tenant, chain, input.id)
     if (shown.akChain.length + shown.ekChain.length > 0) await verifyShown(ports, tenant, shown, ak, at)
-    const device = await ports.registry.registerDevice({
-      tenant,
-      id: input.id,
-      akPublic: area.bytes,
-      akName: area.name,
-      qualifiedName,
-      endorsement: { akCertificateChain, ekCertificateChain, ekDigest },
-      createdAt: at,
-    })
     const registered = [area.bytes, ...akCertificateChain, ...ekCertificateChain]
-    await ports.journal.append({
-      at,
-      tenant,
-      caller,
-      act: "register-device",
-      device: device.id,
-      outcome: "done",
-      codes: [],
-      evidenceDigest: hash("sha256", concat(...registered), "buffer"),
-      policyDigest: undefined,
-      revisions: { device: device.revision, policy: undefined, trust: undefined },
-      tokenId: undefined,
-    })
-    return device
+    const act = actOf(ports, caller, "register-device", hash("sha256", concat(...registered), "buffer"))
+    return ports.registry.registerDevice(
+      {
+        tenant,
+        id: input.id,
+        akPublic: area.bytes,
+        akName: area.name,
+        qualifiedName,
+        ek: ekDigest ?? certifiedEk(shown.ekChain),
+        binding: shown.akChain.length > 0 ? "certificate" : "operator",
+        endorsement: { akCertificateChain, ekCertificateChain, ekDigest },
+        group: "",
+        labels: new Map(),
+        claimedName: "",
+        createdAt: at,
+      },
+      act,
+    )
   }
 
 const NOTHING: EndorsementInput = { akCertificateChain: [], ekCertificateChain: [], ekPublic: undefined }
+
+/** SHA-256 of the key that an endorsement certificate certifies. */
+const certifiedEk = ([leaf]: readonly Certificate[]): Uint8Array | undefined =>
+  leaf && hash("sha256", plainSpkiOf(leaf), "buffer")
 
 /** Digest of an endorsement key that has no certificate: it is on the list, or the device is not registered. */
 const listedDigest = async (

@@ -2,9 +2,11 @@ import { fromHex, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { parseCertificate } from "../evidence/x509/certificate.ts"
 import { nameText } from "../evidence/x509/name.ts"
+import { actOf } from "./act.ts"
 import { readCrl } from "./import-crls.ts"
 import { createImportTrust, type ImportTrustInput, type TrustPorts } from "./import-trust.ts"
 import type {
+  Act,
   AnchorRecord,
   Breathe,
   Caller,
@@ -17,7 +19,6 @@ import type {
   TrustState,
   TrustStore,
 } from "./ports.ts"
-import { recordTrust, type TrustChange } from "./trust-record.ts"
 
 /** An anchor, and what its certificate says. */
 export interface AnchorView extends AnchorRecord {
@@ -66,8 +67,8 @@ export interface CrlView {
 
 /**
  * The use cases of trust: of the caller's tenant, and of no other. An `id` is SHA-256 in lowercase hexadecimal, or the
- * beginning of one. Each throws REGISTRY, and for an id TRUST_NOT_FOUND, or INPUT if several begin with it. JOURNAL says
- * that a change was made, and could not be put on record.
+ * beginning of one. Each throws REGISTRY, and for an id TRUST_NOT_FOUND, or INPUT if several begin with it; each change also
+ * JOURNAL.
  */
 export interface TrustUseCases {
   importTrust(input: ImportTrustInput, caller: Caller): Promise<ImportedTrust>
@@ -94,8 +95,8 @@ export interface TrustUseCases {
 export const createTrustUseCases = (ports: TrustPorts): TrustUseCases => {
   const { breathe, trust: store } = ports
   /** An id is a digest of what it names: the record needs no other. */
-  const note = (act: TrustChange["act"], id: string, generation: number | undefined, caller: Caller) =>
-    recordTrust(ports, caller, { act, digest: digestFromId(id), generation })
+  const actOn = (act: Act["act"], id: string, caller: Caller): Act =>
+    actOf(ports, caller, act, digestFromId(id))
   const pendingId = async (beginning: string, { tenant }: Caller): Promise<string> =>
     only(beginning, await store.pendingIssuers(tenant)).id
   return {
@@ -118,8 +119,8 @@ export const createTrustUseCases = (ports: TrustPorts): TrustUseCases => {
     },
     removeTrust: async (beginning, caller) => {
       const id = await wholeId(store, caller.tenant, beginning)
-      const { generation } = await store.removeTrust(caller.tenant, id)
-      await note("remove-trust", id, generation, caller)
+      const act = actOn("remove-trust", id, caller)
+      const { generation } = await store.removeTrust(caller.tenant, id, act)
       return { id, generation }
     },
     pendingIssuers: ({ tenant }) => store.pendingIssuers(tenant),
@@ -127,8 +128,7 @@ export const createTrustUseCases = (ports: TrustPorts): TrustUseCases => {
       store.pendingIssuer(caller.tenant, await pendingId(beginning, caller)),
     dismissIssuer: async (beginning, caller) => {
       const id = await pendingId(beginning, caller)
-      await store.dismissPending(caller.tenant, id)
-      await note("dismiss-issuer", id, undefined, caller)
+      await store.dismissPending(caller.tenant, id, actOn("dismiss-issuer", id, caller))
       return { id }
     },
     trustState: async ({ tenant }) => ({

@@ -44,7 +44,7 @@ export const createVerify =
       const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
       await ports.journal.append(
         record(result, context, trust, caller),
-        commit(quote, context, trust, freshness, at),
+        commit(quote, context, trust, freshness, result),
       ) // record
       return result
     } catch (thrown) {

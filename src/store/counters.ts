@@ -1,5 +1,27 @@
 import { AssayError } from "../errors.ts"
 import type { Counters } from "../service/ports.ts"
+import { instant, instantColumn, integer, optional, type Row, u64 } from "./row.ts"
+import { u64Bytes } from "./u64.ts"
+
+/** The counters in a row that has all columns of that table. */
+export const countersFrom = (row: Row): Counters => ({
+  clockMs: u64(row, "clock_ms"),
+  resetCount: integer(row, "reset_count"),
+  restartCount: integer(row, "restart_count"),
+  safe: integer(row, "safe") === 1,
+  firmwareVersion: optional(u64, row, "firmware_version"),
+  recordedAt: instant(row, "recorded_at"),
+})
+
+/** The columns of counters. */
+export const counterColumns = (counters: Counters) => ({
+  clock_ms: u64Bytes(counters.clockMs),
+  reset_count: counters.resetCount,
+  restart_count: counters.restartCount,
+  safe: counters.safe ? 1 : 0,
+  firmware_version: counters.firmwareVersion === undefined ? null : u64Bytes(counters.firmwareVersion),
+  recorded_at: instantColumn(counters.recordedAt),
+})
 
 /**
  * What is to be stored after a device answered with `ours` while `stored` was there: the later of both.

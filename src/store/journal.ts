@@ -1,19 +1,15 @@
-import type { DatabaseSync } from "node:sqlite"
 import { AssayError } from "../errors.ts"
-import {
-  type Commit,
-  JOURNAL_ACTS,
-  type Journal,
-  type JournalRecord,
-  type RecordedRevisions,
-  type Revisions,
-} from "../service/ports.ts"
-import { laterCounters } from "./counters.ts"
-import { storeError } from "./database.ts"
-import { countersFrom } from "./registry.ts"
-import { blob, instant, integer, optional, type Row, text } from "./row.ts"
-import { JOIN_ASSIGNED_POLICY, JOIN_TRUST, TRUST_COLUMNS } from "./schema.ts"
-import { u64Bytes } from "./u64.ts"
+import type { Commit, Counters, Journal, JournalRecord, LastResult } from "../service/ports.ts"
+import { countersFrom, laterCounters } from "./counters.ts"
+import { type Database, storeError } from "./database.ts"
+import { resultFrom } from "./device-row.ts"
+import { putCounters, putResult } from "./device-statements.ts"
+import { shareFence } from "./fence.ts"
+import { appendRecords, type RecordColumns, recordColumns, recordFrom } from "./journal-append.ts"
+import { judgedIn } from "./registry.ts"
+import { laterResult } from "./result.ts"
+import { integer, optional, type Row, text } from "./row.ts"
+import { type Ask, askAll, statement, type Work } from "./statement.ts"
 
 /** Reads the journal. */
 export interface JournalReader {
@@ -26,14 +22,17 @@ export interface JournalReader {
 }
 
 /** A journal that can be read, and whose waiting records can be written at once. */
-export interface SqliteJournal extends Journal, JournalReader {
+export interface StoredJournal extends Journal, JournalReader {
   /** Writes what waits. Every append made before settles by it. */
-  flush(): void
+  flush(): Promise<void>
 }
 
 /** A scan blocks the event loop. */
 const RECORDS_MAX = 1000
 const RECORDS_DEFAULT = 100
+
+/** Records of one transaction: what many of them take, others of the tenant wait for. */
+const GROUP_MAX = 1000
 
 interface Waiting {
   readonly record: JournalRecord
@@ -42,128 +41,58 @@ interface Waiting {
   readonly reject: (error: AssayError) => void
 }
 
+const selectRecords = statement<{ tenant: string; limit: number }>((builder, at) =>
+  builder
+    .selectFrom("journal")
+    .selectAll()
+    .where("tenant", "=", at("tenant"))
+    .orderBy("position", "desc")
+    .limit(at("limit")),
+)
+
 /**
- * The journal in SQLite, with group commit: all records that arrive in one turn of the event loop share one
- * transaction, and so one synchronization with the disk. While it lasts further requests queue up in their sockets,
- * so the groups grow with the load, and an idle service waits for nobody.
- *
- * Within the group each record has a savepoint: one that is refused leaves no trace and touches no other.
+ * The journal of one writer, with group commit: all records that arrive in one turn of the event loop, or while others are
+ * being written, share one transaction, and so one synchronization with the disk. The groups grow with the load, and an idle
+ * service waits for nobody. A record that is refused leaves no trace and touches no other of its group.
  */
-export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
-  const current = database.prepare(
-    `SELECT d.revision, p.name AS policy_name, p.revision AS policy_revision, ${TRUST_COLUMNS}
-     FROM devices d ${JOIN_ASSIGNED_POLICY} ${JOIN_TRUST} WHERE d.tenant = ? AND d.id = ?`,
-  )
-  const selectCounters = database.prepare("SELECT * FROM counters WHERE tenant = ? AND device = ?")
-  const writeCounters = database.prepare(
-    `INSERT OR REPLACE INTO counters
-     (tenant, device, clock_ms, reset_count, restart_count, safe, firmware_version, recorded_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-  )
-  const insert = database.prepare(
-    `INSERT INTO journal (tenant, sequence, at, caller, act, device, outcome, codes, evidence_digest,
-       policy_digest, device_revision, policy_name, policy_revision, token_id, trust_generation)
-     VALUES (?, (SELECT 1 + coalesce(max(sequence), 0) FROM journal WHERE tenant = ?), ?, ?, ?, ?, ?, ?, ?,
-       ?, ?, ?, ?, ?, ?)`,
-  )
-  const select = database.prepare("SELECT * FROM journal WHERE tenant = ? ORDER BY sequence DESC LIMIT ?")
-  const savepoint = database.prepare("SAVEPOINT record")
-  const release = database.prepare("RELEASE record")
-  const undo = database.prepare("ROLLBACK TO record")
-
-  const commitWith = (tenant: string, { device, revisions, counters, known }: Commit): void => {
-    if (!isCurrent(revisions, current.get(tenant, device)))
-      throw new AssayError(
-        "SNAPSHOT_MOVED",
-        "the device, its policy or the trust anchors changed while the evidence was judged: attest again",
-      )
-    if (counters === undefined) return
-    const row = selectCounters.get(tenant, device)
-    const next = laterCounters(row === undefined ? undefined : countersFrom(row), counters, known)
-    writeCounters.run(
-      tenant,
-      device,
-      u64Bytes(next.clockMs),
-      next.resetCount,
-      next.restartCount,
-      next.safe ? 1 : 0,
-      next.firmwareVersion === undefined ? null : u64Bytes(next.firmwareVersion),
-      next.recordedAt.getTime(),
-    )
-  }
-
-  const write = (record: JournalRecord): void => {
-    insert.run(
-      record.tenant,
-      record.tenant,
-      record.at.getTime(),
-      record.caller,
-      record.act,
-      record.device,
-      record.outcome,
-      JSON.stringify(record.codes),
-      record.evidenceDigest,
-      record.policyDigest ?? null,
-      record.revisions?.device ?? null,
-      record.revisions?.policy?.name ?? null,
-      record.revisions?.policy?.revision ?? null,
-      record.tokenId ?? null,
-      record.revisions?.trust ?? null,
-    )
-  }
-
-  /** Writes one of a group, or gives the error that refuses it alone. */
-  const tryWrite = ({ record, commit }: Waiting): AssayError | undefined => {
-    savepoint.run()
-    try {
-      if (commit !== undefined) commitWith(record.tenant, commit)
-      write(record)
-    } catch (cause) {
-      if (!database.isTransaction) throw cause // SQLite has given the whole group up
-      undo.run()
-      release.run()
-      return storeError("JOURNAL", cause)
-    }
-    release.run()
-    return undefined
-  }
-
+export function createJournal(database: Database, writer: string): StoredJournal {
   let waiting: Waiting[] = []
   let scheduled: NodeJS.Immediate | undefined
+  let writing: Promise<void> | undefined
 
-  const flush = (): void => {
+  const write = async (): Promise<void> => {
+    const group = waiting.slice(0, GROUP_MAX)
+    waiting = waiting.slice(GROUP_MAX)
+    await writeGroup(database, writer, group)
+    writing = undefined
+    schedule()
+  }
+  const schedule = (): void => {
+    if (waiting.length > 0 && writing === undefined)
+      scheduled ??= setImmediate(() => {
+        scheduled = undefined
+        writing ??= write()
+      })
+  }
+  const flush = async (): Promise<void> => {
     clearImmediate(scheduled)
     scheduled = undefined
-    const group = waiting
-    waiting = []
-    if (group.length === 0) return
-    let refusals: readonly (AssayError | undefined)[]
-    try {
-      database.exec("BEGIN IMMEDIATE")
-      refusals = group.map(tryWrite)
-      database.exec("COMMIT")
-    } catch (cause) {
-      abandon(database)
-      // One error each: the use case writes into it what became of its own challenge.
-      for (const { reject } of group) reject(storeError("JOURNAL", cause))
-      return
+    while (writing !== undefined || waiting.length > 0) {
+      writing ??= write()
+      await writing
     }
-    group.forEach(({ resolve, reject }, i) => {
-      const refusal = refusals[i]
-      if (refusal === undefined) resolve()
-      else reject(refusal)
-    })
   }
 
   return {
     append: (record, commit) =>
       new Promise((resolve, reject) => {
         waiting.push({ record, commit, resolve, reject })
-        scheduled ??= setImmediate(flush)
+        schedule()
       }),
     records: async (tenant, { limit = RECORDS_DEFAULT } = {}) => {
       try {
-        const rows = select.all(tenant, Math.min(Math.max(1, limit), RECORDS_MAX))
+        const bounded = Math.min(Math.max(1, limit), RECORDS_MAX)
+        const { rows } = await database.ask(selectRecords({ tenant, limit: bounded }))
         return rows.map(recordFrom).reverse()
       } catch (cause) {
         throw storeError("JOURNAL", cause)
@@ -173,49 +102,119 @@ export function createSqliteJournal(database: DatabaseSync): SqliteJournal {
   }
 }
 
-/** Undoes what is open. If not even that works, every later transaction fails too, and so does every append. */
-const abandon = (database: DatabaseSync): void => {
+/** Writes a group, and tells each of it what became of it. */
+const writeGroup = async (database: Database, writer: string, group: readonly Waiting[]): Promise<void> => {
+  let refusals: readonly (AssayError | undefined)[]
   try {
-    if (database.isTransaction) database.exec("ROLLBACK")
-  } catch {}
+    refusals = await database.write(() => commitGroup(writer, group))
+  } catch (cause) {
+    // One error each: the use case writes into it what became of its own challenge.
+    for (const { reject } of group) reject(refusalOf(cause))
+    return
+  }
+  group.forEach(({ resolve, reject }, i) => {
+    const refusal = refusals[i]
+    if (refusal === undefined) resolve()
+    else reject(refusal)
+  })
 }
 
-const isCurrent = (revisions: Revisions, row: Row | undefined): boolean =>
-  row !== undefined &&
+/** Another one each time. */
+const refusalOf = (cause: unknown): AssayError =>
+  cause instanceof AssayError
+    ? new AssayError("JOURNAL", cause.message, { cause })
+    : storeError("JOURNAL", cause)
+
+/** Locks a device against every other commit; where there is only one writer at a time there is nothing to lock. */
+const lockDevice = statement<{ tenant: string; device: string }>((builder, at, dialect) =>
+  dialect === "sqlite"
+    ? undefined
+    : builder
+        .selectFrom("devices")
+        .select("id")
+        .where("tenant", "=", at("tenant"))
+        .where("id", "=", at("device"))
+        .forNoKeyUpdate(),
+)
+
+const selectCurrent = statement<{ tenant: string; device: string }>((builder, at) =>
+  judgedIn(builder).where("d.tenant", "=", at("tenant")).where("d.id", "=", at("device")),
+)
+
+/** What is stored of a device, as the records of the group move it on. */
+interface Held {
+  readonly tenant: string
+  readonly device: string
+  readonly row: Row
+  counters: Counters | undefined
+  result: LastResult | undefined
+  hasMoved: boolean
+}
+
+/** @returns For each of the group why it is refused, or nothing if it was written. */
+function* commitGroup(writer: string, group: readonly Waiting[]): Work<readonly (AssayError | undefined)[]> {
+  const held = yield* holdDevices(group)
+  const accepted = new Map<string, RecordColumns[]>()
+  const refusals = group.map(({ record, commit }) => {
+    try {
+      const columns = recordColumns(record)
+      if (commit !== undefined) move(held.get(keyOf(record.tenant, commit.device)), commit)
+      const others = accepted.get(record.tenant)
+      if (others === undefined) accepted.set(record.tenant, [columns])
+      else others.push(columns)
+      return undefined
+    } catch (cause) {
+      return storeError("JOURNAL", cause)
+    }
+  })
+  yield* askAll([...held.values()].filter(({ hasMoved }) => hasMoved).flatMap(movements))
+  for (const [tenant, records] of [...accepted].sort(([a], [b]) => (a < b ? -1 : 1)))
+    yield* appendRecords(writer, tenant, records)
+  return refusals
+}
+
+const keyOf = (tenant: string, device: string): string => JSON.stringify([tenant, device])
+
+/** Reads all devices that commits are about, and keeps everybody else from changing them. */
+function* holdDevices(group: readonly Waiting[]): Work<ReadonlyMap<string, Held>> {
+  const devices = new Map<string, { tenant: string; device: string }>()
+  for (const { record, commit } of group)
+    if (commit !== undefined)
+      devices.set(keyOf(record.tenant, commit.device), { tenant: record.tenant, device: commit.device })
+  const sorted = [...devices].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, names]) => names)
+  const tenants = [...new Set(sorted.map(({ tenant }) => tenant))]
+  const locks = [...tenants.map((tenant) => shareFence({ tenant })), ...sorted.map(lockDevice)]
+  const answers = yield* askAll([...locks, ...sorted.map(selectCurrent)])
+  const held = new Map<string, Held>()
+  sorted.forEach(({ tenant, device }, i) => {
+    const row = answers[locks.length + i]?.rows[0]
+    if (row === undefined) return
+    const counters = row["clock_ms"] === null ? undefined : countersFrom(row)
+    const result = row["tier"] === null ? undefined : resultFrom(row)
+    held.set(keyOf(tenant, device), { tenant, device, row, counters, result, hasMoved: false })
+  })
+  return held
+}
+
+/** Moves what is held of a device on by a commit. @throws {AssayError} SNAPSHOT_MOVED; then nothing has moved. */
+const move = (held: Held | undefined, { revisions, counters, result, known }: Commit): void => {
+  if (held === undefined || !isCurrent(revisions, held.row))
+    throw new AssayError(
+      "SNAPSHOT_MOVED",
+      "the device, its policy or the trust anchors changed while the evidence was judged: attest again",
+    )
+  if (counters !== undefined) held.counters = laterCounters(held.counters, counters, known)
+  if (result !== undefined) held.result = laterResult(held.result, result)
+  if (counters !== undefined || result !== undefined) held.hasMoved = true
+}
+
+const isCurrent = (revisions: Commit["revisions"], row: Row): boolean =>
   integer(row, "revision") === revisions.device &&
   optional(text, row, "policy_name") === revisions.policy?.name &&
   optional(integer, row, "policy_revision") === revisions.policy?.revision &&
   (revisions.trust === undefined || integer(row, "trust_generation") === revisions.trust)
 
-const recordFrom = (row: Row): JournalRecord => {
-  const act = JOURNAL_ACTS.find((known) => known === row["act"])
-  if (act === undefined) throw new Error("a record of an unknown act")
-  return {
-    at: instant(row, "at"),
-    tenant: text(row, "tenant"),
-    caller: text(row, "caller"),
-    act,
-    device: text(row, "device"),
-    outcome: text(row, "outcome"),
-    codes: codesFrom(text(row, "codes")),
-    evidenceDigest: blob(row, "evidence_digest"),
-    policyDigest: optional(blob, row, "policy_digest"),
-    revisions: revisionsFrom(row),
-    tokenId: optional(text, row, "token_id"),
-  }
-}
-
-const codesFrom = (json: string): readonly string[] => {
-  const codes: unknown = JSON.parse(json)
-  if (!Array.isArray(codes)) throw new Error("a record whose codes are no list")
-  return codes.map(String)
-}
-
-const revisionsFrom = (row: Row): RecordedRevisions | undefined => {
-  const device = optional(integer, row, "device_revision")
-  const trust = optional(integer, row, "trust_generation")
-  if (device === undefined && trust === undefined) return undefined
-  const name = optional(text, row, "policy_name")
-  const policy = name === undefined ? undefined : { name, revision: integer(row, "policy_revision") }
-  return { device, policy, trust }
-}
+const movements = ({ tenant, device, counters, result }: Held): readonly Ask[] => [
+  ...(counters === undefined ? [] : [putCounters(tenant, device, counters)]),
+  ...(result === undefined ? [] : [putResult(tenant, device, result)]),
+]

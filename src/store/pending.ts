@@ -1,79 +1,137 @@
-import type { DatabaseSync } from "node:sqlite"
+import { sql } from "kysely"
 import { toHex } from "../bytes.ts"
-import type { PendingEntry, PendingIssuer, TrustStore } from "../service/ports.ts"
+import type { PendingEntry, TrustStore } from "../service/ports.ts"
+import type { Administer } from "./administer.ts"
 import { chainColumn, chainFrom, shownPart } from "./chain.ts"
-import { guard, transaction } from "./database.ts"
+import { type Database, guard } from "./database.ts"
 import { digestOfId } from "./digest.ts"
-import { blob, instant, integer, type Row, text } from "./row.ts"
+import { lockTrust } from "./fence.ts"
+import { blob, instant, instantColumn, integer, type Row, text } from "./row.ts"
+import { ask, changesOf, statement } from "./statement.ts"
+import type { Builder } from "./tables.ts"
 import { trustNotFound } from "./trust-state.ts"
 
 /** Anybody with a certificate can add one. */
 export const PENDING_MAX = 1000
 
-/** Unknown issuers in SQLite. None of them is trusted, so none of this moves the generation of trust. */
-export function createSqlitePending(
-  database: DatabaseSync,
+type OfTenant = { tenant: string }
+type OfId = { tenant: string; id: Uint8Array }
+
+const countAgain = statement<OfId & { at: number }>((builder, at) =>
+  builder
+    .updateTable("pending_issuers")
+    .set((set) => ({
+      count: set("count", "+", 1),
+      last_seen_at: set
+        .case()
+        .when("last_seen_at", ">", at("at"))
+        .then(set.ref("last_seen_at"))
+        .else(at("at"))
+        .end(),
+    }))
+    .where("tenant", "=", at("tenant"))
+    .where("id", "=", at("id")),
+)
+
+const giveWay = statement<OfTenant & { kept: number }>((builder, at) =>
+  builder
+    .deleteFrom("pending_issuers")
+    .where("tenant", "=", at("tenant"))
+    .where("id", "in", (all) =>
+      all
+        .selectFrom("pending_issuers")
+        .select("id")
+        .where("tenant", "=", at("tenant"))
+        .orderBy("last_seen_at", "desc")
+        .orderBy("id")
+        // SQLite knows no offset without a limit.
+        .limit(sql.lit(Number.MAX_SAFE_INTEGER))
+        .offset(at("kept")),
+    ),
+)
+
+const insert = statement<OfId & { issuer: string; chain: Uint8Array | null; at: number }>((builder, at) =>
+  builder.insertInto("pending_issuers").values({
+    tenant: at("tenant"),
+    id: at("id"),
+    issuer: at("issuer"),
+    chain: at("chain"),
+    first_seen_at: at("at"),
+    last_seen_at: at("at"),
+    count: 1,
+  }),
+)
+
+const entriesIn = (builder: Builder) =>
+  builder
+    .selectFrom("pending_issuers")
+    .select(["tenant", "id", "issuer", "first_seen_at", "last_seen_at", "count"])
+
+const selectAll = statement<OfTenant>((builder, at) =>
+  entriesIn(builder).where("tenant", "=", at("tenant")).orderBy("last_seen_at", "desc").orderBy("id"),
+)
+
+const selectOne = statement<OfId>((builder, at) =>
+  entriesIn(builder).select("chain").where("tenant", "=", at("tenant")).where("id", "=", at("id")),
+)
+
+const count = statement<OfTenant>((builder, at) =>
+  builder
+    .selectFrom("pending_issuers")
+    .select((of) => of.fn.countAll().as("issuers"))
+    .where("tenant", "=", at("tenant")),
+)
+
+const remove = statement<OfId>((builder, at) =>
+  builder.deleteFrom("pending_issuers").where("tenant", "=", at("tenant")).where("id", "=", at("id")),
+)
+
+/** Unknown issuers in a database. None of them is trusted, so none of this moves the generation of trust. */
+export const createPending = (
+  database: Database,
+  administer: Administer,
   max: number,
-): Pick<TrustStore, "notePending" | "pendingIssuers" | "pendingIssuer" | "countPending" | "dismissPending"> {
-  const countAgain = database.prepare(
-    `UPDATE pending_issuers SET count = count + 1, last_seen_at = max(last_seen_at, ?)
-     WHERE tenant = ? AND id = ?`,
-  )
-  const giveWay = database.prepare(
-    `DELETE FROM pending_issuers WHERE tenant = ? AND id IN (
-       SELECT id FROM pending_issuers WHERE tenant = ? ORDER BY last_seen_at DESC, id LIMIT -1 OFFSET ?)`,
-  )
-  const insert = database.prepare(
-    `INSERT INTO pending_issuers (tenant, id, issuer, chain, first_seen_at, last_seen_at, count)
-     VALUES (?, ?, ?, ?, ?, ?, 1)`,
-  )
-  const selectAll = database.prepare(
-    `SELECT ${ENTRY_COLUMNS} FROM pending_issuers WHERE tenant = ? ORDER BY last_seen_at DESC, id`,
-  )
-  const select = database.prepare(
-    `SELECT ${ENTRY_COLUMNS}, chain FROM pending_issuers WHERE tenant = ? AND id = ?`,
-  )
-  const count = database.prepare("SELECT count(*) AS issuers FROM pending_issuers WHERE tenant = ?")
-  const remove = database.prepare("DELETE FROM pending_issuers WHERE tenant = ? AND id = ?")
-
-  return {
-    notePending: async (tenant, { id, issuer, chain }, at) =>
-      guard(() =>
-        transaction(database, () => {
-          const key = digestOfId(id)
-          if (key === undefined) throw new TypeError("the id of an issuer is a SHA-256 in hexadecimal")
-          const ms = at.getTime()
-          if (countAgain.run(ms, tenant, key).changes > 0) return
-          giveWay.run(tenant, tenant, max - 1)
-          insert.run(tenant, key, issuer, chainColumn(shownPart(chain)), ms, ms)
-        }),
-      ),
-
-    pendingIssuers: async (tenant) => guard(() => selectAll.all(tenant).map(entryFrom)),
-
-    pendingIssuer: async (tenant, id) =>
-      guard((): PendingIssuer => {
-        const key = digestOfId(id)
-        const row = key === undefined ? undefined : select.get(tenant, key)
-        if (row === undefined) throw trustNotFound(id)
-        return { ...entryFrom(row), chain: chainFrom(row, "chain") }
+): Pick<
+  TrustStore,
+  "notePending" | "pendingIssuers" | "pendingIssuer" | "countPending" | "dismissPending"
+> => ({
+  notePending: (tenant, { id: name, issuer, chain }, seenAt) =>
+    guard(() =>
+      database.write(function* () {
+        const id = digestOfId(name)
+        if (id === undefined) throw new TypeError("the id of an issuer is a SHA-256 in hexadecimal")
+        const at = instantColumn(seenAt)
+        yield* ask(lockTrust({ tenant }))
+        if ((yield* changesOf(countAgain({ tenant, id, at }))) > 0) return
+        yield* ask(giveWay({ tenant, kept: max - 1 }))
+        yield* ask(insert({ tenant, id, issuer, chain: chainColumn(shownPart(chain)), at }))
       }),
+    ),
 
-    countPending: async (tenant) =>
-      guard(() => {
-        const row = count.get(tenant)
-        return row === undefined ? 0 : integer(row, "issuers")
-      }),
+  pendingIssuers: (tenant) =>
+    guard(async () => (await database.ask(selectAll({ tenant }))).rows.map(entryFrom)),
 
-    dismissPending: async (tenant, id) =>
-      guard(() => {
-        const key = digestOfId(id)
-        if (key === undefined || remove.run(tenant, key).changes === 0) throw trustNotFound(id)
-      }),
-  }
-}
+  pendingIssuer: (tenant, name) =>
+    guard(async () => {
+      const id = digestOfId(name)
+      const row = id === undefined ? undefined : (await database.ask(selectOne({ tenant, id }))).rows[0]
+      if (row === undefined) throw trustNotFound(name)
+      return { ...entryFrom(row), chain: chainFrom(row, "chain") }
+    }),
 
-const ENTRY_COLUMNS = "tenant, id, issuer, first_seen_at, last_seen_at, count"
+  countPending: (tenant) =>
+    guard(async () => {
+      const [row] = (await database.ask(count({ tenant }))).rows
+      return row === undefined ? 0 : integer(row, "issuers")
+    }),
+
+  dismissPending: (tenant, name, act) =>
+    administer(tenant, act, function* () {
+      const id = digestOfId(name)
+      if (id === undefined || (yield* changesOf(remove({ tenant, id }))) === 0) throw trustNotFound(name)
+      return { value: undefined }
+    }),
+})
 
 const entryFrom = (row: Row): PendingEntry => ({
   tenant: text(row, "tenant"),

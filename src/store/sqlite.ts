@@ -1,55 +1,28 @@
 import type { DatabaseSync } from "node:sqlite"
-import type { Journal, Registry, TrustStore } from "../service/ports.ts"
-import { openDatabase, storeError } from "./database.ts"
-import { createSqliteJournal, type JournalReader } from "./journal.ts"
-import { createSqliteRegistry } from "./registry.ts"
-import { createSqliteTrust } from "./trust.ts"
-
-/** Registry, trust and journal in one SQLite file, so that a decision and what it changes are one transaction. */
-export interface SqliteStore {
-  readonly registry: Registry
-  readonly trust: TrustStore
-  readonly journal: Journal & JournalReader
-  /** Why it cannot be asked; nothing while it can. For readiness. */
-  unready(): string | undefined
-  /** Writes what waits in the journal and closes the file. Whatever is asked afterwards fails. */
-  close(): void
-}
+import { storeError } from "./database.ts"
+import { LOCAL_WRITER } from "./schema-sqlite-3.ts"
+import { openSqlite, sqliteDatabase } from "./sqlite-database.ts"
+import { createStore, type Store } from "./store.ts"
+import type { TrustOptions } from "./trust.ts"
 
 /**
- * Opens the embedded store at `path`; see `openDatabase` for the file itself.
+ * Opens the embedded store at `path`; see `openSqlite` for the file itself.
  *
  * @throws {AssayError} REGISTRY.
  */
-export const openSqliteStore = (path: string): SqliteStore => createSqliteStore(openDatabase(path))
+export const openSqliteStore = (path: string): Store => createSqliteStore(openSqlite(path))
 
 /**
- * The store over a database that `openDatabase` opened.
+ * The store over a file that `openSqlite` opened.
  *
  * @throws {AssayError} REGISTRY if its tables are not those of the schema.
  */
-export function createSqliteStore(database: DatabaseSync): SqliteStore {
+export function createSqliteStore(
+  file: DatabaseSync,
+  options: { readonly trust?: TrustOptions } = {},
+): Store {
   try {
-    const registry = createSqliteRegistry(database)
-    const trust = createSqliteTrust(database)
-    const journal = createSqliteJournal(database)
-    return {
-      registry,
-      trust,
-      journal,
-      unready() {
-        try {
-          database.prepare("SELECT 1 FROM journal LIMIT 1").get()
-          return undefined
-        } catch {
-          return "the database cannot be read"
-        }
-      },
-      close() {
-        journal.flush()
-        if (database.isOpen) database.close()
-      },
-    }
+    return createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options })
   } catch (cause) {
     throw storeError("REGISTRY", cause)
   }

@@ -1,8 +1,9 @@
-import type { DatabaseSync } from "node:sqlite"
+import { sql } from "kysely"
 import { toHex } from "../bytes.ts"
 import type { TrustImport } from "../service/ports.ts"
 import { checkDigest, digestOfId } from "./digest.ts"
-import { blob, integer } from "./row.ts"
+import { blob, instantColumn, integer } from "./row.ts"
+import { type Ask, askAll, changesOf, rowsOf, statement, type Work } from "./statement.ts"
 import { settingsDigest } from "./trust-row.ts"
 import type { TrustCounts } from "./trust-state.ts"
 
@@ -16,101 +17,199 @@ interface Additions {
   readonly changed: number
 }
 
-/** Adds what is not there. The caller holds a transaction, and moves the state. */
-export function prepareAdditions(
-  database: DatabaseSync,
-): (tenant: string, parts: TrustImport, at: Date) => Additions {
-  const insertAnchor = database.prepare(
-    `INSERT INTO trust_anchors (label, purpose, revocation, provenance, digest, tenant, id, certificate, added_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-  )
-  const updateAnchor = database.prepare(
-    `UPDATE trust_anchors SET label = ?1, purpose = ?2, revocation = ?3, provenance = ?4, digest = ?5
-     WHERE tenant = ?6 AND id = ?7 AND digest <> ?5`,
-  )
-  const insertIntermediate = database.prepare(
-    `INSERT INTO trust_intermediates (tenant, id, certificate, source, added_at)
-     VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-  )
-  const selectCrl = database.prepare(
-    "SELECT id, length(crl) AS size FROM trust_crls WHERE tenant = ? AND source = ?",
-  )
-  const putCrl = database.prepare(
-    `INSERT INTO trust_crls (tenant, source, id, added_at, crl) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (tenant, source) DO UPDATE SET id = excluded.id, added_at = excluded.added_at, crl = excluded.crl`,
-  )
-  const insertEk = database.prepare(
-    "INSERT INTO listed_eks (tenant, digest, label, added_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-  )
+type AnchorSettings = {
+  tenant: string
+  id: Uint8Array
+  label: string
+  purpose: string
+  revocation: string
+  provenance: string
+  digest: Uint8Array
+}
 
-  return (tenant, parts, at) => {
-    const ms = at.getTime()
-    const counts = { anchors: 0, intermediates: 0, crls: 0, crlBytes: 0, eks: 0 }
-    let changed = 0
-    let replacedCrls = 0
+const insertAnchor = statement<AnchorSettings & { certificate: Uint8Array; at: number }>((builder, at) =>
+  builder
+    .insertInto("trust_anchors")
+    .values({
+      tenant: at("tenant"),
+      id: at("id"),
+      certificate: at("certificate"),
+      label: at("label"),
+      purpose: at("purpose"),
+      revocation: at("revocation"),
+      provenance: at("provenance"),
+      added_at: at("at"),
+      digest: at("digest"),
+    })
+    .onConflict((conflict) => conflict.doNothing()),
+)
 
-    for (const anchor of lastOfEach(parts.anchors, ({ id }) => id)) {
-      const id = checkedId(anchor.id, anchor.certificate)
-      const { label, purpose, revocation, provenance } = anchor
-      const settings = [
-        label,
-        purpose,
-        revocation,
-        provenance,
-        settingsDigest(tenant, anchor),
-        tenant,
-        id,
-      ] as const
-      const isNew = insertAnchor.run(...settings, anchor.certificate, ms).changes > 0
-      if (isNew) counts.anchors++
-      else changed += Number(updateAnchor.run(...settings).changes)
-    }
-    for (const { id, certificate, source } of parts.intermediates)
-      counts.intermediates += Number(
-        insertIntermediate.run(tenant, checkedId(id, certificate), certificate, source, ms).changes,
-      )
-    for (const { source, id, crl } of lastOfEach(parts.crls, (list) => list.source)) {
-      const key = checkedId(id, crl)
-      const older = selectCrl.get(tenant, source)
-      if (older !== undefined && toHex(blob(older, "id")) === id) continue
-      putCrl.run(tenant, source, key, ms, crl)
-      if (older === undefined) counts.crls++
-      else replacedCrls++
-      counts.crlBytes += crl.length - (older === undefined ? 0 : integer(older, "size"))
-    }
+const updateAnchor = statement<AnchorSettings>((builder, at) =>
+  builder
+    .updateTable("trust_anchors")
+    .set({
+      label: at("label"),
+      purpose: at("purpose"),
+      revocation: at("revocation"),
+      provenance: at("provenance"),
+      digest: at("digest"),
+    })
+    .where("tenant", "=", at("tenant"))
+    .where("id", "=", at("id"))
+    .where("digest", "<>", at("digest")),
+)
+
+const insertIntermediate = statement<{
+  tenant: string
+  id: Uint8Array
+  certificate: Uint8Array
+  source: string
+  at: number
+}>((builder, at) =>
+  builder
+    .insertInto("trust_intermediates")
+    .values({
+      tenant: at("tenant"),
+      id: at("id"),
+      certificate: at("certificate"),
+      source: at("source"),
+      added_at: at("at"),
+    })
+    .onConflict((conflict) => conflict.doNothing()),
+)
+
+const selectCrl = statement<{ tenant: string; source: string }>((builder, at) =>
+  builder
+    .selectFrom("trust_crls")
+    .select(["id", sql<number>`length(crl)`.as("size")])
+    .where("tenant", "=", at("tenant"))
+    .where("source", "=", at("source")),
+)
+
+const putCrl = statement<{ tenant: string; source: string; id: Uint8Array; at: number; crl: Uint8Array }>(
+  (builder, at) => {
+    const kept = { id: at("id"), added_at: at("at"), crl: at("crl") }
+    return builder
+      .insertInto("trust_crls")
+      .values({ tenant: at("tenant"), source: at("source"), ...kept })
+      .onConflict((conflict) => conflict.columns(["tenant", "source"]).doUpdateSet(kept))
+  },
+)
+
+const insertEk = statement<{ tenant: string; digest: Uint8Array; label: string; at: number }>((builder, at) =>
+  builder
+    .insertInto("listed_eks")
+    .values({ tenant: at("tenant"), digest: at("digest"), label: at("label"), added_at: at("at") })
+    .onConflict((conflict) => conflict.doNothing()),
+)
+
+/** Adds what is not there. The caller has locked the tenant's trust, and moves its state. */
+export function* addTrust(tenant: string, parts: TrustImport, addedAt: Date): Work<Additions> {
+  const at = instantColumn(addedAt)
+  const anchors = yield* addAnchors(tenant, parts, at)
+  const intermediates = yield* addEach(
+    parts.intermediates.map(({ id, certificate, source }) =>
+      insertIntermediate({ tenant, id: checkedId(id, certificate), certificate, source, at }),
+    ),
+  )
+  const crls = yield* addCrls(tenant, parts, at)
+  const eks = yield* addEach(
     // In the order of the table, for pages are written once then.
-    for (const { digest, label } of parts.eks.toSorted((a, b) => Buffer.compare(a.digest, b.digest)))
-      counts.eks += Number(insertEk.run(tenant, digest, label, ms).changes)
-
-    const added = counts.anchors + counts.intermediates + counts.crls + replacedCrls + counts.eks
-    return { counts, added, changed }
+    parts.eks
+      .toSorted((a, b) => Buffer.compare(a.digest, b.digest))
+      .map(({ digest, label }) => insertEk({ tenant, digest, label, at })),
+  )
+  return {
+    counts: { anchors: anchors.added, intermediates, crls: crls.added, crlBytes: crls.bytes, eks },
+    added: anchors.added + intermediates + crls.added + crls.replaced + eks,
+    changed: anchors.changed,
   }
 }
 
-/** Removes whatever has an id, and gives what to count; nothing if nothing has it. The caller holds a transaction. */
-export function prepareRemovals(
-  database: DatabaseSync,
-): (tenant: string, id: Uint8Array) => TrustCounts | undefined {
-  const anchor = database.prepare("DELETE FROM trust_anchors WHERE tenant = ? AND id = ?")
-  const intermediate = database.prepare("DELETE FROM trust_intermediates WHERE tenant = ? AND id = ?")
-  const crl = database.prepare(
-    "DELETE FROM trust_crls WHERE tenant = ? AND id = ? RETURNING length(crl) AS size",
-  )
-  const ek = database.prepare("DELETE FROM listed_eks WHERE tenant = ? AND digest = ?")
+/** How many of them changed a row. */
+function* addEach(asks: readonly Ask[]): Work<number> {
+  return (yield* askAll(asks)).reduce((sum, { changes }) => sum + changes, 0)
+}
 
-  return (tenant, id) => {
-    const anchors = Number(anchor.run(tenant, id).changes)
-    const intermediates = Number(intermediate.run(tenant, id).changes)
-    const sizes = crl.all(tenant, id).map((row) => integer(row, "size"))
-    const eks = Number(ek.run(tenant, id).changes)
-    if (anchors + intermediates + sizes.length + eks === 0) return undefined
-    return {
-      anchors: -anchors,
-      intermediates: -intermediates,
-      crls: -sizes.length,
-      crlBytes: -sizes.reduce((sum, size) => sum + size, 0),
-      eks: -eks,
-    }
+function* addAnchors(
+  tenant: string,
+  parts: TrustImport,
+  at: number,
+): Work<{ readonly added: number; readonly changed: number }> {
+  const anchors = [...lastOfEach(parts.anchors, ({ id }) => id)].map((anchor) => ({
+    certificate: anchor.certificate,
+    settings: {
+      tenant,
+      id: checkedId(anchor.id, anchor.certificate),
+      label: anchor.label,
+      purpose: anchor.purpose,
+      revocation: anchor.revocation,
+      provenance: anchor.provenance,
+      digest: settingsDigest(tenant, anchor),
+    },
+  }))
+  const inserted = yield* askAll(
+    anchors.map(({ certificate, settings }) => insertAnchor({ ...settings, certificate, at })),
+  )
+  const known = anchors.filter((_, i) => inserted[i]?.changes === 0)
+  const changed = yield* addEach(known.map(({ settings }) => updateAnchor(settings)))
+  return { added: anchors.length - known.length, changed }
+}
+
+function* addCrls(
+  tenant: string,
+  parts: TrustImport,
+  at: number,
+): Work<{ readonly added: number; readonly replaced: number; readonly bytes: number }> {
+  let [added, replaced, bytes] = [0, 0, 0]
+  const lists = [...lastOfEach(parts.crls, (list) => list.source)]
+  const before = yield* askAll(lists.map(({ source }) => selectCrl({ tenant, source })))
+  const puts: Ask[] = []
+  for (const [i, { source, id, crl }] of lists.entries()) {
+    const key = checkedId(id, crl)
+    const older = before[i]?.rows[0]
+    if (older !== undefined && toHex(blob(older, "id")) === id) continue
+    puts.push(putCrl({ tenant, source, id: key, at, crl }))
+    if (older === undefined) added++
+    else replaced++
+    bytes += crl.length - (older === undefined ? 0 : integer(older, "size"))
+  }
+  yield* askAll(puts)
+  return { added, replaced, bytes }
+}
+
+type OfId = { tenant: string; id: Uint8Array }
+
+const deleteAnchor = statement<OfId>((builder, at) =>
+  builder.deleteFrom("trust_anchors").where("tenant", "=", at("tenant")).where("id", "=", at("id")),
+)
+const deleteIntermediate = statement<OfId>((builder, at) =>
+  builder.deleteFrom("trust_intermediates").where("tenant", "=", at("tenant")).where("id", "=", at("id")),
+)
+const deleteCrls = statement<OfId>((builder, at) =>
+  builder
+    .deleteFrom("trust_crls")
+    .where("tenant", "=", at("tenant"))
+    .where("id", "=", at("id"))
+    .returning(sql<number>`length(crl)`.as("size")),
+)
+const deleteEk = statement<OfId>((builder, at) =>
+  builder.deleteFrom("listed_eks").where("tenant", "=", at("tenant")).where("digest", "=", at("id")),
+)
+
+/** Removes whatever has an id, and gives what to count; nothing if nothing has it. The caller has locked the trust. */
+export function* removeFromTrust(tenant: string, id: Uint8Array): Work<TrustCounts | undefined> {
+  const anchors = yield* changesOf(deleteAnchor({ tenant, id }))
+  const intermediates = yield* changesOf(deleteIntermediate({ tenant, id }))
+  const sizes = (yield* rowsOf(deleteCrls({ tenant, id }))).map((row) => integer(row, "size"))
+  const eks = yield* changesOf(deleteEk({ tenant, id }))
+  if (anchors + intermediates + sizes.length + eks === 0) return undefined
+  return {
+    anchors: -anchors,
+    intermediates: -intermediates,
+    crls: -sizes.length,
+    crlBytes: -sizes.reduce((sum, size) => sum + size, 0),
+    eks: -eks,
   }
 }
 

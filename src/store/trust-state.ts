@@ -1,6 +1,6 @@
-import type { DatabaseSync } from "node:sqlite"
 import { AssayError } from "../errors.ts"
-import { integer } from "./row.ts"
+import { integer, type Row } from "./row.ts"
+import { ask, type Place, rowOf, statement, type Work } from "./statement.ts"
 
 /** How much trust there is, of each sort. */
 export interface TrustCounts {
@@ -37,57 +37,71 @@ export interface TrustState extends TrustCounts {
   readonly generation: number
 }
 
-/** Reads and moves the state of each tenant's trust. Nothing here opens a transaction. */
-export interface TrustStates {
-  of(tenant: string): TrustState
-  /** Counts what was added, less than nothing for what was removed, and moves the generation on. */
-  move(tenant: string, added: TrustCounts): TrustState
+const NONE: TrustState = { generation: 0, anchors: 0, intermediates: 0, crls: 0, crlBytes: 0, eks: 0 }
+
+export const selectState = statement<{ tenant: string }>((builder, at) =>
+  builder.selectFrom("trust_state").selectAll().where("tenant", "=", at("tenant")),
+)
+
+type StateValues = {
+  tenant: string
+  generation: number
+  anchors: number
+  intermediates: number
+  crls: number
+  crl_bytes: number
+  eks: number
 }
 
-/** The states in SQLite. */
-export function createTrustStates(database: DatabaseSync): TrustStates {
-  const select = database.prepare("SELECT * FROM trust_state WHERE tenant = ?")
-  const insert = database.prepare(
-    `INSERT INTO trust_state (generation, anchors, intermediates, crls, crl_bytes, eks, tenant)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
-  )
-  const update = database.prepare(
-    `UPDATE trust_state SET generation = ?, anchors = ?, intermediates = ?, crls = ?, crl_bytes = ?, eks = ?
-     WHERE tenant = ?`,
-  )
+const moving = (at: Place<StateValues>) => ({
+  generation: at("generation"),
+  anchors: at("anchors"),
+  intermediates: at("intermediates"),
+  crls: at("crls"),
+  crl_bytes: at("crl_bytes"),
+  eks: at("eks"),
+})
 
-  const of = (tenant: string): TrustState => {
-    const row = select.get(tenant)
-    if (row === undefined)
-      return { generation: 0, anchors: 0, intermediates: 0, crls: 0, crlBytes: 0, eks: 0 }
-    return {
-      generation: integer(row, "generation"),
-      anchors: integer(row, "anchors"),
-      intermediates: integer(row, "intermediates"),
-      crls: integer(row, "crls"),
-      crlBytes: integer(row, "crl_bytes"),
-      eks: integer(row, "eks"),
-    }
-  }
+const insertState = statement<StateValues>((builder, at) =>
+  builder.insertInto("trust_state").values({ tenant: at("tenant"), ...moving(at) }),
+)
 
-  return {
-    of,
-    move(tenant, added) {
-      const before = of(tenant)
-      const after: TrustState = {
-        generation: before.generation + 1,
-        anchors: before.anchors + added.anchors,
-        intermediates: before.intermediates + added.intermediates,
-        crls: before.crls + added.crls,
-        crlBytes: before.crlBytes + added.crlBytes,
-        eks: before.eks + added.eks,
+const updateState = statement<StateValues>((builder, at) =>
+  builder.updateTable("trust_state").set(moving(at)).where("tenant", "=", at("tenant")),
+)
+
+/** The state of a row that `selectState` answers, or of none. */
+export const stateFrom = (row: Row | undefined): TrustState =>
+  row === undefined
+    ? NONE
+    : {
+        generation: integer(row, "generation"),
+        anchors: integer(row, "anchors"),
+        intermediates: integer(row, "intermediates"),
+        crls: integer(row, "crls"),
+        crlBytes: integer(row, "crl_bytes"),
+        eks: integer(row, "eks"),
       }
-      const write = before.generation === 0 ? insert : update
-      const { generation, anchors, intermediates, crls, crlBytes, eks } = after
-      write.run(generation, anchors, intermediates, crls, crlBytes, eks, tenant)
-      return after
-    },
+
+/** The state of a tenant's trust. */
+export function* stateOf(tenant: string): Work<TrustState> {
+  return stateFrom(yield* rowOf(selectState({ tenant })))
+}
+
+/** Counts what was added, less than nothing for what was removed, and moves the generation on. */
+export function* moveState(tenant: string, before: TrustState, added: TrustCounts): Work<TrustState> {
+  const after: TrustState = {
+    generation: before.generation + 1,
+    anchors: before.anchors + added.anchors,
+    intermediates: before.intermediates + added.intermediates,
+    crls: before.crls + added.crls,
+    crlBytes: before.crlBytes + added.crlBytes,
+    eks: before.eks + added.eks,
   }
+  const { crlBytes, ...rest } = after
+  const put = before.generation === 0 ? insertState : updateState
+  yield* ask(put({ tenant, ...rest, crl_bytes: crlBytes }))
+  return after
 }
 
 /** @throws {AssayError} TRUST_FULL if there is more of any sort than there may be. */

@@ -1,25 +1,25 @@
-/**
- * Trust in SQLite. Every method is one statement or one transaction, also a very large import: all methods share one
- * connection, and a turn of the event loop in the middle of a transaction would let other calls into it.
- */
-
-import type { DatabaseSync } from "node:sqlite"
 import type { TrustRecord, TrustStore } from "../service/ports.ts"
-import { guard, readTransaction, transaction } from "./database.ts"
+import type { Administer } from "./administer.ts"
+import { type Database, guard } from "./database.ts"
 import { digestOfId } from "./digest.ts"
-import { createSqlitePending, PENDING_MAX } from "./pending.ts"
-import { prepareAdditions, prepareRemovals } from "./trust-change.ts"
+import { lockTrust } from "./fence.ts"
+import { createPending, PENDING_MAX } from "./pending.ts"
+import { ask, rowsOf, statement, type Work } from "./statement.ts"
+import { addTrust, removeFromTrust } from "./trust-change.ts"
 import { anchorFrom, crlFrom, ekFrom, intermediateFrom } from "./trust-row.ts"
 import {
   checkBounds,
   checkGeneration,
-  createTrustStates,
+  moveState,
+  selectState,
+  stateFrom,
+  stateOf,
   TRUST_BOUNDS,
   type TrustCounts,
   trustNotFound,
 } from "./trust-state.ts"
 
-/** A scan blocks the event loop. */
+/** A scan holds up others. */
 const LISTED_MAX = 1000
 
 /** How much of everything there may be for each tenant. */
@@ -28,82 +28,106 @@ export interface TrustOptions {
   readonly pendingMax?: number
 }
 
-/** The trust store in SQLite. */
-export function createSqliteTrust(database: DatabaseSync, options: TrustOptions = {}): TrustStore {
+type OfTenant = { tenant: string }
+
+const selectAnchors = statement<OfTenant>((builder, at) =>
+  builder.selectFrom("trust_anchors").selectAll().where("tenant", "=", at("tenant")).orderBy("id"),
+)
+const selectIntermediates = statement<OfTenant>((builder, at) =>
+  builder.selectFrom("trust_intermediates").selectAll().where("tenant", "=", at("tenant")).orderBy("id"),
+)
+const selectCrls = statement<OfTenant>((builder, at) =>
+  builder.selectFrom("trust_crls").selectAll().where("tenant", "=", at("tenant")).orderBy("source"),
+)
+const selectEk = statement<{ tenant: string; digest: Uint8Array }>((builder, at) =>
+  builder
+    .selectFrom("listed_eks")
+    .selectAll()
+    .where("tenant", "=", at("tenant"))
+    .where("digest", "=", at("digest")),
+)
+const selectEks = statement<{ tenant: string; after: Uint8Array; max: number }>((builder, at) =>
+  builder
+    .selectFrom("listed_eks")
+    .selectAll()
+    .where("tenant", "=", at("tenant"))
+    .where("digest", ">", at("after"))
+    .orderBy("digest")
+    .limit(at("max")),
+)
+
+/** Trust in a database. An import, however large, is one transaction. */
+export function createTrust(
+  database: Database,
+  administer: Administer,
+  options: TrustOptions = {},
+): TrustStore {
   const bounds = { ...TRUST_BOUNDS, ...options.bounds }
-  const states = createTrustStates(database)
-  const add = prepareAdditions(database)
-  const remove = prepareRemovals(database)
-  const selectAnchors = database.prepare("SELECT * FROM trust_anchors WHERE tenant = ? ORDER BY id")
-  const selectIntermediates = database.prepare(
-    "SELECT * FROM trust_intermediates WHERE tenant = ? ORDER BY id",
-  )
-  const selectCrls = database.prepare("SELECT * FROM trust_crls WHERE tenant = ? ORDER BY source")
-  const selectEk = database.prepare("SELECT * FROM listed_eks WHERE tenant = ? AND digest = ?")
-  const selectEks = database.prepare(
-    "SELECT * FROM listed_eks WHERE tenant = ? AND digest > ? ORDER BY digest LIMIT ?",
-  )
-
   return {
-    ...createSqlitePending(database, options.pendingMax ?? PENDING_MAX),
+    ...createPending(database, administer, options.pendingMax ?? PENDING_MAX),
 
-    trustState: async (tenant) =>
-      guard(() => {
-        const { generation, anchors, intermediates, crls, eks } = states.of(tenant)
+    trustState: (tenant) =>
+      guard(async () => {
+        const [row] = (await database.ask(selectState({ tenant }))).rows
+        const { generation, anchors, intermediates, crls, eks } = stateFrom(row)
         return { generation, anchors, intermediates, crls, eks }
       }),
 
-    trust: async (tenant) =>
-      guard(() =>
-        readTransaction(database, (): TrustRecord => {
-          const state = states.of(tenant)
-          const anchors = selectAnchors.all(tenant).map(anchorFrom)
-          const intermediates = selectIntermediates.all(tenant).map(intermediateFrom)
-          const crls = selectCrls.all(tenant).map(crlFrom)
-          // A row that is gone would be an anchor, or a revocation, that nobody removed.
-          if (
-            anchors.length !== state.anchors ||
-            intermediates.length !== state.intermediates ||
-            crls.length !== state.crls
-          )
-            throw new Error("the rows of trust are not as many as were stored")
-          return { generation: state.generation, anchors, intermediates, crls }
-        }),
-      ),
+    trust: (tenant) => guard(() => database.read(() => readTrust(tenant))),
 
-    importTrust: async (tenant, parts, at, expectedGeneration) =>
-      guard(() =>
-        transaction(database, () => {
-          const before = states.of(tenant)
-          checkGeneration(before.generation, expectedGeneration)
-          const { counts, added, changed } = add(tenant, parts, at)
-          if (added + changed === 0) return { generation: before.generation, added, changed }
-          const state = states.move(tenant, counts)
-          checkBounds(state, bounds)
-          return { generation: state.generation, added, changed }
-        }),
-      ),
+    importTrust: (tenant, parts, act, expectedGeneration) =>
+      administer.long(tenant, act, function* () {
+        yield* ask(lockTrust({ tenant }))
+        const before = yield* stateOf(tenant)
+        checkGeneration(before.generation, expectedGeneration)
+        const { counts, added, changed } = yield* addTrust(tenant, parts, act.at)
+        if (added + changed === 0) return madeOf({ generation: before.generation, added, changed })
+        const state = yield* moveState(tenant, before, counts)
+        checkBounds(state, bounds)
+        return madeOf({ generation: state.generation, added, changed })
+      }),
 
-    removeTrust: async (tenant, id) =>
-      guard(() =>
-        transaction(database, () => {
-          const key = digestOfId(id)
-          const counts = key === undefined ? undefined : remove(tenant, key)
-          if (counts === undefined) throw trustNotFound(id)
-          return { generation: states.move(tenant, counts).generation }
-        }),
-      ),
+    removeTrust: (tenant, id, act) =>
+      administer.long(tenant, act, function* () {
+        yield* ask(lockTrust({ tenant }))
+        const key = digestOfId(id)
+        const counts = key === undefined ? undefined : yield* removeFromTrust(tenant, key)
+        if (counts === undefined) throw trustNotFound(id)
+        const { generation } = yield* moveState(tenant, yield* stateOf(tenant), counts)
+        return madeOf({ generation })
+      }),
 
-    listedEk: async (tenant, digest) =>
-      guard(() => {
-        const row = selectEk.get(tenant, digest)
+    listedEk: (tenant, digest) =>
+      guard(async () => {
+        const [row] = (await database.ask(selectEk({ tenant, digest }))).rows
         return row === undefined ? undefined : ekFrom(row)
       }),
 
-    listedEks: async (tenant, after, max) =>
-      guard(() => {
-        const limit = Math.min(Math.max(1, max), LISTED_MAX)
-        return selectEks.all(tenant, after ?? new Uint8Array(), limit).map(ekFrom)
+    listedEks: (tenant, after = new Uint8Array(), most) =>
+      guard(async () => {
+        const max = Math.min(Math.max(1, most), LISTED_MAX)
+        return (await database.ask(selectEks({ tenant, after, max }))).rows.map(ekFrom)
       }),
   }
 }
+
+function* readTrust(tenant: string): Work<TrustRecord> {
+  const state = yield* stateOf(tenant)
+  const anchors = (yield* rowsOf(selectAnchors({ tenant }))).map(anchorFrom)
+  const intermediates = (yield* rowsOf(selectIntermediates({ tenant }))).map(intermediateFrom)
+  const crls = (yield* rowsOf(selectCrls({ tenant }))).map(crlFrom)
+  // A row that is gone would be an anchor, or a revocation, that nobody removed.
+  if (
+    anchors.length !== state.anchors ||
+    intermediates.length !== state.intermediates ||
+    crls.length !== state.crls
+  )
+    throw new Error("the rows of trust are not as many as were stored")
+  return { generation: state.generation, anchors, intermediates, crls }
+}
+
+/** What the record of a change tells of trust. */
+const madeOf = <T extends { readonly generation: number }>(value: T) => ({
+  value,
+  revisions: { device: undefined, policy: undefined, trust: value.generation },
+})

@@ -7,7 +7,7 @@ import { compile } from "../../src/service/compile.ts"
 import type { Compile, DeviceRecord, PolicyRecord, Snapshot } from "../../src/service/ports.ts"
 import { throwsCode } from "../support/assert.ts"
 import { quoteFixture } from "../support/fixtures.ts"
-import { digestOf, NO_ENDORSEMENT, newCounters, newPolicy } from "../support/ports/samples.ts"
+import { digestOf, newCounters, newDevice, newPolicy, recordOf } from "../support/ports/samples.ts"
 
 const test = suite("cachedCompile")
 
@@ -32,16 +32,7 @@ const snapshotOf = (
   policy: PolicyRecord | undefined = policyOf(300),
 ): Snapshot => ({
   device: {
-    tenant: "default",
-    id: "device-1",
-    akPublic: p256.bytes,
-    akName: p256.name,
-    qualifiedName: undefined,
-    endorsement: NO_ENDORSEMENT,
-    policy: undefined,
-    revision: 1,
-    createdAt: new Date(0),
-    counters: undefined,
+    ...recordOf(newDevice("device-1", { akPublic: p256.bytes, akName: p256.name, createdAt: new Date(0) })),
     ...change,
   },
   policy,

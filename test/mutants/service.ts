@@ -20,8 +20,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["row-1"],
     file: "src/store/registry.ts",
     tests: ["test/store/registry.test.ts"],
-    find: "WHERE d.tenant = ? AND d.ak_name = ?",
-    replace: "WHERE ? <> '' AND d.ak_name = ?",
+    find: '.where("d.tenant", "=", at("tenant"))\n    .where("d.ak_name"',
+    replace: '.where("d.tenant", "is not", null)\n    .where("d.ak_name"',
     why: "A device of another tenant would be judged, by its policy.",
   },
   {
@@ -30,8 +30,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["row-1"],
     file: "src/store/registry.ts",
     tests: ["test/service/verify.test.ts"],
-    find: "WHERE d.tenant = ? AND d.ak_name = ?",
-    replace: "WHERE d.tenant = ? AND ? IS NOT NULL",
+    find: '.where("d.ak_name", "=", at("akName"))',
+    replace: '.where("d.ak_name", "is not", null)',
     why: "Evidence of a key that nobody registered would be judged as another device's.",
   },
   {
@@ -194,8 +194,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["row-12"],
     file: "src/store/journal.ts",
     tests: ["test/service/verify.test.ts"],
-    find: "if (!isCurrent(revisions, current.get(tenant, device)))",
-    replace: 'if (device === "")',
+    find: "if (held === undefined || !isCurrent(revisions, held.row))",
+    replace: "if (held === undefined)",
     why: "A result would leave under a policy that is no longer assigned.",
   },
   // N-02: random bytes.

@@ -56,10 +56,19 @@ const device: DeviceRecord = {
   akName: ones(34),
   qualifiedName: undefined,
   endorsement: { ekCertificateChain: [], akCertificateChain: [], ekDigest: undefined },
+  ek: undefined,
+  binding: "operator",
+  group: "",
+  labels: new Map(),
+  claimedName: "",
+  state: "active",
   policy: "servers",
   revision: 3,
   createdAt: AT,
+  token: undefined,
+  permit: undefined,
   counters: undefined,
+  lastResult: undefined,
 }
 
 const policy: PolicyRecord = {

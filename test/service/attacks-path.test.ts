@@ -1,4 +1,5 @@
 /** against the whole service: chains that lead elsewhere, and certificates that may not do what they do. */
+
 import { suite } from "uvu"
 import type { TrustImport } from "../../src/service/ports.ts"
 import { spent } from "../support/attack.ts"
@@ -14,6 +15,7 @@ import {
   ROOT,
   trustingScene,
 } from "../support/endorsed.ts"
+import { newAct } from "../support/ports/samples.ts"
 import { P256, P384, RSAPSS, RSASSA } from "../support/victim.ts"
 import {
   AK_EXTENSIONS,
@@ -67,11 +69,11 @@ const scene = trustingScene(test, async ({ trust, trustAnchor, now }) => {
   await trust.importTrust(
     "other",
     { ...nothing, anchors: [{ id: idOf(certificate), certificate, ...settings }] },
-    now(),
+    newAct("import-trust", { at: now() }),
   )
   const kept = itself(KEPT)
   const intermediates = [{ id: idOf(kept), certificate: kept, source: "import" }]
-  await trust.importTrust("default", { ...nothing, intermediates }, now())
+  await trust.importTrust("default", { ...nothing, intermediates }, newAct("import-trust", { at: now() }))
 })
 
 /** A leaf by the usual intermediate, changed. */

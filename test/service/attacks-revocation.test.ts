@@ -1,4 +1,5 @@
 /** X-20 against the whole service: certificates that were revoked, and revocation that nobody can tell. */
+
 import { createServer } from "node:http"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
@@ -26,6 +27,7 @@ import {
   trustingScene,
   unavailable,
 } from "../support/endorsed.ts"
+import { newAct } from "../support/ports/samples.ts"
 import { START } from "../support/service.ts"
 import { P256, P384, RSAPSS, RSASSA } from "../support/victim.ts"
 import {
@@ -148,7 +150,11 @@ const named = madeBy({
 const scene = trustingScene(test, async ({ trust, trustAnchor, now }) => {
   for (const { certificate, revocation } of anchors) trustAnchor(certificate, { revocation })
   const lists = crls.map((crl, i) => ({ source: `import:${i}`, id: idOf(crl), crl }))
-  await trust.importTrust("default", { anchors: [], intermediates: [], crls: lists, eks: [] }, now())
+  await trust.importTrust(
+    "default",
+    { anchors: [], intermediates: [], crls: lists, eks: [] },
+    newAct("import-trust", { at: now() }),
+  )
 })
 
 chainTable(test, "X-20", "REVOKED", refuted, scene)

@@ -15,6 +15,7 @@ import {
   refusesCall,
   unavailable,
 } from "../support/endorsed.ts"
+import { newAct, SETUP } from "../support/ports/samples.ts"
 import {
   codesOf,
   type ServiceOptions,
@@ -33,7 +34,7 @@ const other = authority("Other Root")
 const OTHER_ANCHOR = caOf(other, other)
 
 const empty = async (world: TestService): Promise<void> => {
-  await world.trust.removeTrust("default", idOf(TEST_ANCHOR))
+  await world.trust.removeTrust("default", idOf(TEST_ANCHOR), newAct("remove-trust", { caller: SETUP }))
 }
 
 // Trust that changes while evidence is judged.
@@ -88,14 +89,15 @@ const importOther = ({ trust }: Ports) =>
       crls: [],
       eks: [],
     },
-    START,
+    newAct("import-trust", { at: START, caller: SETUP }),
   )
-const removeOurs = ({ trust }: Ports) => trust.removeTrust("default", idOf(TEST_ANCHOR))
+const removeOurs = ({ trust }: Ports) =>
+  trust.removeTrust("default", idOf(TEST_ANCHOR), newAct("remove-trust", { caller: SETUP }))
 const listAnEk = ({ trust }: Ports) =>
   trust.importTrust(
     "default",
     { anchors: [], intermediates: [], crls: [], eks: [{ digest: new Uint8Array(32), label: "" }] },
-    START,
+    newAct("import-trust", { at: START, caller: SETUP }),
   )
 const moving: readonly (readonly [
   name: string,

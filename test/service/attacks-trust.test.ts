@@ -1,4 +1,5 @@
 /** S-09, and X-01 without any anchor, against the whole service: trust that is empty, damaged or away. */
+
 import { DatabaseSync } from "node:sqlite"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
@@ -20,6 +21,7 @@ import {
   refusesCall,
   unavailable,
 } from "../support/endorsed.ts"
+import { newAct } from "../support/ports/samples.ts"
 import {
   evidenceOver,
   GATEWAY,
@@ -40,7 +42,7 @@ const OTHER_ANCHOR = caOf(other, other)
 // No anchor at all.
 
 const empty = async (world: TestService): Promise<void> => {
-  await world.trust.removeTrust("default", idOf(TEST_ANCHOR))
+  await world.trust.removeTrust("default", idOf(TEST_ANCHOR), newAct("remove-trust"))
 }
 const NONCE = new Uint8Array(32).fill(7)
 const unanchored: readonly (readonly [
@@ -117,7 +119,11 @@ const furnish = async (world: TestService): Promise<void> => {
   world.trustAnchor(OTHER_ANCHOR)
   const [, certificate = new Uint8Array()] = akChainOf(device)
   const intermediates = [{ id: idOf(certificate), certificate, source: "import" }]
-  await world.trust.importTrust("default", { anchors: [], intermediates, crls: [], eks: [] }, world.now())
+  await world.trust.importTrust(
+    "default",
+    { anchors: [], intermediates, crls: [], eks: [] },
+    newAct("import-trust", { at: world.now() }),
+  )
   await importCrls(world, makeCrl(ROOT))
 }
 const damage = ({ file }: TestService, sql: string): void => {
@@ -145,10 +151,10 @@ test("refuses S-09 an anchor that is what was stored and no certificate", () =>
     await world.trust.importTrust(
       "default",
       { anchors: [{ id, certificate, ...settings }], intermediates: [], crls: [], eks: [] },
-      world.now(),
+      newAct("import-trust", { at: world.now() }),
     )
     await refusesCall(world, await answerShowing(world, device), unavailable("TRUST", "unspent"))
-    await world.trust.removeTrust("default", id)
+    await world.trust.removeTrust("default", id, newAct("remove-trust"))
     assert.is((await attestShowing(world, device, akChainOf(device))).tier, "affirming")
   }))
 

@@ -2,7 +2,6 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex, utf8 } from "../../src/bytes.ts"
 import { createTpmMaker, writeTpmMaker } from "../../src/device/ek.ts"
-import { AssayError } from "../../src/errors.ts"
 import {
   distrustSoftwareMakers,
   SOFTWARE_MAKER_NAME,
@@ -11,7 +10,7 @@ import {
 import type { NewAnchor } from "../../src/service/import-trust.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { memoryStore } from "../support/ports/memory.ts"
-import { NOON } from "../support/ports/samples.ts"
+import { NOON, newAct } from "../support/ports/samples.ts"
 import * as x509 from "../support/x509.ts"
 import { ALICE, anchorOf, anchors, idOf, NOTHING, world } from "./trust-world.ts"
 
@@ -117,21 +116,13 @@ test("takes a maker away beside an anchor that nobody can read", async () => {
   const { ports, stores, ids } = server()
   await trustSoftwareMaker(ports, TENANT, PEM)
   const broken = { ...anchorOf(utf8("no certificate")), id: idOf(utf8("no certificate")) }
-  await stores.trust.importTrust(TENANT, { anchors: [broken], intermediates: [], crls: [], eks: [] }, NOON)
+  await stores.trust.importTrust(
+    TENANT,
+    { anchors: [broken], intermediates: [], crls: [], eks: [] },
+    newAct("import-trust"),
+  )
   assert.is(await distrustSoftwareMakers(ports, TENANT, undefined), 1)
   assert.equal(await ids(), [broken.id])
-})
-
-test("tells S-09 that trust was given or taken away when the journal fails", async () => {
-  const { ports, stores, ids } = server()
-  const cause = new AssayError("JOURNAL", "the journal cannot be read or written")
-  const failing = { ...ports, journal: { append: () => Promise.reject(cause) } }
-  const given = await rejectsCode(() => trustSoftwareMaker(failing, TENANT, PEM), "JOURNAL")
-  assert.match(given.message, "the change was made")
-  assert.equal(await ids(), [idOf(DER)])
-  const taken = await rejectsCode(() => distrustSoftwareMakers(failing, TENANT, PEM), "JOURNAL")
-  assert.is(taken.actual, "generation 2 without one")
-  assert.equal([await ids(), await stores.journal.records(TENANT)], [[], []])
 })
 
 test.run()

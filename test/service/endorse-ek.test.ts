@@ -15,6 +15,7 @@ import {
   NOTHING,
   validity,
 } from "../support/endorsed.ts"
+import { newAct } from "../support/ports/samples.ts"
 import { codesOf, START, withService } from "../support/service.ts"
 import { testDevice } from "../support/world.ts"
 import { NOT_BEFORE } from "../support/x509.ts"
@@ -93,12 +94,16 @@ test("takes a listed endorsement key in place of a certificate, and refuses it o
     const input = { ekPublic }
     const error = await rejectsCode(() => enrollEndorsed(world, device, REQUIRED, input), "UNTRUSTED_ROOT")
     const digest = Buffer.from(error.actual?.replace("SHA-256 ", "") ?? "", "hex")
-    await world.trust.importTrust("default", { ...NOTHING, eks: [{ digest, label: "one" }] }, world.now())
+    await world.trust.importTrust(
+      "default",
+      { ...NOTHING, eks: [{ digest, label: "one" }] },
+      newAct("import-trust", { at: world.now() }),
+    )
     await enrollEndorsed(world, device, REQUIRED, input)
     const listed = await attestShowing(world, device)
     assert.equal(tierOf(listed), ["warning", "session"])
     assert.equal(listed.endorsements, [])
-    await world.trust.removeTrust("default", digest.toString("hex"))
+    await world.trust.removeTrust("default", digest.toString("hex"), newAct("remove-trust"))
     const gone = await attestShowing(world, device)
     assert.equal([tierOf(gone), codesOf(gone)], [["contraindicated", "result"], ["UNTRUSTED_ROOT"]])
   }))
@@ -112,7 +117,11 @@ test("refuses K-08 a listed endorsement key that came to be known", () => {
       const { ekPublic } = await device.endorsement()
       const key = createKeyObject(parsePublic(ekPublic).key)
       const digest = hash("sha256", key.export({ type: "spki", format: "der" }), "buffer")
-      await world.trust.importTrust("default", { ...NOTHING, eks: [{ digest, label: "one" }] }, world.now())
+      await world.trust.importTrust(
+        "default",
+        { ...NOTHING, eks: [{ digest, label: "one" }] },
+        newAct("import-trust", { at: world.now() }),
+      )
       await enrollEndorsed(world, device, REQUIRED, { ekPublic })
       assert.equal(tierOf(await attestShowing(world, device)), ["warning", "session"])
       leaked.add(digest.toString("hex"))

@@ -25,6 +25,7 @@ import {
   ROOT,
   validity,
 } from "../support/endorsed.ts"
+import { newAct } from "../support/ports/samples.ts"
 import {
   codesOf,
   evidenceOver,
@@ -128,7 +129,11 @@ test("finds the intermediate in the trust where the device shows none", () =>
     const [leaf = new Uint8Array(), certificate = new Uint8Array()] = akChainOf(device)
     assert.equal(codesOf(await attestShowing(world, device, [leaf])), ["UNTRUSTED_ROOT"])
     const intermediates = [{ id: idOf(certificate), certificate, source: "import" }]
-    await world.trust.importTrust("default", { ...NOTHING, intermediates }, world.now())
+    await world.trust.importTrust(
+      "default",
+      { ...NOTHING, intermediates },
+      newAct("import-trust", { at: world.now() }),
+    )
     assert.equal(tierOf(await attestShowing(world, device, [leaf])), SESSION)
   }))
 

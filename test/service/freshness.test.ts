@@ -11,7 +11,7 @@ import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
 import { seededRandom } from "../support/ports/random.ts"
-import { digestOf, NOON, newChallenge, newDevice } from "../support/ports/samples.ts"
+import { digestOf, NOON, newChallenge, newDevice, recordOf } from "../support/ports/samples.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
 
 const test = suite("openFreshness")
@@ -30,10 +30,8 @@ const contextWith = (options: {
   const document = policyDocument(device, { name: policy ?? "test", evidence: { rawNonce } })
   return compile({
     device: {
-      ...newDevice(id, { akPublic: device.akPublic.subarray(2), akName: device.akName }),
+      ...recordOf(newDevice(id, { akPublic: device.akPublic.subarray(2), akName: device.akName })),
       policy,
-      revision: 1,
-      counters: undefined,
     },
     policy:
       policy === undefined

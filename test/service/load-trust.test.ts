@@ -10,6 +10,7 @@ import { rejectsCode } from "../support/assert.ts"
 import { authority, rawInteger } from "../support/crl.ts"
 import { clockAt } from "../support/ports/clock.ts"
 import { memoryTrust } from "../support/ports/memory-trust.ts"
+import { newAct } from "../support/ports/samples.ts"
 import { caExtensions, makeCertificate, p256Keys, seq, time } from "../support/x509.ts"
 import {
   afterNoon,
@@ -41,7 +42,7 @@ const idOf = (bytes: Uint8Array): string => hash("sha256", bytes, "hex")
 /** A loader over a store that does what the test says. */
 const bench = async (parts = full) => {
   const { trust } = memoryTrust()
-  await trust.importTrust("default", parts, NOON)
+  await trust.importTrust("default", parts, newAct("import-trust"))
   const clock = clockAt(NOON.toISOString())
   let read = trust.trust
   const loader = createLoadTrust({
@@ -94,7 +95,7 @@ test("parses only what a generation has new", async () => {
       eks: [],
       intermediates: [{ id: idOf(der), certificate: der, source: "import" }],
     },
-    NOON,
+    newAct("import-trust"),
   )
   const second = await loadTrust("default", 2)
   assert.is(second.anchorsOf(ica.issuer)[0]?.certificate, first.anchorsOf(ica.issuer)[0]?.certificate)
@@ -123,7 +124,7 @@ test("waits for a store that is behind, a few reads long", async () => {
 test("refuses S-09 a generation that another came after, also one that it had loaded", async () => {
   const { store, loadTrust } = await bench()
   await loadTrust("default", 1)
-  await store.importTrust("default", rootImport("off"), NOON)
+  await store.importTrust("default", rootImport("off"), newAct("import-trust"))
   await rejectsCode(() => loadTrust("default", 1), "SNAPSHOT_MOVED")
   assert.is((await loadTrust("default", 2)).anchorsOf(ica.issuer)[0]?.revocation, "off")
 })
@@ -167,7 +168,7 @@ for (const [name, damage] of damages)
 test("refuses S-09 damage in a later generation, and does not fall back to the one before", async () => {
   const { store, loadTrust, readBy } = await bench()
   await loadTrust("default", 1)
-  await store.importTrust("default", rootImport("off"), NOON)
+  await store.importTrust("default", rootImport("off"), newAct("import-trust"))
   readBy(async (tenant) => withCertificate(await store.trust(tenant), "anchors", Uint8Array.of(0x30)))
   await rejectsCode(() => loadTrust("default", 2), "TRUST")
 })
@@ -224,7 +225,7 @@ test("lets others work: 1,000 anchors, a CRL of 100,000", async () => {
   const crl = crlAt(ROOT, NOON, "01", { entries })
   const { trust } = memoryTrust()
   const crls = [{ source: ROOT_CRL, id: idOf(crl), crl }]
-  await trust.importTrust("default", { anchors, intermediates: [], crls, eks: [] }, NOON)
+  await trust.importTrust("default", { anchors, intermediates: [], crls, eks: [] }, newAct("import-trust"))
   let breaths = 0
   let longest = 0
   let before = 0

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { toHex, utf8 } from "../../src/bytes.ts"
+import { lengthPrefixed, toHex, utf8 } from "../../src/bytes.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { attest, codesOf, enroll, GATEWAY, START, withService } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
@@ -94,16 +94,35 @@ test("journals who set and who assigned what", () =>
       caller: "local:admin",
       outcome: "done",
       codes: [],
-      evidenceDigest: digest,
       policyDigest: digest,
-      revisions: undefined,
       tokenId: undefined,
     }
-    assert.equal((await journal.records("default")).slice(1), [
-      { ...common, act: "set-policy", device: "" },
-      { ...common, act: "assign-policy", device: "d" },
-      { ...common, act: "assign-policy", device: "" },
-    ])
+    const asked = (...parts: readonly string[]) =>
+      hash("sha256", lengthPrefixed(...parts.map(utf8)), "buffer")
+    const made = { device: undefined, policy: { name: "test", revision: 1 }, trust: undefined }
+    assert.equal(
+      (await journal.records("default")).slice(1).map((one) => ({
+        ...one,
+        evidenceDigest: toHex(one.evidenceDigest),
+      })),
+      [
+        { ...common, act: "set-policy", device: "", evidenceDigest: toHex(digest), revisions: made },
+        {
+          ...common,
+          act: "assign-policy",
+          device: "d",
+          evidenceDigest: toHex(asked("test", "device", "d")),
+          revisions: { ...made, device: 2 },
+        },
+        {
+          ...common,
+          act: "assign-policy",
+          device: "",
+          evidenceDigest: toHex(asked("test", "default", "")),
+          revisions: made,
+        },
+      ],
+    )
   }))
 
 const refusedDocuments: readonly [name: string, text: string, location: string][] = [

@@ -4,8 +4,10 @@ import { createRefresh, type Refresh } from "../../src/service/refresh.ts"
 import type { RefreshParts } from "../../src/service/refresh-pass.ts"
 import type { RefreshReport, SourceReport } from "../../src/service/refresh-report.ts"
 import { urlOf } from "../../src/service/refresh-sources.ts"
+import { actRecord } from "../../src/store/journal-append.ts"
 import { clockAt, type FakeClock } from "../support/ports/clock.ts"
 import { memoryTrust } from "../support/ports/memory-trust.ts"
+import { newAct } from "../support/ports/samples.ts"
 import { afterNoon, DAY, fullSite, HOST, NONE_DENIED, NOON, rootImport, type Site } from "./published.ts"
 
 /** A refresher of the maker's site at noon, and what it works with. */
@@ -34,12 +36,15 @@ export const bench = async ({
 }: Change = {}): Promise<Bench> => {
   const { store = memoryTrust().trust } = parts
   if (parts.store === undefined)
-    await store.importTrust("default", rootImport(...(trust ?? [])), afterNoon(-DAY))
+    await store.importTrust(
+      "default",
+      rootImport(...(trust ?? [])),
+      newAct("import-trust", { at: afterNoon(-DAY) }),
+    )
   const clock = clockAt(NOON.toISOString())
   const breathe = async (): Promise<void> => {}
   const records: JournalRecord[] = []
   const refresh = createRefresh({
-    journal: { append: async (record) => void records.push(record) },
     parse: createParseTrust(breathe),
     fetch: published.fetch,
     denied: NONE_DENIED,
@@ -48,7 +53,15 @@ export const bench = async ({
     jitter: () => 0,
     hosts: [HOST],
     ...parts,
-    store,
+    store: {
+      ...store,
+      importTrust: async (tenant, imported, act, expected) => {
+        const after = await store.importTrust(tenant, imported, act, expected)
+        const revisions = { device: undefined, policy: undefined, trust: after.generation }
+        records.push(actRecord(tenant, act, { revisions }))
+        return after
+      },
+    },
   })
   const pass = (): Promise<RefreshReport> => refresh.refresh("default", new AbortController().signal)
   return { store, clock, site: published, refresh, records, pass }

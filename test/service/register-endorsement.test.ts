@@ -20,6 +20,7 @@ import {
   ROOT,
   validity,
 } from "../support/endorsed.ts"
+import { newAct } from "../support/ports/samples.ts"
 import { codesOf, GATEWAY, START, TEST_ANCHOR, type TestService, withService } from "../support/service.ts"
 import { testDevice } from "../support/world.ts"
 import {
@@ -228,7 +229,7 @@ test("keeps nobody for review for any other flaw, or for what a device shows whe
     await enrollEndorsed(world, device, {}, { ekCertificateChain: strangeEk() })
     const { anchors } = await world.trust.trust("default")
     const gone = anchors.find(({ certificate }) => Buffer.compare(certificate, root) === 0)
-    await world.trust.removeTrust("default", gone?.id ?? "")
+    await world.trust.removeTrust("default", gone?.id ?? "", newAct("remove-trust"))
     assert.equal(codesOf(await attestShowing(world, device)), ["UNTRUSTED_ROOT"])
     assert.equal(codesOf(await attestShowing(world, device, [leafOf(device, STRANGER)])), ["UNTRUSTED_ROOT"])
     assert.equal(await world.trust.pendingIssuers("default"), [])
@@ -241,9 +242,17 @@ test("refuses X-01 an endorsement key without a certificate unless it is on this
     assert.is(error.location, "ek_public")
     const digest = Buffer.from(error.actual?.replace("SHA-256 ", "") ?? "", "hex")
     assert.is(digest.length, 32)
-    await world.trust.importTrust("other", { ...NOTHING, eks: [{ digest, label: "" }] }, world.now())
+    await world.trust.importTrust(
+      "other",
+      { ...NOTHING, eks: [{ digest, label: "" }] },
+      newAct("import-trust", { at: world.now() }),
+    )
     await rejectsCode(() => register(world, { ekPublic }), "UNTRUSTED_ROOT")
-    await world.trust.importTrust("default", { ...NOTHING, eks: [{ digest, label: "" }] }, world.now())
+    await world.trust.importTrust(
+      "default",
+      { ...NOTHING, eks: [{ digest, label: "" }] },
+      newAct("import-trust", { at: world.now() }),
+    )
     const { endorsement } = await register(world, { ekPublic })
     assert.equal(endorsement.ekDigest, new Uint8Array(digest))
   }))

@@ -3,7 +3,6 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat, toHex } from "../../src/bytes.ts"
 import { encodePublic, type PublicFields, sized, u16 } from "../../src/device/encode.ts"
-import { AssayError } from "../../src/errors.ts"
 import { ATTRIBUTES, type AttributeName, parsePublic } from "../../src/evidence/tpm/public.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { attest, enroll, GATEWAY, START, type TestService, withService } from "../support/service.ts"
@@ -205,17 +204,5 @@ test("refuses K-04 all but one of many registrations that race for an id", () =>
     assert.equal(await service.device("device-1", GATEWAY), winners[0])
     assert.is((await journal.records("default")).length, 1)
   }))
-
-test("refuses to say that it registered what it could not journal", () =>
-  withService(
-    async ({ service }) => {
-      await rejectsCode(() => service.registerDevice(input(device.akPublic), GATEWAY), "JOURNAL")
-    },
-    {
-      ports: () => ({
-        journal: { append: async () => Promise.reject(new AssayError("JOURNAL", "disk full")) },
-      }),
-    },
-  ))
 
 test.run()

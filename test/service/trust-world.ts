@@ -15,7 +15,7 @@ export interface WorldOptions {
   /** A SubjectPublicKeyInfo that nobody may be trusted by. */
   readonly denied?: Uint8Array
   readonly replaced?: Partial<TrustStore>
-  readonly journal?: Ports["journal"]
+
   readonly breathe?: Ports["breathe"]
   /** By default one in memory. */
   readonly stores?: Pick<ReturnType<typeof memoryStore>, "trust" | "journal">
@@ -43,7 +43,6 @@ export const world = (options: WorldOptions = {}) => {
     },
     trust: store,
     loadTrust: createLoadTrust({ store, parse, denied: deniedKeys, clock }).loadTrust,
-    journal: options.journal ?? stores.journal,
     denied: deniedKeys,
   })
   const records = (tenant = "default"): Promise<readonly JournalRecord[]> => stores.journal.records(tenant)

@@ -2,12 +2,11 @@ import { hash } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat, lengthPrefixed, toHex, utf8 } from "../../src/bytes.ts"
-import { AssayError, type Code } from "../../src/errors.ts"
+import type { Code } from "../../src/errors.ts"
 import type { ImportTrustInput } from "../../src/service/import-trust.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { crlNumber, DELTA, flag, makeCrl, scope, unknownExtension } from "../support/crl.ts"
-import { memoryStore } from "../support/ports/memory.ts"
 import { digestOf, NOON } from "../support/ports/samples.ts"
 import { needs, vector } from "../support/vectors.ts"
 import * as x509 from "../support/x509.ts"
@@ -335,34 +334,6 @@ test("counts and lists without reading anchors, lists or chains", async () => {
   assert.equal([listed?.id, "chain" in (listed ?? {})], [issuer.id, false])
   assert.equal(await trust.dismissIssuer(issuer.id.slice(0, 8), ALICE), { id: issuer.id })
 })
-
-const unrecorded: readonly [
-  name: string,
-  act: (trust: ReturnType<typeof world>["trust"]) => Promise<unknown>,
-  generation: number | undefined,
-][] = [
-  ["an import", (trust) => trust.importTrust({ ...NOTHING, intermediates: [INTERMEDIATE] }, ALICE), 2],
-  ["a removal", (trust) => trust.removeTrust(idOf(ROOT), ALICE), 2],
-  ["a dismissal", (trust) => trust.dismissIssuer(toHex(digestOf("issuer")), ALICE), undefined],
-]
-for (const [name, act, generation] of unrecorded)
-  test(`tells S-09 that ${name} was made when the journal fails`, async () => {
-    const stores = memoryStore()
-    const cause = new AssayError("JOURNAL", "the journal cannot be read or written")
-    const { trust, store } = world({ stores, journal: { append: () => Promise.reject(cause) } })
-    await world({ stores }).trust.importTrust(anchors(ROOT), ALICE)
-    const issuer = { id: toHex(digestOf("issuer")), issuer: "CN=issuer", chain: [ROOT] }
-    await store.notePending("default", issuer, NOON)
-    const error = await rejectsCode(() => act(trust), "JOURNAL")
-    assert.match(error.message, "the change was made")
-    assert.is(error.actual, generation === undefined ? undefined : `generation ${generation} without one`)
-    assert.is(error.cause, cause)
-    const { generation: now } = await store.trustState("default")
-    assert.equal(
-      [now, await store.countPending("default")],
-      [generation ?? 1, generation === undefined ? 0 : 1],
-    )
-  })
 
 test("removes by a whole id or by its beginning, and records what", async () => {
   const { trust, store, records } = world()

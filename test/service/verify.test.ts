@@ -9,6 +9,7 @@ import { AssayError } from "../../src/errors.ts"
 import { challengeExtraData, epochExtraData, nonceExtraData } from "../../src/evidence/transcript.ts"
 import type { VerifyInput } from "../../src/service/service.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { newAct, SETUP } from "../support/ports/samples.ts"
 import {
   answered,
   attest,
@@ -794,12 +795,15 @@ test("refuses a result when the policy was assigned anew while it was made", () 
           snapshotFor: async (tenant, akName) => {
             const snapshot = await registry.snapshotFor(tenant, akName)
             const document = policyDocument(device, { session: { lifetimeSeconds: 60 } })
-            await registry.setPolicy({
-              tenant,
-              name: "test",
-              document,
-              digest: hash("sha256", document, "buffer"),
-            })
+            await registry.setPolicy(
+              {
+                tenant,
+                name: "test",
+                document,
+                digest: hash("sha256", document, "buffer"),
+              },
+              newAct("set-policy", { caller: SETUP }),
+            )
             return snapshot
           },
         },

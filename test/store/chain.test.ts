@@ -1,7 +1,7 @@
 import { suite } from "uvu"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
 import { rejectsCode } from "../support/assert.ts"
-import { digestOf, NO_ENDORSEMENT, newDevice } from "../support/ports/samples.ts"
+import { digestOf, NO_ENDORSEMENT, newAct, newDevice } from "../support/ports/samples.ts"
 import { damage, scratch } from "./folder.ts"
 
 const test = suite("chains of devices")
@@ -20,7 +20,10 @@ for (const [what, sql] of brokenChains)
     const file = path()
     const { registry, close } = openSqliteStore(file)
     const endorsement = { ekCertificateChain: chain, akCertificateChain: chain, ekDigest: undefined }
-    const { akName } = await registry.registerDevice(newDevice("device-1", { endorsement }))
+    const { akName } = await registry.registerDevice(
+      newDevice("device-1", { endorsement }),
+      newAct("register-device"),
+    )
     damage(file, sql)
     await rejectsCode(() => registry.snapshotFor("default", akName), "REGISTRY")
     await rejectsCode(() => registry.device("default", "device-1"), "REGISTRY")
@@ -36,7 +39,7 @@ for (const [what, sizes] of longChains)
     const { registry } = store()
     const akCertificateChain = sizes.map((size) => new Uint8Array(size))
     const device = newDevice("device-1", { endorsement: { ...NO_ENDORSEMENT, akCertificateChain } })
-    await rejectsCode(() => registry.registerDevice(device), "REGISTRY")
+    await rejectsCode(() => registry.registerDevice(device, newAct("register-device")), "REGISTRY")
     await rejectsCode(() => registry.device("default", "device-1"), "DEVICE_NOT_FOUND")
   })
 

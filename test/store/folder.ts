@@ -3,12 +3,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import type { Test } from "uvu"
-import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite.ts"
+import { openSqliteStore } from "../../src/store/sqlite.ts"
+import type { Store } from "../../src/store/store.ts"
 
 /** Places for databases, and stores in them, that are gone after the suite's last test. */
-export const scratch = (test: Test): { readonly path: () => string; readonly store: () => SqliteStore } => {
+export const scratch = (test: Test): { readonly path: () => string; readonly store: () => Store } => {
   const folder = mkdtempSync(join(tmpdir(), "assay-store-"))
-  const stores: SqliteStore[] = []
+  const stores: Store[] = []
   let count = 0
   const path = (): string => join(folder, `${count++}`, "assay.db")
   test.after(() => {

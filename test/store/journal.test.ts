@@ -5,11 +5,11 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toBase64Url, toHex } from "../../src/bytes.ts"
 import { AssayError } from "../../src/errors.ts"
-import { openDatabase } from "../../src/store/database.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
+import { openSqlite } from "../../src/store/sqlite-database.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { journalConformance } from "../support/ports/journal.ts"
-import { newCounters, newDevice, newRecord } from "../support/ports/samples.ts"
+import { newAct, newCommit, newDevice, newRecord } from "../support/ports/samples.ts"
 import { scratch } from "./folder.ts"
 
 const test = suite("createSqliteJournal")
@@ -52,7 +52,7 @@ test("writes all records of one turn in one transaction", async () => {
 })
 
 test("synchronizes with the disk at every commit", () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const setting = (name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]
   assert.equal([setting("journal_mode"), setting("synchronous"), setting("foreign_keys")], ["wal", 2, 1])
   database.close()
@@ -62,28 +62,31 @@ test("writes what waits when it is closed", async () => {
   const file = path()
   const { journal, close } = openSqliteStore(file)
   const appended = [journal.append(newRecord("device-1")), journal.append(newRecord("device-2"))]
-  close()
+  const closed = close()
   await Promise.all(appended)
+  await closed
   assert.is(inFile(file), 2)
   await rejectsCode(() => journal.append(newRecord("device-3")), "JOURNAL")
   await rejectsCode(() => journal.records("default"), "JOURNAL")
 })
 
 test("refuses to change, delete, replace or leave out a record", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { journal, close } = createSqliteStore(database)
   for (const id of ["device-1", "device-2"]) await journal.append(newRecord(id))
-  const columns = "tenant, sequence, at, caller, act, device, outcome, codes, evidence_digest"
+  const columns = "tenant, writer, sequence, at, caller, act, device, outcome, codes, evidence_digest"
   const values = "1, 'c', 'verify', 'd', 'affirming', '[]', x''"
   for (const sql of [
     "UPDATE journal SET outcome = 'affirming'",
     "UPDATE journal SET sequence = 9 WHERE sequence = 2",
     "DELETE FROM journal",
     "DELETE FROM journal WHERE sequence = 2",
-    `INSERT OR REPLACE INTO journal (${columns}) VALUES ('default', 1, ${values})`,
-    `REPLACE INTO journal (${columns}) VALUES ('default', 2, ${values})`,
-    `INSERT INTO journal (${columns}) VALUES ('default', 4, ${values})`,
-    `INSERT INTO journal (${columns}) VALUES ('default', 0, ${values})`,
+    `INSERT OR REPLACE INTO journal (${columns}) VALUES ('default', 'local', 1, ${values})`,
+    `REPLACE INTO journal (${columns}) VALUES ('default', 'local', 2, ${values})`,
+    `INSERT INTO journal (${columns}) VALUES ('default', 'local', 4, ${values})`,
+    `INSERT INTO journal (${columns}) VALUES ('default', 'local', 0, ${values})`,
+    `INSERT INTO journal (${columns}) VALUES ('default', 'another', 2, ${values})`,
+    `INSERT OR REPLACE INTO journal (position, ${columns}) VALUES (1, 'default', 'local', 3, ${values})`,
   ])
     assert.throws(() => database.exec(sql), /append-only|next record/, sql)
   assert.equal(
@@ -94,15 +97,10 @@ test("refuses to change, delete, replace or leave out a record", async () => {
 })
 
 test("counts the records of each tenant without a gap, whatever is refused between", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { journal, registry, close } = createSqliteStore(database)
-  await registry.registerDevice(newDevice("device-1"))
-  const moved = {
-    device: "device-1",
-    revisions: { device: 9, policy: undefined, trust: undefined },
-    counters: undefined,
-    known: true,
-  }
+  await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+  const moved = newCommit({ revisions: { device: 9, policy: undefined, trust: undefined } })
   await Promise.allSettled([
     journal.append(newRecord("device-1")),
     journal.append(newRecord("device-1"), moved),
@@ -112,7 +110,7 @@ test("counts the records of each tenant without a gap, whatever is refused betwe
   const rows = database.prepare("SELECT tenant, sequence FROM journal ORDER BY tenant, sequence").all()
   assert.equal(
     rows.map((row) => `${row["tenant"]} ${row["sequence"]}`),
-    ["default 1", "default 2", "other 1"],
+    ["default 1", "default 2", "default 3", "other 1"],
   )
   close()
 })
@@ -152,7 +150,7 @@ test("refuses every waiting record while another process holds the file, each wi
 })
 
 test("refuses where it may only read, and goes on when it may write", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { journal, close } = createSqliteStore(database)
   database.exec("PRAGMA query_only = ON")
   await rejectsCode(() => journal.append(newRecord("device-1")), "JOURNAL")
@@ -163,25 +161,20 @@ test("refuses where it may only read, and goes on when it may write", async () =
 })
 
 test("refuses S-07 when the disk is full: no record, and no counters either", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { journal, registry, close } = createSqliteStore(database)
-  await registry.registerDevice(newDevice("device-1"))
+  await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
   database.exec("PRAGMA max_page_count = 1") // which SQLite takes as: no page more than now
   const large = { codes: ["x".repeat(100_000)] }
-  const commit = {
-    device: "device-1",
-    revisions: { device: 1, policy: undefined, trust: undefined },
-    counters: newCounters(),
-    known: false,
-  }
+  const commit = newCommit({ known: false })
   const error = await rejectsCode(() => journal.append(newRecord("device-1", large), commit), "JOURNAL")
   assert.match(String(error.cause), /full/)
   assert.not(database.isTransaction)
-  assert.equal(await journal.records("default"), [])
+  assert.is((await journal.records("default")).length, 1)
   assert.is((await registry.device("default", "device-1")).counters, undefined)
   database.exec("PRAGMA max_page_count = 100000")
   await journal.append(newRecord("device-1", large), commit)
-  assert.is((await journal.records("default")).length, 1)
+  assert.is((await journal.records("default")).length, 2)
   close()
 })
 
@@ -215,13 +208,15 @@ test("gives at most a thousand records, and at least one", async () => {
 })
 
 test("has U6 no column for a token, a nonce or a key, and no secret in its errors", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { journal, close } = createSqliteStore(database)
   const columns = database.prepare("PRAGMA table_info(journal)").all()
   assert.equal(
     columns.map((column) => column["name"]),
     [
+      "position",
       "tenant",
+      "writer",
       "sequence",
       "at",
       "caller",

@@ -4,15 +4,16 @@ import { DatabaseSync } from "node:sqlite"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex } from "../../src/bytes.ts"
-import { openDatabase } from "../../src/store/database.ts"
-import { SCHEMA_STEPS, SCHEMA_VERSION } from "../../src/store/schema.ts"
+import { SCHEMA_VERSION, VERSION_1 } from "../../src/store/schema-sqlite.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
+import { openSqlite } from "../../src/store/sqlite-database.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
 import {
   digestOf,
   NO_ENDORSEMENT,
-  NOON,
+  newAct,
   newAnchor,
+  newCommit,
   newCounters,
   newDevice,
   newRecord,
@@ -21,7 +22,7 @@ import {
 import { scratch } from "./folder.ts"
 import { SCHEMA_1 } from "./schema-1.ts"
 
-const test = suite("openDatabase of version 1")
+const test = suite("openSqlite of version 1")
 const { path } = scratch(test)
 
 const hex = (text: string): string => toHex(digestOf(text))
@@ -64,11 +65,11 @@ const versionOf = (database: DatabaseSync): unknown =>
   database.prepare("PRAGMA user_version").get()?.["user_version"]
 
 test("keeps the released text of version 1", () => {
-  assert.is(`${SCHEMA_STEPS[0]}PRAGMA user_version = 1;\n`, SCHEMA_1)
+  assert.is(`${VERSION_1}PRAGMA user_version = 1;\n`, SCHEMA_1)
 })
 
 test("makes of it what a new file has", () => {
-  const [upgraded, fresh] = [openDatabase(oldFile()), openDatabase(path())]
+  const [upgraded, fresh] = [openSqlite(oldFile()), openSqlite(path())]
   assert.equal(schemaOf(upgraded), schemaOf(fresh))
   assert.equal([versionOf(upgraded), versionOf(fresh)], [SCHEMA_VERSION, SCHEMA_VERSION])
   assert.equal(
@@ -92,10 +93,19 @@ test("keeps its devices, counters and policies", async () => {
     akPublic: Uint8Array.of(0x01, 0x23),
     akName: digestOf("name of device-1"),
     qualifiedName: digestOf("q"),
+    ek: undefined,
+    binding: "operator",
     endorsement: NO_ENDORSEMENT,
+    group: "",
+    labels: new Map(),
+    claimedName: "",
+    state: "active",
     policy: "own",
     revision: 2,
     createdAt: new Date(1000),
+    token: undefined,
+    permit: undefined,
+    lastResult: undefined,
     counters: newCounters({ clockMs: 2n ** 64n - 1n, recordedAt: new Date(4000) }),
   })
   assert.equal([policy?.document, trustGeneration, anchors], ["mine", 0, 0])
@@ -125,10 +135,10 @@ test("keeps its journal, and goes on in it", async () => {
       ],
     ],
   )
-  await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), NOON)
+  await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), newAct("import-trust"))
   const revisions = { device: 2, policy: { name: "own", revision: 1 }, trust: 1 }
   const later = newCounters({ resetCount: 6 })
-  const commit = { device: "device-1", revisions, counters: later, known: true }
+  const commit = newCommit({ revisions, counters: later })
   await journal.append(newRecord("device-1", { revisions }), commit)
   assert.is((await journal.records("default")).at(-1)?.revisions?.trust, 1)
   assert.equal((await registry.device("default", "device-1")).counters, later)
@@ -139,8 +149,11 @@ test("keeps its journal, and goes on in it", async () => {
 test("takes new devices beside the old ones", async () => {
   const { registry, close } = openSqliteStore(oldFile())
   const endorsement = { ...NO_ENDORSEMENT, akCertificateChain: [digestOf("leaf")] }
-  await registry.registerDevice(newDevice("device-3", { endorsement }))
-  await rejectsCode(() => registry.registerDevice(newDevice("device-2")), "DEVICE_EXISTS")
+  await registry.registerDevice(newDevice("device-3", { endorsement }), newAct("register-device"))
+  await rejectsCode(
+    () => registry.registerDevice(newDevice("device-2"), newAct("register-device")),
+    "DEVICE_EXISTS",
+  )
   assert.equal((await registry.device("default", "device-3")).endorsement, endorsement)
   close()
 })
@@ -163,7 +176,7 @@ const forbidden: [what: string, sql: string][] = [
   ["delete a document", "DELETE FROM policy_documents"],
 ]
 test("refuses afterwards, as before, to change what only grows", () => {
-  const database = openDatabase(oldFile())
+  const database = openSqlite(oldFile())
   for (const [what, sql] of forbidden)
     assert.throws(() => database.exec(sql), /append-only|next record|never changes/, what)
   database.close()
@@ -171,8 +184,8 @@ test("refuses afterwards, as before, to change what only grows", () => {
 
 test("upgrades an empty file of version 1, and a file once", async () => {
   const file = oldFile("")
-  openDatabase(file).close()
-  const database = openDatabase(file)
+  openSqlite(file).close()
+  const database = openSqlite(file)
   assert.is(versionOf(database), SCHEMA_VERSION)
   assert.equal(await createSqliteStore(database).trust.trustState("default"), {
     generation: 0,
@@ -199,7 +212,7 @@ for (const [what, sql] of halfway)
       return found
     }
     const before = look()
-    throwsCode(() => openDatabase(file), "REGISTRY")
+    throwsCode(() => openSqlite(file), "REGISTRY")
     assert.equal(look(), before)
   })
 
@@ -207,11 +220,11 @@ test("refuses S-09 to upgrade while another process writes, and does it afterwar
   const file = oldFile()
   const other = new DatabaseSync(file)
   other.exec("BEGIN IMMEDIATE")
-  throwsCode(() => openDatabase(file), "REGISTRY")
+  throwsCode(() => openSqlite(file), "REGISTRY")
   assert.is(versionOf(other), 1)
   other.exec("ROLLBACK")
   other.close()
-  const database = openDatabase(file)
+  const database = openSqlite(file)
   assert.is(versionOf(database), SCHEMA_VERSION)
   database.close()
 })

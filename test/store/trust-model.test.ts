@@ -2,12 +2,13 @@ import fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import type { TrustStore } from "../../src/service/ports.ts"
-import { openDatabase } from "../../src/store/database.ts"
-import { createSqliteTrust } from "../../src/store/trust.ts"
+import { createSqliteStore } from "../../src/store/sqlite.ts"
+import { openSqlite } from "../../src/store/sqlite-database.ts"
 import { memoryStore } from "../support/ports/memory.ts"
 import {
   afterNoon,
   idOf,
+  newAct,
   newAnchor,
   newCrl,
   newEk,
@@ -43,9 +44,9 @@ const step = fc.oneof(
 
 test("does what the store in memory does, whatever is asked of both", async () => {
   const options = { bounds: { anchors: 2, crls: 2, crlBytes: 20, eks: 2 }, pendingMax: 2 }
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   database.exec("PRAGMA synchronous = OFF")
-  const sqlite = createSqliteTrust(database, options)
+  const sqlite = createSqliteStore(database, { trust: options }).trust
   let runs = 0
   const outcome = async (act: () => Promise<unknown>): Promise<unknown> =>
     act().catch((error: { readonly code: string }) => error.code)
@@ -65,11 +66,11 @@ test("does what the store in memory does, whatever is asked of both", async () =
                   eks: what.eks.map((name) => newEk(name)),
                   intermediates: what.mistaken ? [newIntermediate("a", { id: idOf("x") })] : [],
                 }),
-                afterNoon(i),
+                newAct("import-trust", { at: afterNoon(i) }),
                 what.expected,
               )
             case "remove":
-              return trust.removeTrust(tenant, what.id)
+              return trust.removeTrust(tenant, what.id, newAct("remove-trust"))
             case "note":
               return trust.notePending(
                 tenant,

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert"
 import { utf8 } from "../../src/bytes.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
 import { rejectsCode } from "../support/assert.ts"
-import { idOf, NOON, newAnchor, newCrl, newEk, newIntermediate, trustOf } from "../support/ports/samples.ts"
+import { idOf, newAct, newAnchor, newCrl, newEk, newIntermediate, trustOf } from "../support/ports/samples.ts"
 import { viewOf } from "../support/ports/trust.ts"
 import { damage, scratch } from "./folder.ts"
 
@@ -55,7 +55,7 @@ for (const [what, sql] of damages)
   test(`refuses S-09 to read ${what}`, async () => {
     const file = path()
     const { trust, close } = openSqliteStore(file)
-    await trust.importTrust("default", TWO_OF_EACH, NOON)
+    await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
     damage(file, sql)
     await rejectsCode(() => trust.trust("default"), "REGISTRY")
     close()
@@ -64,8 +64,8 @@ for (const [what, sql] of damages)
 test("refuses P-06 an anchor that somebody moved to another tenant, to both", async () => {
   const file = path()
   const { trust, close } = openSqliteStore(file)
-  await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), NOON)
-  await trust.importTrust("other", trustOf({ anchors: [newAnchor("b")] }), NOON)
+  await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), newAct("import-trust"))
+  await trust.importTrust("other", trustOf({ anchors: [newAnchor("b")] }), newAct("import-trust"))
   damage(file, "DELETE FROM trust_anchors WHERE tenant = 'other'; UPDATE trust_anchors SET tenant = 'other'")
   for (const tenant of ["default", "other"]) await rejectsCode(() => trust.trust(tenant), "REGISTRY")
   close()
@@ -74,13 +74,13 @@ test("refuses P-06 an anchor that somebody moved to another tenant, to both", as
 test("has a remedy for a damaged anchor: to remove it and import it again", async () => {
   const file = path()
   const { trust, close } = openSqliteStore(file)
-  await trust.importTrust("default", TWO_OF_EACH, NOON)
+  await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
   const before = await viewOf(trust)
   damage(file, "UPDATE trust_anchors SET certificate = x'00' WHERE label = 'a'")
-  await trust.importTrust("default", TWO_OF_EACH, NOON)
+  await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
   await rejectsCode(() => trust.trust("default"), "REGISTRY")
-  await trust.removeTrust("default", idOf("root a"))
-  await trust.importTrust("default", TWO_OF_EACH, NOON)
+  await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
+  await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
   assert.equal(await viewOf(trust), { ...before, generation: 3, state: { ...before.state, generation: 3 } })
   close()
 })
@@ -92,8 +92,8 @@ test("refuses S-09 a file of which a part is gone", async () => {
     const certificate = utf8(`root ${i} `.repeat(100))
     return newAnchor(`${i}`, { certificate, id: idOf(`root ${i} `.repeat(100)) })
   })
-  await first.trust.importTrust("default", trustOf({ anchors }), NOON)
-  first.close()
+  await first.trust.importTrust("default", trustOf({ anchors }), newAct("import-trust"))
+  await first.close()
   truncateSync(file, Math.floor(statSync(file).size / 2))
   await rejectsCode(async () => {
     const second = openSqliteStore(file)

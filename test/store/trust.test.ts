@@ -3,10 +3,9 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { utf8 } from "../../src/bytes.ts"
 import type { TrustStore } from "../../src/service/ports.ts"
-import { openDatabase } from "../../src/store/database.ts"
-import { createSqliteRegistry } from "../../src/store/registry.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
-import { createSqliteTrust, type TrustOptions } from "../../src/store/trust.ts"
+import { openSqlite } from "../../src/store/sqlite-database.ts"
+import type { TrustOptions } from "../../src/store/trust.ts"
 import { TRUST_BOUNDS } from "../../src/store/trust-state.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
 import { pendingConformance } from "../support/ports/pending.ts"
@@ -14,8 +13,9 @@ import {
   digestOf,
   idOf,
   NOON,
+  newAct,
   newAnchor,
-  newCounters,
+  newCommit,
   newCrl,
   newDevice,
   newEk,
@@ -34,9 +34,9 @@ test.after(() => {
   for (const database of opened) database.close()
 })
 const create = (options: TrustOptions = {}): TrustUnderTest => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   opened.push(database)
-  return { registry: createSqliteRegistry(database), trust: createSqliteTrust(database, options) }
+  return createSqliteStore(database, { trust: options })
 }
 trustConformance(test, "sqlite", create)
 pendingConformance(test, "sqlite", create)
@@ -51,7 +51,7 @@ const TWO_OF_EACH = {
 test("keeps everything over a restart", async () => {
   const file = path()
   const first = openSqliteStore(file)
-  await first.trust.importTrust("default", TWO_OF_EACH, NOON)
+  await first.trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
   await first.trust.notePending("default", { id: idOf("x"), issuer: "CN=x", chain: [digestOf("x")] }, NOON)
   const look = async (trust: TrustStore) => [
     await viewOf(trust),
@@ -67,21 +67,26 @@ test("keeps everything over a restart", async () => {
 test("shows S-09 two handles on one file the same generation, and lets neither commit under an older one", async () => {
   const file = path()
   const [one, two] = [openSqliteStore(file), openSqliteStore(file)]
-  const { akName } = await one.registry.registerDevice(newDevice("device-1"))
+  const { akName } = await one.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
   for (const [i, writer] of [one, two, one, two].entries()) {
     const before = await one.registry.snapshotFor("default", akName)
-    await writer.trust.importTrust("default", trustOf({ anchors: [newAnchor(`${i}`)] }), NOON)
+    await writer.trust.importTrust(
+      "default",
+      trustOf({ anchors: [newAnchor(`${i}`)] }),
+      newAct("import-trust"),
+    )
     for (const { trust, registry, journal } of [one, two]) {
       const { generation, anchors } = await trust.trustState("default")
       assert.equal([generation, anchors], [i + 1, i + 1])
       assert.is((await trust.trust("default")).generation, i + 1)
       assert.is((await registry.snapshotFor("default", akName)).trustGeneration, i + 1)
       const revisions = { device: 1, policy: undefined, trust: before.trustGeneration }
-      const commit = { device: "device-1", revisions, counters: newCounters(), known: false }
+      const commit = newCommit({ revisions, known: false })
       await rejectsCode(() => journal.append(newRecord("device-1"), commit), "SNAPSHOT_MOVED")
     }
   }
-  assert.equal(await one.journal.records("default"), [])
+  const records = await one.journal.records("default")
+  assert.not.ok(records.some(({ act }) => act === "verify"))
   one.close()
   two.close()
 })
@@ -89,17 +94,20 @@ test("shows S-09 two handles on one file the same generation, and lets neither c
 test("refuses S-04 an import that another handle on the file has overtaken", async () => {
   const file = path()
   const [one, two] = [openSqliteStore(file), openSqliteStore(file)]
-  const { generation } = await one.trust.importTrust("default", TWO_OF_EACH, NOON)
+  const { generation } = await one.trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
   const [newer, older] = [trustOf({ crls: [newCrl("a", 3)] }), trustOf({ crls: [newCrl("a", 2)] })]
-  await two.trust.importTrust("default", newer, NOON, generation)
-  await rejectsCode(() => one.trust.importTrust("default", older, NOON, generation), "SNAPSHOT_MOVED")
+  await two.trust.importTrust("default", newer, newAct("import-trust"), generation)
+  await rejectsCode(
+    () => one.trust.importTrust("default", older, newAct("import-trust"), generation),
+    "SNAPSHOT_MOVED",
+  )
   assert.is((await one.trust.trust("default")).crls[0]?.id, idOf("crl a 3"))
   one.close()
   two.close()
 })
 
 test("counts and lists pending issuers without their chains", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { trust, close } = createSqliteStore(database)
   const chain = [digestOf("leaf")]
   for (let i = 0; i < 10; i++)
@@ -116,16 +124,19 @@ test("counts and lists pending issuers without their chains", async () => {
 test("reads S-09 nothing of what another process has not committed, and all of what was before", async () => {
   const file = path()
   const { trust, close } = openSqliteStore(file)
-  await trust.importTrust("default", TWO_OF_EACH, NOON)
+  await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
   const before = await viewOf(trust)
   const other = new DatabaseSync(file)
   other.exec("BEGIN IMMEDIATE; DELETE FROM trust_anchors; DELETE FROM listed_eks")
   assert.equal(await viewOf(trust), before)
-  await rejectsCode(() => trust.importTrust("default", trustOf({ eks: [newEk("c")] }), NOON), "REGISTRY")
-  await rejectsCode(() => trust.removeTrust("default", idOf("root a")), "REGISTRY")
+  await rejectsCode(
+    () => trust.importTrust("default", trustOf({ eks: [newEk("c")] }), newAct("import-trust")),
+    "REGISTRY",
+  )
+  await rejectsCode(() => trust.removeTrust("default", idOf("root a"), newAct("remove-trust")), "REGISTRY")
   other.close()
   assert.equal(await viewOf(trust), before)
-  await trust.removeTrust("default", idOf("root a"))
+  await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
   close()
 })
 
@@ -134,29 +145,33 @@ const noInstant = new Date(Number.NaN)
 const failures: [what: string, act: (trust: TrustStore) => Promise<unknown>][] = [
   [
     "an import without an instant",
-    (trust) => trust.importTrust("default", trustOf({ eks: [newEk("c")] }), noInstant),
+    (trust) =>
+      trust.importTrust("default", trustOf({ eks: [newEk("c")] }), newAct("import-trust", { at: noInstant })),
   ],
   [
     "an import with a digest that is none",
     (trust) => {
       const eks = [newEk("c"), newEk("d", { digest: utf8("d") })]
-      return trust.importTrust("default", { ...TWO_OF_EACH, eks }, NOON)
+      return trust.importTrust("default", { ...TWO_OF_EACH, eks }, newAct("import-trust"))
     },
   ],
   ["a note without an instant", (trust) => trust.notePending("default", issuer, noInstant)],
 ]
 const readOnlyFailures: typeof failures = [
-  ["an import", (trust) => trust.importTrust("default", trustOf({ anchors: [newAnchor("c")] }), NOON)],
-  ["a removal", (trust) => trust.removeTrust("default", idOf("root a"))],
+  [
+    "an import",
+    (trust) => trust.importTrust("default", trustOf({ anchors: [newAnchor("c")] }), newAct("import-trust")),
+  ],
+  ["a removal", (trust) => trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))],
   ["a note", (trust) => trust.notePending("default", issuer, NOON)],
-  ["a dismissal", (trust) => trust.dismissPending("default", idOf("kept"))],
+  ["a dismissal", (trust) => trust.dismissPending("default", idOf("kept"), newAct("dismiss-issuer"))],
 ]
 for (const isReadOnly of [false, true])
   for (const [what, act] of isReadOnly ? readOnlyFailures : failures)
     test(`leaves all as it was when ${what} fails${isReadOnly ? " where it may only read" : ""}`, async () => {
-      const database = openDatabase(path())
+      const database = openSqlite(path())
       const { trust, close } = createSqliteStore(database)
-      await trust.importTrust("default", TWO_OF_EACH, NOON)
+      await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
       await trust.notePending("default", { ...issuer, id: idOf("kept") }, NOON)
       const look = async () => [await viewOf(trust), await trust.pendingIssuers("default")]
       const before = await look()
@@ -169,13 +184,16 @@ for (const isReadOnly of [false, true])
     })
 
 test("refuses S-07 an import when the disk is full, and keeps what was there", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { trust, close } = createSqliteStore(database)
-  await trust.importTrust("default", TWO_OF_EACH, NOON)
+  await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
   const before = await viewOf(trust)
   database.exec("PRAGMA max_page_count = 1") // which SQLite takes as: no page more than now
   const eks = Array.from({ length: 5000 }, (_, i) => newEk(`${i}`))
-  const error = await rejectsCode(() => trust.importTrust("default", trustOf({ eks }), NOON), "REGISTRY")
+  const error = await rejectsCode(
+    () => trust.importTrust("default", trustOf({ eks }), newAct("import-trust")),
+    "REGISTRY",
+  )
   assert.match(String(error.cause), /full/)
   assert.not(database.isTransaction)
   assert.equal(await viewOf(trust), before)
@@ -183,10 +201,10 @@ test("refuses S-07 an import when the disk is full, and keeps what was there", a
 })
 
 test("refuses to bring a generation back", async () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   const { trust, close } = createSqliteStore(database)
-  await trust.importTrust("default", TWO_OF_EACH, NOON)
-  await trust.removeTrust("default", idOf("root a"))
+  await trust.importTrust("default", TWO_OF_EACH, newAct("import-trust"))
+  await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
   for (const sql of [
     "UPDATE trust_state SET generation = 1",
     "UPDATE trust_state SET anchors = 0",
@@ -217,7 +235,7 @@ test("imports a hundred thousand listed keys at once, and finds each at once", a
   const { trust } = store()
   const eks = Array.from({ length: 100_000 }, (_, i) => newEk(`${i}`))
   const importMs = await costMs(async () => {
-    assert.is((await trust.importTrust("default", trustOf({ eks }), NOON)).added, 100_000)
+    assert.is((await trust.importTrust("default", trustOf({ eks }), newAct("import-trust"))).added, 100_000)
   })
   assert.ok(importMs < 2000, `${importMs} ms`)
   const lookupMs = await costMs(async () => {
@@ -238,7 +256,7 @@ test("has room for what the issue names", () => {
 })
 
 test("refuses a database whose trust is gone", () => {
-  const database = openDatabase(path())
+  const database = openSqlite(path())
   database.exec("DROP TABLE trust_anchors")
   throwsCode(() => createSqliteStore(database), "REGISTRY")
   database.close()
@@ -246,12 +264,12 @@ test("refuses a database whose trust is gone", () => {
 
 test("refuses everything once it is closed", async () => {
   const { trust, close } = openSqliteStore(path())
-  close()
+  await close()
   for (const ask of [
     () => trust.trustState("default"),
     () => trust.trust("default"),
-    () => trust.importTrust("default", TWO_OF_EACH, NOON),
-    () => trust.removeTrust("default", idOf("root a")),
+    () => trust.importTrust("default", TWO_OF_EACH, newAct("import-trust")),
+    () => trust.removeTrust("default", idOf("root a"), newAct("remove-trust")),
     () => trust.listedEk("default", digestOf("ek a")),
     () => trust.listedEks("default", undefined, 1),
     () => trust.pendingIssuers("default"),

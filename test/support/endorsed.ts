@@ -1,4 +1,5 @@
 /** Devices whose keys are vouched for by certificates, and attacks on them through the whole service. */
+
 import { hash } from "node:crypto"
 import type { suite } from "uvu"
 import * as assert from "uvu/assert"
@@ -11,6 +12,7 @@ import type { EndorsementInput, VerifyInput } from "../../src/service/service.ts
 import { createKeyObject } from "../../src/verification/key.ts"
 import { type Attack, malformed, type Refusal, refuses, spent } from "./attack.ts"
 import type { Authority } from "./crl.ts"
+import { newAct } from "./ports/samples.ts"
 import { type Scene, sceneFor, watch } from "./scene.ts"
 import { answered, GATEWAY, type ServiceOptions, type TestService } from "./service.ts"
 import { showing, VICTIMS, type Victim } from "./victim.ts"
@@ -171,7 +173,7 @@ export const importCrls = async (
   ...crls: readonly Uint8Array[]
 ): Promise<void> => {
   const lists = crls.map((crl) => ({ source: `import:${idOf(crl)}`, id: idOf(crl), crl }))
-  await trust.importTrust("default", { ...NOTHING, crls: lists }, now())
+  await trust.importTrust("default", { ...NOTHING, crls: lists }, newAct("import-trust", { at: now() }))
 }
 
 type Suite = ReturnType<typeof suite>

@@ -159,7 +159,11 @@ const stateOf = async ({ world: { registry, trust }, victims, bystander, parsed,
   const { clockMs } = bystander.state
   assert.is(devices.find(({ id }) => id === "bystander")?.counters?.clockMs, clockMs)
   return {
-    registry: spelled([devices.map(({ counters: _, ...record }) => record), policies, writes()]),
+    registry: spelled([
+      devices.map(({ counters: _, lastResult: __, ...record }) => record),
+      policies,
+      writes(),
+    ]),
     fallback: spelled(await registry.defaultPolicy("default")),
     trust: spelled([
       await trust.trust("default"),
@@ -167,7 +171,7 @@ const stateOf = async ({ world: { registry, trust }, victims, bystander, parsed,
       await trust.pendingIssuers("default"),
     ]),
     parsed: spelled([...parsed].map(([id, policy]) => [id, digestOf(policy)])),
-    counters: devices.map(({ id, counters }) => [id, spelled(counters)] as const),
+    counters: devices.map(({ id, counters, lastResult }) => [id, spelled([counters, lastResult])] as const),
   }
 }
 

@@ -24,6 +24,8 @@ import {
 import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
+import type { Store } from "../../src/store/store.ts"
+import { newAct, SETUP } from "./ports/samples.ts"
 import { makeChain } from "./x509.ts"
 
 /** When every test begins. */
@@ -109,9 +111,15 @@ export const createTestService = (options: ServiceOptions = {}) => {
       ...changed,
     } as const
     // The store does it before it comes back: nothing of it waits.
-    void store.trust.importTrust("default", { anchors: [anchor], intermediates: [], crls: [], eks: [] }, now)
+    void store.trust.importTrust(
+      "default",
+      { anchors: [anchor], intermediates: [], crls: [], eks: [] },
+      newAct("import-trust", { at: now, caller: SETUP }),
+    )
   }
   trustAnchor(TEST_ANCHOR)
+  const recordsOf: Store["journal"]["records"] = async (tenant, options) =>
+    (await store.journal.records(tenant, options)).filter(({ caller }) => caller !== SETUP)
   return {
     /** The database, for tests that damage it. */
     file,
@@ -119,7 +127,8 @@ export const createTestService = (options: ServiceOptions = {}) => {
     trustAnchor,
     ports,
     service: createService(ports),
-    journal: store.journal,
+    /** What callers did, without what made the world. */
+    journal: { records: recordsOf },
     registry: store.registry,
     jwks: signer.publicJwks(),
     /** Lets time pass. */

@@ -12,7 +12,7 @@ import { createRefresher, type Refresher, type RefresherOptions } from "../../sr
 import { authority, crlNumber, makeCrl } from "../support/crl.ts"
 import { clockAt } from "../support/ports/clock.ts"
 import { memoryTrust } from "../support/ports/memory-trust.ts"
-import { afterNoon, NOON, trustOf } from "../support/ports/samples.ts"
+import { afterNoon, NOON, newAct, trustOf } from "../support/ports/samples.ts"
 import { caExtensions, distributionPoint, makeCertificate, time } from "../support/x509.ts"
 
 const test = suite("createRefresher")
@@ -259,11 +259,10 @@ test("refuses X-20 to be ready while the source of a required CRL is down, then 
       revocation: "require",
       provenance: "",
     } as const
-    await store.importTrust("default", trustOf({ anchors: [anchor] }), NOON)
+    await store.importTrust("default", trustOf({ anchors: [anchor] }), newAct("import-trust"))
     const clock = clockAt(NOON.toISOString())
     const refresh = createRefresh({
       store,
-      journal: { append: async () => {} },
       parse: createParseTrust(() => breathe()),
       fetch: createFetch({ hosts: [host], timeoutMs: 2000 }),
       denied: { size: 0, find: () => undefined },

@@ -1,3 +1,4 @@
+import type { LastResult } from "./device.ts"
 import type { Counters, Revisions } from "./registry.ts"
 
 /** What the journal tells of. */
@@ -74,6 +75,8 @@ export interface Commit {
   readonly revisions: Revisions
   /** The new counters, after evidence that answered a challenge. Never rewinds what is stored. */
   readonly counters: Counters | undefined
+  /** What came of evidence that answered a challenge. An earlier one never takes the place of a later. */
+  readonly result: (Omit<LastResult, "admittedAt"> & { readonly admitted: boolean }) | undefined
   /** Whether the snapshot had counters to judge the evidence by. */
   readonly known: boolean
 }

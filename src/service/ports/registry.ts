@@ -1,4 +1,6 @@
 import type { ClockInfo } from "../../evidence/tpm/attest.ts"
+import type { DeviceDescription, DeviceKeys, DeviceState, LastResult, Permit } from "./device.ts"
+import type { Act } from "./journal.ts"
 
 /** What a device said about its clock when it last answered a challenge. */
 export interface Counters extends ClockInfo {
@@ -8,24 +10,22 @@ export interface Counters extends ClockInfo {
   readonly recordedAt: Date
 }
 
-/** A device as the registry keeps it. */
-export interface DeviceRecord {
+/** A device as the registry keeps it. Once its keys were taken off it, they are empty. */
+export interface DeviceRecord extends DeviceKeys, DeviceDescription {
   readonly tenant: string
   readonly id: string
-  /** TPMT_PUBLIC of its attestation key. */
-  readonly akPublic: Uint8Array
-  readonly akName: Uint8Array
-  /** What qualifiedSigner must be, if the key's parent is known. */
-  readonly qualifiedName: Uint8Array | undefined
-  /** What vouches for its keys, as it was registered. Verified again with each attestation. */
-  readonly endorsement: DeviceEndorsement
-  /** The policy of its own, if it has one. */
+  readonly state: DeviceState
+  /** The policy of its own, if it has one; else its group's judges it, else the tenant's default. */
   readonly policy: string | undefined
   /** Moves on with each administrative change; counters and results leave it alone. */
   readonly revision: number
   readonly createdAt: Date
+  /** Id of the enrollment token that let it in, if one did. */
+  readonly token: string | undefined
+  readonly permit: Permit | undefined
   /** Nothing before the first good answer to a challenge. */
   readonly counters: Counters | undefined
+  readonly lastResult: LastResult | undefined
 }
 
 /** Certificates and lists that vouch for a device's keys. Each chain is DER, the leaf first; empty if there is none. */
@@ -36,11 +36,12 @@ export interface DeviceEndorsement {
   readonly ekDigest: Uint8Array | undefined
 }
 
-/** What is needed to register a device. */
-export type NewDevice = Pick<
-  DeviceRecord,
-  "tenant" | "id" | "akPublic" | "akName" | "qualifiedName" | "endorsement" | "createdAt"
->
+/** What is needed to register a device by its operator's word. It is active at once. */
+export interface NewDevice extends DeviceKeys, DeviceDescription {
+  readonly tenant: string
+  readonly id: string
+  readonly createdAt: Date
+}
 
 /** One revision of a policy document. It never changes. */
 export interface PolicyRecord {
@@ -65,7 +66,7 @@ export interface Revisions {
 /** Everything that one verification is judged under, read in one transaction. */
 export interface Snapshot {
   readonly device: DeviceRecord
-  /** The latest revision of the device's own policy, else of the tenant's default. */
+  /** The latest revision of the device's own policy, else of its group's, else of the tenant's default. */
   readonly policy: PolicyRecord | undefined
   /** The generation of the tenant's trust. */
   readonly trustGeneration: number
@@ -73,23 +74,40 @@ export interface Snapshot {
   readonly anchors: number
 }
 
-/** Devices and policies. Every method names the tenant first. */
+/** Whom a policy is assigned to: one device, those of a group, or all devices of the tenant. The nearest one judges. */
+export type PolicyTarget =
+  | { readonly kind: "device"; readonly id: string }
+  | { readonly kind: "group"; readonly name: string }
+  | { readonly kind: "default" }
+
+/**
+ * Devices and policies. Every method names the tenant first. Every change is one transaction with its record in the journal,
+ * and moves the tenant's revision on; what throws has changed nothing.
+ */
 export interface Registry {
   /** @throws {AssayError} DEVICE_NOT_FOUND; REGISTRY. */
   snapshotFor(tenant: string, akName: Uint8Array): Promise<Snapshot>
-  /** @throws {AssayError} DEVICE_EXISTS if the id or the key's Name is taken; REGISTRY. */
-  registerDevice(device: NewDevice): Promise<DeviceRecord>
+  /**
+   * @throws {AssayError} DEVICE_EXISTS if the id or one of the keys is taken, or the id was a removed device's; REGISTRY,
+   *   JOURNAL.
+   */
+  registerDevice(device: NewDevice, act: Act): Promise<DeviceRecord>
   /** @throws {AssayError} DEVICE_NOT_FOUND; REGISTRY. */
   device(tenant: string, id: string): Promise<DeviceRecord>
-  /** Stores `document` as the next revision of `name`. @throws {AssayError} REGISTRY. */
-  setPolicy(policy: Omit<PolicyRecord, "revision">): Promise<PolicyRecord>
+  /**
+   * Stores `document` as the next revision of `name`: an older one that is posted again is newer than what was there.
+   *
+   * @throws {AssayError} REGISTRY, JOURNAL.
+   */
+  setPolicy(policy: Omit<PolicyRecord, "revision">, act: Act): Promise<PolicyRecord>
   /** The latest revision. @throws {AssayError} POLICY_NOT_FOUND; REGISTRY. */
   policy(tenant: string, name: string): Promise<PolicyRecord>
   /** The latest revision of the tenant's default policy, if there is one. @throws {AssayError} REGISTRY. */
   defaultPolicy(tenant: string): Promise<PolicyRecord | undefined>
   /**
-   * Assigns a policy to a device, or to every device of the tenant without one of its own. Moves the device's
-   * revision on. @throws {AssayError} POLICY_NOT_FOUND, DEVICE_NOT_FOUND; REGISTRY.
+   * Assigns a policy, whatever its latest revision is. Moves the revision on of a device that it is assigned to.
+   *
+   * @throws {AssayError} POLICY_NOT_FOUND, DEVICE_NOT_FOUND; REGISTRY, JOURNAL.
    */
-  assignPolicy(tenant: string, policy: string, device: string | undefined): Promise<void>
+  assignPolicy(tenant: string, policy: string, target: PolicyTarget, act: Act): Promise<void>
 }

@@ -1,6 +1,7 @@
 import type { Purpose } from "../../verification/purpose.ts"
 import type { RevocationMode } from "../../verification/revocation.ts"
 import type { Trust } from "../../verification/trust.ts"
+import type { Act } from "./journal.ts"
 
 /** A trust anchor as the store keeps it. */
 export interface AnchorRecord {
@@ -101,7 +102,10 @@ export interface TrustRecord {
   readonly crls: readonly CrlRecord[]
 }
 
-/** Trust anchors and what belongs to them. Every method names the tenant first. */
+/**
+ * Trust anchors and what belongs to them. Every method names the tenant first. Every change that has an act is one
+ * transaction with its record in the journal, and moves the tenant's revision on; what throws has changed nothing.
+ */
 export interface TrustStore {
   /** Counted, not read. @throws {AssayError} REGISTRY. */
   trustState(tenant: string): Promise<TrustState>
@@ -112,19 +116,19 @@ export interface TrustStore {
    *
    * @param expectedGeneration The one that `parts` were compared with. Without it, they are as good in any.
    * @throws {AssayError} SNAPSHOT_MOVED if another generation is current; TRUST_FULL over the bounds; REGISTRY, also for
-   *   an id that is not the digest of its bytes.
+   *   an id that is not the digest of its bytes; JOURNAL.
    */
   importTrust(
     tenant: string,
     parts: TrustImport,
-    at: Date,
+    act: Act,
     expectedGeneration?: number,
   ): Promise<ImportedTrust>
   /**
    * Removes whatever has this id, anchor, intermediate, list or listed key, and moves the generation on. @throws
-   * {AssayError} TRUST_NOT_FOUND; REGISTRY.
+   * {AssayError} TRUST_NOT_FOUND; REGISTRY, JOURNAL.
    */
-  removeTrust(tenant: string, id: string): Promise<{ readonly generation: number }>
+  removeTrust(tenant: string, id: string, act: Act): Promise<{ readonly generation: number }>
   /** The listed key with this digest, if there is one. @throws {AssayError} REGISTRY. */
   listedEk(tenant: string, digest: Uint8Array): Promise<ListedEk | undefined>
   /** Listed keys in the order of their digests, after `after`, at most `max` and at most 1,000. @throws {AssayError} REGISTRY. */
@@ -140,8 +144,8 @@ export interface TrustStore {
   pendingIssuer(tenant: string, id: string): Promise<PendingIssuer>
   /** How many there are. @throws {AssayError} REGISTRY. */
   countPending(tenant: string): Promise<number>
-  /** @throws {AssayError} TRUST_NOT_FOUND; REGISTRY. */
-  dismissPending(tenant: string, id: string): Promise<void>
+  /** @throws {AssayError} TRUST_NOT_FOUND; REGISTRY, JOURNAL. */
+  dismissPending(tenant: string, id: string, act: Act): Promise<void>
 }
 
 /** Makes a tenant's trust ready to verify with. A cache wraps it; generations never come back. */

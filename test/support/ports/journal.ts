@@ -1,20 +1,23 @@
-import type { Test } from "uvu"
 import * as assert from "uvu/assert"
 import {
   type Commit,
   type Counters,
   JOURNAL_ACTS,
   type Journal,
+  type JournalRecord,
   type Registry,
   type TrustStore,
 } from "../../../src/service/ports.ts"
 import type { JournalReader } from "../../../src/store/journal.ts"
 import { rejectsCode } from "../assert.ts"
+import type { Awaitable, Check } from "./check.ts"
 import {
   afterNoon,
   digestOf,
   idOf,
+  newAct,
   newAnchor,
+  newCommit,
   newCounters,
   newCrl,
   newDevice,
@@ -32,18 +35,18 @@ export interface JournalUnderTest {
 }
 
 /** What every journal does. `create` makes an empty one for each test. */
-export const journalConformance = (test: Test, name: string, create: () => JournalUnderTest): void => {
+export const journalConformance = (
+  test: Check,
+  name: string,
+  create: () => Awaitable<JournalUnderTest>,
+): void => {
   const check = (behavior: string, body: (under: JournalUnderTest) => Promise<void>): void =>
-    test(`${name} ${behavior}`, () => body(create()))
-  const commit = (change: Partial<Commit> = {}): Commit => ({
-    device: "device-1",
-    revisions: { device: 1, policy: undefined, trust: undefined },
-    counters: newCounters(),
-    known: true,
-    ...change,
-  })
-  const written = async ({ journal }: JournalUnderTest): Promise<number> =>
-    (await journal.records("default")).length
+    test(`${name} ${behavior}`, async () => body(await create()))
+  const commit = newCommit
+  /** Records of verifications: what was done to get there has its own. */
+  const verified = async ({ journal }: JournalUnderTest): Promise<readonly JournalRecord[]> =>
+    (await journal.records("default")).filter(({ act }) => act === "verify")
+  const written = async (under: JournalUnderTest): Promise<number> => (await verified(under)).length
   const counters = async ({ registry }: JournalUnderTest): Promise<Counters | undefined> =>
     (await registry.device("default", "device-1")).counters
 
@@ -91,7 +94,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
   })
 
   check("writes counters with their record, and leaves the device's revision alone", async (under) => {
-    await under.registry.registerDevice(newDevice("device-1"))
+    await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
     assert.is(await counters(under), undefined)
     const ours = newCounters({ clockMs: 2n ** 64n - 1n, firmwareVersion: 2n ** 63n + 1n, safe: false })
     await under.journal.append(newRecord("device-1"), commit({ counters: ours }))
@@ -111,52 +114,58 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
     [
       "a device whose own policy was assigned meanwhile",
       async (registry) => {
-        await registry.registerDevice(newDevice("device-1"))
-        await registry.setPolicy(newPolicy("base", "one"))
-        await registry.assignPolicy("default", "base", "device-1")
+        await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+        await registry.setPolicy(newPolicy("base", "one"), newAct("set-policy"))
+        await registry.assignPolicy(
+          "default",
+          "base",
+          { kind: "device", id: "device-1" },
+          newAct("assign-policy"),
+        )
       },
       { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a policy that has a later revision meanwhile",
       async (registry) => {
-        await registry.registerDevice(newDevice("device-1"))
-        await registry.setPolicy(newPolicy("base", "one"))
-        await registry.assignPolicy("default", "base", undefined)
-        await registry.setPolicy(newPolicy("base", "two"))
+        await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+        await registry.setPolicy(newPolicy("base", "one"), newAct("set-policy"))
+        await registry.assignPolicy("default", "base", { kind: "default" }, newAct("assign-policy"))
+        await registry.setPolicy(newPolicy("base", "two"), newAct("set-policy"))
       },
       { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a default policy that is another one meanwhile",
       async (registry) => {
-        await registry.registerDevice(newDevice("device-1"))
-        await registry.setPolicy(newPolicy("base", "one"))
-        await registry.setPolicy(newPolicy("other", "one"))
-        await registry.assignPolicy("default", "other", undefined)
+        await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+        await registry.setPolicy(newPolicy("base", "one"), newAct("set-policy"))
+        await registry.setPolicy(newPolicy("other", "one"), newAct("set-policy"))
+        await registry.assignPolicy("default", "other", { kind: "default" }, newAct("assign-policy"))
       },
       { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a first policy where there was none",
       async (registry) => {
-        await registry.registerDevice(newDevice("device-1"))
-        await registry.setPolicy(newPolicy("base", "one"))
-        await registry.assignPolicy("default", "base", undefined)
+        await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+        await registry.setPolicy(newPolicy("base", "one"), newAct("set-policy"))
+        await registry.assignPolicy("default", "base", { kind: "default" }, newAct("assign-policy"))
       },
       { device: 1, policy: undefined, trust: undefined },
     ],
     [
       "a policy that was never assigned",
       async (registry) => {
-        await registry.registerDevice(newDevice("device-1"))
-        await registry.setPolicy(newPolicy("base", "one"))
+        await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+        await registry.setPolicy(newPolicy("base", "one"), newAct("set-policy"))
       },
       { device: 1, policy: { name: "base", revision: 1 }, trust: undefined },
     ],
     [
       "a device of another tenant",
-      (registry) => registry.registerDevice(newDevice("device-1", { tenant: "other" })),
+      (registry) =>
+        registry.registerDevice(newDevice("device-1", { tenant: "other" }), newAct("register-device")),
       { device: 1, policy: undefined, trust: undefined },
     ],
   ]
@@ -172,58 +181,74 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
 
   const root = trustOf({ anchors: [newAnchor("a")] })
   const trustMovedBy: [what: string, act: (trust: TrustStore) => Promise<unknown>, generation: number][] = [
-    ["an anchor was imported", (trust) => trust.importTrust("default", root, afterNoon(0)), 0],
+    [
+      "an anchor was imported",
+      (trust) => trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(0) })),
+      0,
+    ],
     [
       "the last anchor was removed",
       async (trust) => {
-        await trust.importTrust("default", root, afterNoon(0))
-        await trust.removeTrust("default", idOf("root a"))
+        await trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(0) }))
+        await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
       },
       1,
     ],
     [
       "an anchor was removed and came back",
       async (trust) => {
-        await trust.importTrust("default", root, afterNoon(0))
-        await trust.removeTrust("default", idOf("root a"))
-        await trust.importTrust("default", root, afterNoon(0))
+        await trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(0) }))
+        await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
+        await trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(0) }))
       },
       1,
     ],
     [
       "an anchor is for something else",
       async (trust) => {
-        await trust.importTrust("default", root, afterNoon(0))
+        await trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(0) }))
         const other = trustOf({ anchors: [newAnchor("a", { purpose: "ak" })] })
-        await trust.importTrust("default", other, afterNoon(0))
+        await trust.importTrust("default", other, newAct("import-trust", { at: afterNoon(0) }))
       },
       1,
     ],
     [
       "a newer revocation list arrived",
       async (trust) => {
-        await trust.importTrust("default", trustOf({ crls: [newCrl("a", 1)] }), afterNoon(0))
-        await trust.importTrust("default", trustOf({ crls: [newCrl("a", 2)] }), afterNoon(0))
+        await trust.importTrust(
+          "default",
+          trustOf({ crls: [newCrl("a", 1)] }),
+          newAct("import-trust", { at: afterNoon(0) }),
+        )
+        await trust.importTrust(
+          "default",
+          trustOf({ crls: [newCrl("a", 2)] }),
+          newAct("import-trust", { at: afterNoon(0) }),
+        )
       },
       1,
     ],
     [
       "a listed key was removed",
       async (trust) => {
-        await trust.importTrust("default", trustOf({ eks: [newEk("a")] }), afterNoon(0))
-        await trust.removeTrust("default", idOf("ek a"))
+        await trust.importTrust(
+          "default",
+          trustOf({ eks: [newEk("a")] }),
+          newAct("import-trust", { at: afterNoon(0) }),
+        )
+        await trust.removeTrust("default", idOf("ek a"), newAct("remove-trust"))
       },
       1,
     ],
     [
       "another tenant's trust reached that generation",
-      (trust) => trust.importTrust("other", root, afterNoon(0)),
+      (trust) => trust.importTrust("other", root, newAct("import-trust", { at: afterNoon(0) })),
       1,
     ],
   ]
   for (const [what, act, generation] of trustMovedBy)
     check(`refuses C-04 a commit under trust from before ${what}, and writes nothing`, async (under) => {
-      await under.registry.registerDevice(newDevice("device-1"))
+      await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
       await act(under.trust)
       const revisions = { device: 1, policy: undefined, trust: generation }
       await rejectsCode(
@@ -235,17 +260,17 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
     })
 
   check("accepts a commit under the trust that is current, or under none", async (under) => {
-    await under.registry.registerDevice(newDevice("device-1"))
+    await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
     for (const trust of [0, undefined]) {
       const revisions = { device: 1, policy: undefined, trust }
       await under.journal.append(newRecord("device-1", { revisions }), commit({ revisions }))
     }
-    await under.trust.importTrust("default", root, afterNoon(0))
+    await under.trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(0) }))
     for (const trust of [1, undefined]) {
       const revisions = { device: 1, policy: undefined, trust }
       await under.journal.append(newRecord("device-1", { revisions }), commit({ revisions }))
     }
-    const records = await under.journal.records("default")
+    const records = await verified(under)
     assert.equal(
       records.map(({ revisions }) => revisions?.trust),
       [0, undefined, 1, undefined],
@@ -255,9 +280,9 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
   check(
     "accepts a commit after an import that changed nothing, and an issuer kept for review",
     async (under) => {
-      await under.registry.registerDevice(newDevice("device-1"))
-      await under.trust.importTrust("default", root, afterNoon(0))
-      await under.trust.importTrust("default", root, afterNoon(1))
+      await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+      await under.trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(0) }))
+      await under.trust.importTrust("default", root, newAct("import-trust", { at: afterNoon(1) }))
       await under.trust.notePending("default", { id: idOf("x"), issuer: "CN=x", chain: [] }, afterNoon(1))
       const revisions = { device: 1, policy: undefined, trust: 1 }
       await under.journal.append(newRecord("device-1"), commit({ revisions }))
@@ -266,17 +291,23 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
   )
 
   check("accepts a commit under the revisions that are current", async (under) => {
-    await under.registry.registerDevice(newDevice("device-1"))
-    await under.registry.setPolicy(newPolicy("base", "one"))
-    await under.registry.setPolicy(newPolicy("base", "two"))
-    await under.registry.assignPolicy("default", "base", "device-1")
+    await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+    await under.registry.setPolicy(newPolicy("base", "one"), newAct("set-policy"))
+    await under.registry.setPolicy(newPolicy("base", "two"), newAct("set-policy"))
+    await under.registry.assignPolicy(
+      "default",
+      "base",
+      { kind: "device", id: "device-1" },
+      newAct("assign-policy"),
+    )
     const revisions = { device: 2, policy: { name: "base", revision: 2 }, trust: undefined }
     await under.journal.append(newRecord("device-1"), commit({ revisions }))
     assert.is(await written(under), 1)
   })
 
   check("refuses S-04 one of many commits without touching the others", async (under) => {
-    for (const id of ["device-1", "device-2", "device-3"]) await under.registry.registerDevice(newDevice(id))
+    for (const id of ["device-1", "device-2", "device-3"])
+      await under.registry.registerDevice(newDevice(id), newAct("register-device"))
     const outcomes = await Promise.allSettled(
       ["device-1", "device-2", "device-3"].map((device, i) =>
         under.journal.append(
@@ -289,7 +320,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
       outcomes.map(({ status }) => status),
       ["fulfilled", "rejected", "fulfilled"],
     )
-    const records = await under.journal.records("default")
+    const records = await verified(under)
     assert.equal(
       records.map(({ device }) => device),
       ["device-1", "device-3"],
@@ -300,7 +331,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
 
   const stored = newCounters()
   check("never rewinds counters, and still writes a record of the same boot", async (under) => {
-    await under.registry.registerDevice(newDevice("device-1"))
+    await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
     await under.journal.append(newRecord("device-1"), commit({ counters: stored }))
     await under.journal.append(newRecord("device-1"), commit({ counters: newCounters({ clockMs: 999n }) }))
     assert.equal(await counters(under), stored)
@@ -313,7 +344,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
   ]
   for (const [what, ours] of earlier)
     check(`refuses S-04 counters of ${what}, and writes nothing`, async (under) => {
-      await under.registry.registerDevice(newDevice("device-1"))
+      await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
       await under.journal.append(newRecord("device-1"), commit({ counters: stored }))
       await rejectsCode(
         () => under.journal.append(newRecord("device-1"), commit({ counters: ours })),
@@ -324,7 +355,7 @@ export const journalConformance = (test: Test, name: string, create: () => Journ
     })
 
   check("moves counters on to a later boot, whatever its clock says", async (under) => {
-    await under.registry.registerDevice(newDevice("device-1"))
+    await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
     await under.journal.append(newRecord("device-1"), commit({ counters: stored }))
     const later = newCounters({ resetCount: 6, restartCount: 0, clockMs: 1n })
     await under.journal.append(newRecord("device-1"), commit({ counters: later }))

@@ -2,6 +2,7 @@ import { hash } from "node:crypto"
 import { toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
 import type {
+  Act,
   AnchorRecord,
   CrlRecord,
   IntermediateRecord,
@@ -11,6 +12,7 @@ import type {
   TrustStore,
 } from "../../../src/service/ports.ts"
 import { shownPart } from "../../../src/store/chain.ts"
+import type { Made } from "../../../src/store/journal-append.ts"
 import { PENDING_MAX } from "../../../src/store/pending.ts"
 import type { TrustOptions } from "../../../src/store/trust.ts"
 import { checkBounds, checkGeneration, TRUST_BOUNDS, trustNotFound } from "../../../src/store/trust-state.ts"
@@ -34,6 +36,13 @@ const EMPTY: Shelf = {
   eks: new Map(),
 }
 
+/** Puts an administrative act on record. */
+export type Note = (tenant: string, act: Act, made: Made) => void
+
+const madeOf = (generation: number): Made => ({
+  revisions: { device: undefined, policy: undefined, trust: generation },
+})
+
 /** The trust store in memory, and what snapshots and commits need of it. */
 export interface MemoryTrust {
   readonly trust: TrustStore
@@ -41,7 +50,7 @@ export interface MemoryTrust {
 }
 
 /** The trust store in memory, for tests. Passes the suite that every adapter passes. */
-export const memoryTrust = (options: TrustOptions = {}): MemoryTrust => {
+export const memoryTrust = (options: TrustOptions = {}, note: Note = () => {}): MemoryTrust => {
   const bounds = { ...TRUST_BOUNDS, ...options.bounds }
   const pendingMax = options.pendingMax ?? PENDING_MAX
   const shelves = new Map<string, Shelf>()
@@ -69,7 +78,8 @@ export const memoryTrust = (options: TrustOptions = {}): MemoryTrust => {
         crls: sorted(crls),
       }
     },
-    async importTrust(tenant, parts, at, expectedGeneration) {
+    async importTrust(tenant, parts, act, expectedGeneration) {
+      const { at } = act
       const before = shelfOf(tenant)
       checkGeneration(before.generation, expectedGeneration)
       const anchors = new Map(before.anchors)
@@ -117,9 +127,10 @@ export const memoryTrust = (options: TrustOptions = {}): MemoryTrust => {
       )
       const generation = before.generation + (added + changed > 0 ? 1 : 0)
       shelves.set(tenant, { generation, anchors, intermediates, crls, eks })
+      note(tenant, act, madeOf(generation))
       return { generation, added, changed }
     },
-    async removeTrust(tenant, id) {
+    async removeTrust(tenant, id, act) {
       const { generation, anchors, intermediates, crls, eks } = shelfOf(tenant)
       const sources = [...crls.values()].filter((list) => list.id === id).map(({ source }) => source)
       if (!anchors.has(id) && !intermediates.has(id) && !eks.has(id) && sources.length === 0)
@@ -131,6 +142,7 @@ export const memoryTrust = (options: TrustOptions = {}): MemoryTrust => {
         crls: without(crls, sources),
         eks: without(eks, [id]),
       })
+      note(tenant, act, madeOf(generation + 1))
       return { generation: generation + 1 }
     },
     listedEk: async (tenant, digest) => shelfOf(tenant).eks.get(toHex(digest)),
@@ -166,10 +178,11 @@ export const memoryTrust = (options: TrustOptions = {}): MemoryTrust => {
       return found
     },
     countPending: async (tenant) => pending.get(tenant)?.size ?? 0,
-    async dismissPending(tenant, id) {
+    async dismissPending(tenant, id, act) {
       const before = pending.get(tenant)
       if (before?.has(id) !== true) throw trustNotFound(id)
       pending.set(tenant, without(before, [id]))
+      note(tenant, act, {})
     },
   }
   return { trust, stateOf }

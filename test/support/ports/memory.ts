@@ -10,8 +10,10 @@ import type {
 } from "../../../src/service/ports.ts"
 import { laterCounters } from "../../../src/store/counters.ts"
 import type { JournalReader } from "../../../src/store/journal.ts"
+import { actRecord } from "../../../src/store/journal-append.ts"
+import { laterResult } from "../../../src/store/result.ts"
 import type { TrustOptions } from "../../../src/store/trust.ts"
-import { memoryTrust } from "./memory-trust.ts"
+import { memoryTrust, type Note } from "./memory-trust.ts"
 
 /** Registry, trust and journal in memory. */
 export interface MemoryStore {
@@ -21,15 +23,17 @@ export interface MemoryStore {
 }
 
 /** Keys of several parts: an array has one JSON spelling, and no part can run into the next. */
-const keyOf = (...parts: readonly string[]): string => JSON.stringify(parts)
+export const keyOf = (...parts: readonly string[]): string => JSON.stringify(parts)
 
 /** Registry, trust and journal in memory, for tests. Passes the suites that every adapter passes. */
 export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
-  const { trust, stateOf } = memoryTrust(options)
+  const records: JournalRecord[] = []
+  const note: Note = (tenant, act, made) => void records.push(actRecord(tenant, act, made))
+  const { trust, stateOf } = memoryTrust(options, note)
   const devices = new Map<string, DeviceRecord>()
   const policies = new Map<string, readonly PolicyRecord[]>()
-  const defaults = new Map<string, string>()
-  const records: JournalRecord[] = []
+  /** By tenant alone for all of it, by tenant and group for a group. */
+  const assigned = new Map<string, string>()
 
   const device = (tenant: string, id: string): DeviceRecord => {
     const found = devices.get(keyOf(tenant, id))
@@ -43,8 +47,10 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
   }
   const byName = (tenant: string, akName: Uint8Array): DeviceRecord | undefined =>
     [...devices.values()].find((d) => d.tenant === tenant && toHex(d.akName) === toHex(akName))
-  const assignedTo = ({ tenant, policy: own }: DeviceRecord): PolicyRecord | undefined => {
-    const name = own ?? defaults.get(tenant)
+  const byEk = (tenant: string, ek: Uint8Array | undefined): DeviceRecord | undefined =>
+    [...devices.values()].find((d) => d.tenant === tenant && ek && d.ek && toHex(d.ek) === toHex(ek))
+  const judging = ({ tenant, policy: own, group }: DeviceRecord): PolicyRecord | undefined => {
+    const name = own ?? assigned.get(keyOf(tenant, group)) ?? assigned.get(keyOf(tenant))
     return name === undefined ? undefined : policy(tenant, name)
   }
 
@@ -53,50 +59,51 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
       const found = byName(tenant, akName)
       if (found === undefined) throw new AssayError("DEVICE_NOT_FOUND", "no device has this key")
       const { generation, anchors } = stateOf(tenant)
-      return { device: found, policy: assignedTo(found), trustGeneration: generation, anchors }
+      return { device: found, policy: judging(found), trustGeneration: generation, anchors }
     },
-    async registerDevice(fresh) {
+    async registerDevice(fresh, act) {
       const key = keyOf(fresh.tenant, fresh.id)
-      if (devices.has(key) || byName(fresh.tenant, fresh.akName) !== undefined)
-        throw new AssayError("DEVICE_EXISTS", "the device is registered already")
-      const made = {
-        ...fresh,
-        akPublic: fresh.akPublic.slice(),
-        akName: fresh.akName.slice(),
-        qualifiedName: fresh.qualifiedName?.slice(),
-        endorsement: {
-          ekCertificateChain: fresh.endorsement.ekCertificateChain.map((certificate) => certificate.slice()),
-          akCertificateChain: fresh.endorsement.akCertificateChain.map((certificate) => certificate.slice()),
-          ekDigest: fresh.endorsement.ekDigest?.slice(),
-        },
+      const isTaken = devices.has(key) || byName(fresh.tenant, fresh.akName) || byEk(fresh.tenant, fresh.ek)
+      if (isTaken) throw new AssayError("DEVICE_EXISTS", "the device is registered already")
+      const made: DeviceRecord = {
+        ...structuredClone(fresh),
+        state: "active",
         policy: undefined,
         revision: 1,
+        token: undefined,
+        permit: undefined,
         counters: undefined,
+        lastResult: undefined,
       }
       devices.set(key, made)
+      const revisions = { device: 1, policy: undefined, trust: undefined }
+      note(fresh.tenant, act, { device: fresh.id, revisions })
       return made
     },
     device: async (tenant, id) => device(tenant, id),
-    async setPolicy(fresh) {
-      const key = keyOf(fresh.tenant, fresh.name)
-      const before = policies.get(key) ?? []
-      const made = { ...fresh, digest: fresh.digest.slice(), revision: before.length + 1 }
-      policies.set(key, [...before, made])
+    async setPolicy(fresh, act) {
+      const { tenant, name, digest } = fresh
+      const before = policies.get(keyOf(tenant, name)) ?? []
+      const made = { ...fresh, digest: digest.slice(), revision: before.length + 1 }
+      policies.set(keyOf(tenant, name), [...before, made])
+      const revisions = { device: undefined, policy: { name, revision: made.revision }, trust: undefined }
+      note(tenant, act, { policyDigest: digest, revisions })
       return made
     },
     policy: async (tenant, name) => policy(tenant, name),
     async defaultPolicy(tenant) {
-      const name = defaults.get(tenant)
+      const name = assigned.get(keyOf(tenant))
       return name === undefined ? undefined : policy(tenant, name)
     },
-    async assignPolicy(tenant, name, id) {
-      policy(tenant, name)
-      if (id === undefined) {
-        defaults.set(tenant, name)
-        return
-      }
-      const before = device(tenant, id)
-      devices.set(keyOf(tenant, id), { ...before, policy: name, revision: before.revision + 1 })
+    async assignPolicy(tenant, name, target, act) {
+      const { revision, digest } = policy(tenant, name)
+      const before = target.kind === "device" ? device(tenant, target.id) : undefined
+      const after = before && { ...before, policy: name, revision: before.revision + 1 }
+      if (after !== undefined) devices.set(keyOf(tenant, after.id), after)
+      if (target.kind === "group") assigned.set(keyOf(tenant, target.name), name)
+      if (target.kind === "default") assigned.set(keyOf(tenant), name)
+      const revisions = { device: after?.revision, policy: { name, revision }, trust: undefined }
+      note(tenant, act, { device: after?.id ?? "", policyDigest: digest, revisions })
     },
   }
 
@@ -105,17 +112,20 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
       if (commit !== undefined) {
         const key = keyOf(record.tenant, commit.device)
         const now = devices.get(key)
-        const assigned = now === undefined ? undefined : assignedTo(now)
-        const { revisions, counters } = commit
+        const judged = now === undefined ? undefined : judging(now)
+        const { revisions, counters, result } = commit
         if (
           now?.revision !== revisions.device ||
-          assigned?.name !== revisions.policy?.name ||
-          assigned?.revision !== revisions.policy?.revision ||
+          judged?.name !== revisions.policy?.name ||
+          judged?.revision !== revisions.policy?.revision ||
           (revisions.trust !== undefined && revisions.trust !== stateOf(record.tenant).generation)
         )
           throw new AssayError("SNAPSHOT_MOVED", "the device, its policy or trust changed meanwhile")
-        if (counters !== undefined)
-          devices.set(key, { ...now, counters: laterCounters(now.counters, counters, commit.known) })
+        devices.set(key, {
+          ...now,
+          counters: counters ? laterCounters(now.counters, counters, commit.known) : now.counters,
+          lastResult: result ? laterResult(now.lastResult, result) : now.lastResult,
+        })
       }
       records.push(record)
     },

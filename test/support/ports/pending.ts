@@ -1,22 +1,22 @@
-import type { Test } from "uvu"
 import * as assert from "uvu/assert"
 import type { TrustStore } from "../../../src/service/ports.ts"
 import type { TrustOptions } from "../../../src/store/trust.ts"
 import { rejectsCode } from "../assert.ts"
-import { afterNoon, digestOf, idOf, NOON, newAnchor, trustOf } from "./samples.ts"
+import type { Awaitable, Check } from "./check.ts"
+import { afterNoon, digestOf, idOf, NOON, newAct, newAnchor, trustOf } from "./samples.ts"
 import { type TrustUnderTest, viewOf } from "./trust.ts"
 
 /** What every trust store does with issuers that nobody decided about. `create` makes an empty one for each test. */
 export const pendingConformance = (
-  test: Test,
+  test: Check,
   name: string,
-  create: (options?: TrustOptions) => TrustUnderTest,
+  create: (options?: TrustOptions) => Awaitable<TrustUnderTest>,
 ): void => {
   const check = (
     behavior: string,
     body: (trust: TrustStore) => Promise<void>,
     options: TrustOptions = {},
-  ): void => test(`${name} ${behavior}`, () => body(create(options).trust))
+  ): void => test(`${name} ${behavior}`, async () => body((await create(options)).trust))
   const issuer = (name: string) => ({
     id: idOf(`name of ${name}`),
     issuer: `CN=${name}`,
@@ -26,7 +26,7 @@ export const pendingConformance = (
     (await trust.pendingIssuers("default")).map((one) => one.issuer).join()
 
   check("keeps an unknown issuer with the first chain, counts it, and trusts nothing", async (trust) => {
-    await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), NOON)
+    await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), newAct("import-trust"))
     const before = await viewOf(trust)
     await trust.notePending("default", issuer("a"), NOON)
     await trust.notePending("default", { ...issuer("a"), chain: [digestOf("later")] }, afterNoon(2000))
@@ -43,12 +43,15 @@ export const pendingConformance = (
       await trust.notePending("default", issuer(one), afterNoon(i))
     await trust.notePending("default", issuer("a"), afterNoon(9))
     assert.is(await pendingNames(trust), "CN=a,CN=c,CN=b")
-    await trust.dismissPending("default", issuer("c").id)
+    await trust.dismissPending("default", issuer("c").id, newAct("dismiss-issuer"))
     assert.is(await pendingNames(trust), "CN=a,CN=b")
     assert.is(await trust.countPending("default"), 2)
     for (const id of [issuer("c").id, "", "CN=a", issuer("a").id.toUpperCase()]) {
       await rejectsCode(() => trust.pendingIssuer("default", id), "TRUST_NOT_FOUND")
-      await rejectsCode(() => trust.dismissPending("default", id), "TRUST_NOT_FOUND")
+      await rejectsCode(
+        () => trust.dismissPending("default", id, newAct("dismiss-issuer")),
+        "TRUST_NOT_FOUND",
+      )
     }
     await trust.notePending("default", issuer("c"), afterNoon(10))
     assert.is((await trust.pendingIssuers("default"))[0]?.count, 1)

@@ -1,8 +1,10 @@
 import { hash } from "node:crypto"
 import { toHex, utf8 } from "../../../src/bytes.ts"
 import type {
+  Act,
   AnchorRecord,
   Challenge,
+  Commit,
   Counters,
   CrlRecord,
   DeviceEndorsement,
@@ -28,6 +30,18 @@ export const NO_ENDORSEMENT: DeviceEndorsement = {
   ekDigest: undefined,
 }
 
+/** The caller of what a test does beforehand and its service's journal does not tell of. */
+export const SETUP = "setup"
+
+/** An administrative act at noon. */
+export const newAct = (act: Act["act"], change: Partial<Act> = {}): Act => ({
+  at: NOON,
+  caller: "operator",
+  act,
+  evidenceDigest: digestOf(`what ${act} asks for`),
+  ...change,
+})
+
 /** A device whose key and Name follow from its id; a store does not look into them. */
 export const newDevice = (id: string, change: Partial<NewDevice> = {}): NewDevice => ({
   tenant: "default",
@@ -35,7 +49,12 @@ export const newDevice = (id: string, change: Partial<NewDevice> = {}): NewDevic
   akPublic: utf8(`public area of ${id}`),
   akName: digestOf(`name of ${id}`),
   qualifiedName: undefined,
+  ek: undefined,
+  binding: "operator",
   endorsement: NO_ENDORSEMENT,
+  group: "",
+  labels: new Map(),
+  claimedName: "",
   createdAt: NOON,
   ...change,
 })
@@ -89,6 +108,28 @@ export const newChallenge = (name: string, change: Partial<Challenge> = {}): Cha
   ...change,
 })
 
+/** What a device that was registered as new is, before anything else happens to it. */
+export const recordOf = (fresh: NewDevice): DeviceRecord => ({
+  ...fresh,
+  state: "active",
+  policy: undefined,
+  revision: 1,
+  token: undefined,
+  permit: undefined,
+  counters: undefined,
+  lastResult: undefined,
+})
+
+/** What is committed for a device that answered a challenge for the first time. */
+export const newCommit = (change: Partial<Commit> = {}): Commit => ({
+  device: "device-1",
+  revisions: { device: 1, policy: undefined, trust: undefined },
+  counters: newCounters(),
+  result: undefined,
+  known: true,
+  ...change,
+})
+
 /** The instant so many milliseconds after noon. */
 export const afterNoon = (ms: number): Date => new Date(NOON.getTime() + ms)
 
@@ -97,7 +138,9 @@ export const plainDevice = (device: DeviceRecord) => ({
   ...device,
   akPublic: toHex(device.akPublic),
   akName: toHex(device.akName),
-  qualifiedName: device.qualifiedName === undefined ? undefined : toHex(device.qualifiedName),
+  qualifiedName: device.qualifiedName && toHex(device.qualifiedName),
+  ek: device.ek && toHex(device.ek),
+  permit: device.permit && { ...device.permit, ek: toHex(device.permit.ek) },
   endorsement: {
     ekCertificateChain: device.endorsement.ekCertificateChain.map(toHex),
     akCertificateChain: device.endorsement.akCertificateChain.map(toHex),

@@ -1,14 +1,15 @@
-import type { Test } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex } from "../../../src/bytes.ts"
 import type { Registry, TrustImport, TrustStore } from "../../../src/service/ports.ts"
 import type { TrustOptions } from "../../../src/store/trust.ts"
 import { rejectsCode } from "../assert.ts"
+import type { Awaitable, Check } from "./check.ts"
 import {
   afterNoon,
   digestOf,
   idOf,
   NOON,
+  newAct,
   newAnchor,
   newCrl,
   newDevice,
@@ -48,17 +49,17 @@ export const viewOf = async (trust: TrustStore, tenant = "default") => {
 
 /** What every trust store does. `create` makes an empty one for each test. */
 export const trustConformance = (
-  test: Test,
+  test: Check,
   name: string,
-  create: (options?: TrustOptions) => TrustUnderTest,
+  create: (options?: TrustOptions) => Awaitable<TrustUnderTest>,
 ): void => {
   const check = (
     behavior: string,
     body: (trust: TrustStore, registry: Registry) => Promise<void>,
     options: TrustOptions = {},
   ): void =>
-    test(`${name} ${behavior}`, () => {
-      const { trust, registry } = create(options)
+    test(`${name} ${behavior}`, async () => {
+      const { trust, registry } = await create(options)
       return body(trust, registry)
     })
   const labels = async (trust: TrustStore, tenant = "default"): Promise<string> =>
@@ -76,7 +77,7 @@ export const trustConformance = (
   })
 
   check("gives back what was imported", async (trust) => {
-    const added = await trust.importTrust("default", ONE_OF_EACH, NOON)
+    const added = await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
     assert.equal(added, { generation: 1, added: 4, changed: 0 })
     const kept = { tenant: "default", addedAt: NOON }
     const { anchors, intermediates, crls } = await trust.trust("default")
@@ -103,7 +104,7 @@ export const trustConformance = (
         newAnchor(`${purpose} ${revocation} ≥ 😀`, { purpose, revocation, provenance: "" }),
       ),
     )
-    await trust.importTrust("default", trustOf({ anchors }), NOON)
+    await trust.importTrust("default", trustOf({ anchors }), newAct("import-trust"))
     const kept = (await trust.trust("default")).anchors
     const byId = anchors.toSorted((a, b) => (a.id < b.id ? -1 : 1))
     assert.equal(
@@ -115,7 +116,7 @@ export const trustConformance = (
   check("keeps its own copy of the bytes", async (trust) => {
     const anchor = newAnchor("a")
     const ek = newEk("a")
-    await trust.importTrust("default", trustOf({ anchors: [anchor], eks: [ek] }), NOON)
+    await trust.importTrust("default", trustOf({ anchors: [anchor], eks: [ek] }), newAct("import-trust"))
     anchor.certificate.fill(0)
     ek.digest.fill(0)
     assert.is(await labels(trust), "a")
@@ -126,21 +127,28 @@ export const trustConformance = (
     "moves the generation once for each import that changes anything, and for no other",
     async (trust) => {
       const three = trustOf({ anchors: ["a", "b", "c"].map((one) => newAnchor(one)) })
-      assert.equal(await trust.importTrust("default", three, NOON), { generation: 1, added: 3, changed: 0 })
+      assert.equal(await trust.importTrust("default", three, newAct("import-trust")), {
+        generation: 1,
+        added: 3,
+        changed: 0,
+      })
       const before = await viewOf(trust)
-      assert.equal(await trust.importTrust("default", three, afterNoon(1)), {
+      assert.equal(await trust.importTrust("default", three, newAct("import-trust", { at: afterNoon(1) })), {
         generation: 1,
         added: 0,
         changed: 0,
       })
-      assert.equal(await trust.importTrust("default", trustOf({}), afterNoon(1)), {
-        generation: 1,
-        added: 0,
-        changed: 0,
-      })
+      assert.equal(
+        await trust.importTrust("default", trustOf({}), newAct("import-trust", { at: afterNoon(1) })),
+        {
+          generation: 1,
+          added: 0,
+          changed: 0,
+        },
+      )
       assert.equal(await viewOf(trust), before)
       const more = trustOf({ ...three, eks: [newEk("a")] })
-      assert.equal(await trust.importTrust("default", more, afterNoon(2)), {
+      assert.equal(await trust.importTrust("default", more, newAct("import-trust", { at: afterNoon(2) })), {
         generation: 2,
         added: 1,
         changed: 0,
@@ -155,9 +163,9 @@ export const trustConformance = (
     { provenance: "another" },
   ] as const)
     check(`changes an anchor's ${Object.keys(change).join()} when it is imported again`, async (trust) => {
-      await trust.importTrust("default", ONE_OF_EACH, NOON)
+      await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
       const again = trustOf({ anchors: [newAnchor("a", change)] })
-      assert.equal(await trust.importTrust("default", again, afterNoon(1)), {
+      assert.equal(await trust.importTrust("default", again, newAct("import-trust", { at: afterNoon(1) })), {
         generation: 2,
         added: 0,
         changed: 1,
@@ -165,7 +173,7 @@ export const trustConformance = (
       assert.equal((await trust.trust("default")).anchors, [
         { ...newAnchor("a", change), tenant: "default", addedAt: NOON },
       ])
-      assert.equal(await trust.importTrust("default", again, afterNoon(2)), {
+      assert.equal(await trust.importTrust("default", again, newAct("import-trust", { at: afterNoon(2) })), {
         generation: 2,
         added: 0,
         changed: 0,
@@ -173,13 +181,13 @@ export const trustConformance = (
     })
 
   check("leaves an intermediate and a listed key as they are when they are imported again", async (trust) => {
-    await trust.importTrust("default", ONE_OF_EACH, NOON)
+    await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
     const before = await viewOf(trust)
     const again = trustOf({
       intermediates: [newIntermediate("a", { source: "http://a.example/ca" })],
       eks: [newEk("a", { label: "another" })],
     })
-    assert.equal(await trust.importTrust("default", again, afterNoon(1)), {
+    assert.equal(await trust.importTrust("default", again, newAct("import-trust", { at: afterNoon(1) })), {
       generation: 1,
       added: 0,
       changed: 0,
@@ -194,17 +202,25 @@ export const trustConformance = (
       crls: [newCrl("a", 1), newCrl("a", 2)],
       eks: [newEk("a"), newEk("a")],
     }
-    assert.equal(await trust.importTrust("default", twice, NOON), { generation: 1, added: 4, changed: 0 })
+    assert.equal(await trust.importTrust("default", twice, newAct("import-trust")), {
+      generation: 1,
+      added: 4,
+      changed: 0,
+    })
     assert.is(await labels(trust), "last")
     assert.is((await trust.trust("default")).crls[0]?.id, idOf("crl a 2"))
-    assert.equal(await trust.importTrust("default", twice, NOON), { generation: 1, added: 0, changed: 0 })
+    assert.equal(await trust.importTrust("default", twice, newAct("import-trust")), {
+      generation: 1,
+      added: 0,
+      changed: 0,
+    })
   })
 
   check("keeps one list for each source, the newer in place of the older", async (trust) => {
     const first = trustOf({ crls: [newCrl("a", 1), newCrl("b", 1)] })
-    await trust.importTrust("default", first, NOON)
+    await trust.importTrust("default", first, newAct("import-trust"))
     const newer = trustOf({ crls: [newCrl("a", 2)] })
-    assert.equal(await trust.importTrust("default", newer, afterNoon(1)), {
+    assert.equal(await trust.importTrust("default", newer, newAct("import-trust", { at: afterNoon(1) })), {
       generation: 2,
       added: 1,
       changed: 0,
@@ -220,39 +236,58 @@ export const trustConformance = (
   })
 
   const moved: [by: string, move: (trust: TrustStore) => Promise<unknown>][] = [
-    ["a newer list", (trust) => trust.importTrust("default", trustOf({ crls: [newCrl("a", 3)] }), NOON)],
-    ["another anchor", (trust) => trust.importTrust("default", trustOf({ anchors: [newAnchor("b")] }), NOON)],
+    [
+      "a newer list",
+      (trust) => trust.importTrust("default", trustOf({ crls: [newCrl("a", 3)] }), newAct("import-trust")),
+    ],
+    [
+      "another anchor",
+      (trust) => trust.importTrust("default", trustOf({ anchors: [newAnchor("b")] }), newAct("import-trust")),
+    ],
     [
       "another setting",
       (trust) =>
-        trust.importTrust("default", trustOf({ anchors: [newAnchor("a", { revocation: "off" })] }), NOON),
+        trust.importTrust(
+          "default",
+          trustOf({ anchors: [newAnchor("a", { revocation: "off" })] }),
+          newAct("import-trust"),
+        ),
     ],
-    ["a removal", (trust) => trust.removeTrust("default", idOf("ek a"))],
+    ["a removal", (trust) => trust.removeTrust("default", idOf("ek a"), newAct("remove-trust"))],
     [
       "a removal and its return",
       async (trust) => {
-        await trust.removeTrust("default", idOf("root a"))
-        await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), NOON)
+        await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
+        await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), newAct("import-trust"))
       },
     ],
   ]
   const compared = trustOf({ crls: [newCrl("a", 2)], eks: [newEk("b")] })
   for (const [by, move] of moved)
     check(`refuses S-04 an import that was compared with what ${by} has moved on`, async (trust) => {
-      const { generation } = await trust.importTrust("default", ONE_OF_EACH, NOON)
+      const { generation } = await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
       await move(trust)
       const before = await viewOf(trust)
       for (const expected of [generation, generation - 1, before.generation + 1])
-        await rejectsCode(() => trust.importTrust("default", compared, NOON, expected), "SNAPSHOT_MOVED")
+        await rejectsCode(
+          () => trust.importTrust("default", compared, newAct("import-trust"), expected),
+          "SNAPSHOT_MOVED",
+        )
       assert.equal(await viewOf(trust), before)
-      assert.is((await trust.importTrust("default", compared, NOON, before.generation)).added, 2)
+      assert.is(
+        (await trust.importTrust("default", compared, newAct("import-trust"), before.generation)).added,
+        2,
+      )
     })
 
   check("accepts an import compared with the generation before the first, and with none", async (trust) => {
-    assert.is((await trust.importTrust("default", compared, NOON, 0)).generation, 1)
-    await rejectsCode(() => trust.importTrust("default", compared, NOON, 0), "SNAPSHOT_MOVED")
-    assert.is((await trust.importTrust("default", compared, NOON)).generation, 1)
-    assert.is((await trust.importTrust("other", compared, NOON, 0)).generation, 1)
+    assert.is((await trust.importTrust("default", compared, newAct("import-trust"), 0)).generation, 1)
+    await rejectsCode(
+      () => trust.importTrust("default", compared, newAct("import-trust"), 0),
+      "SNAPSHOT_MOVED",
+    )
+    assert.is((await trust.importTrust("default", compared, newAct("import-trust"))).generation, 1)
+    assert.is((await trust.importTrust("other", compared, newAct("import-trust"), 0)).generation, 1)
   })
 
   const removable: [what: string, id: string, left: string][] = [
@@ -263,13 +298,13 @@ export const trustConformance = (
   ]
   for (const [what, id, left] of removable)
     check(`removes ${what} by its id, once, and moves the generation`, async (trust) => {
-      await trust.importTrust("default", ONE_OF_EACH, NOON)
-      assert.equal(await trust.removeTrust("default", id), { generation: 2 })
+      await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
+      assert.equal(await trust.removeTrust("default", id, newAct("remove-trust")), { generation: 2 })
       const { anchors, intermediates, crls, eks } = await viewOf(trust)
       assert.is([anchors, intermediates, crls, eks].map(({ length }) => length).join(" "), left)
-      await rejectsCode(() => trust.removeTrust("default", id), "TRUST_NOT_FOUND")
+      await rejectsCode(() => trust.removeTrust("default", id, newAct("remove-trust")), "TRUST_NOT_FOUND")
       assert.is((await trust.trustState("default")).generation, 2)
-      assert.equal(await trust.importTrust("default", ONE_OF_EACH, NOON), {
+      assert.equal(await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust")), {
         generation: 3,
         added: 1,
         changed: 0,
@@ -285,9 +320,9 @@ export const trustConformance = (
       intermediates: [{ id, certificate, source: "import" }],
       crls: [newCrl("a", 1), { source: "mirror", id: listId, crl }],
     })
-    await trust.importTrust("default", parts, NOON)
-    await trust.removeTrust("default", id)
-    await trust.removeTrust("default", listId)
+    await trust.importTrust("default", parts, newAct("import-trust"))
+    await trust.removeTrust("default", id, newAct("remove-trust"))
+    await trust.removeTrust("default", listId, newAct("remove-trust"))
     const { anchors, intermediates, crls } = await trust.trust("default")
     assert.equal([anchors, intermediates, crls], [[], [], []])
   })
@@ -302,16 +337,20 @@ export const trustConformance = (
   ]
   for (const [what, id] of unknownIds)
     check(`refuses to remove ${what}`, async (trust) => {
-      await trust.importTrust("default", ONE_OF_EACH, NOON)
+      await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
       const before = await viewOf(trust)
-      await rejectsCode(() => trust.removeTrust("default", id), "TRUST_NOT_FOUND")
+      await rejectsCode(() => trust.removeTrust("default", id, newAct("remove-trust")), "TRUST_NOT_FOUND")
       assert.equal(await viewOf(trust), before)
     })
 
   check("refuses S-09 to forget that the last anchor was removed: an empty set, moved on", async (trust) => {
-    await trust.importTrust("default", trustOf({ anchors: [newAnchor("a"), newAnchor("b")] }), NOON)
-    await trust.removeTrust("default", idOf("root a"))
-    await trust.removeTrust("default", idOf("root b"))
+    await trust.importTrust(
+      "default",
+      trustOf({ anchors: [newAnchor("a"), newAnchor("b")] }),
+      newAct("import-trust"),
+    )
+    await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
+    await trust.removeTrust("default", idOf("root b"), newAct("remove-trust"))
     assert.equal(await trust.trustState("default"), { ...NO_STATE, generation: 3 })
     const { generation, anchors } = await trust.trust("default")
     assert.equal([generation, anchors], [3, []])
@@ -338,9 +377,12 @@ export const trustConformance = (
   ]
   for (const [what, parts] of mistaken)
     check(`refuses S-09 to import ${what}, and leaves all as it was`, async (trust) => {
-      await trust.importTrust("default", ONE_OF_EACH, NOON)
+      await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
       const before = await viewOf(trust)
-      await rejectsCode(() => trust.importTrust("default", parts, afterNoon(1)), "REGISTRY")
+      await rejectsCode(
+        () => trust.importTrust("default", parts, newAct("import-trust", { at: afterNoon(1) })),
+        "REGISTRY",
+      )
       assert.equal(await viewOf(trust), before)
     })
 
@@ -359,10 +401,10 @@ export const trustConformance = (
     check(
       `refuses an import of too many ${what}, whole, and takes one that fits`,
       async (trust) => {
-        await trust.importTrust("default", ONE_OF_EACH, NOON)
+        await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
         const before = await viewOf(trust)
         const mixed = { ...parts, anchors: [...parts.anchors, newAnchor("a", { label: "renamed" })] }
-        await rejectsCode(() => trust.importTrust("default", mixed, NOON), "TRUST_FULL")
+        await rejectsCode(() => trust.importTrust("default", mixed, newAct("import-trust")), "TRUST_FULL")
         assert.equal(await viewOf(trust), before)
         const fits = {
           anchors: parts.anchors.slice(1),
@@ -370,9 +412,9 @@ export const trustConformance = (
           crls: parts.crls.slice(1),
           eks: parts.eks.slice(1),
         }
-        await trust.importTrust("default", fits, NOON)
-        await trust.importTrust("other", fits, NOON)
-        await rejectsCode(() => trust.importTrust("default", parts, NOON), "TRUST_FULL")
+        await trust.importTrust("default", fits, newAct("import-trust"))
+        await trust.importTrust("other", fits, newAct("import-trust"))
+        await rejectsCode(() => trust.importTrust("default", parts, newAct("import-trust")), "TRUST_FULL")
       },
       options,
     )
@@ -381,13 +423,13 @@ export const trustConformance = (
     "has room again for what was removed or replaced by less",
     async (trust) => {
       const long = (source: string): TrustImport => trustOf({ crls: [newCrl(source, 1_000_000)] }) // 13 bytes
-      await trust.importTrust("default", long("a"), NOON)
-      await trust.importTrust("default", long("b"), NOON)
-      await rejectsCode(() => trust.importTrust("default", long("c"), NOON), "TRUST_FULL")
-      await trust.importTrust("default", trustOf({ crls: [newCrl("b", 1)] }), NOON)
-      await rejectsCode(() => trust.importTrust("default", long("c"), NOON), "TRUST_FULL")
-      await trust.removeTrust("default", idOf("crl b 1"))
-      await trust.importTrust("default", long("c"), NOON)
+      await trust.importTrust("default", long("a"), newAct("import-trust"))
+      await trust.importTrust("default", long("b"), newAct("import-trust"))
+      await rejectsCode(() => trust.importTrust("default", long("c"), newAct("import-trust")), "TRUST_FULL")
+      await trust.importTrust("default", trustOf({ crls: [newCrl("b", 1)] }), newAct("import-trust"))
+      await rejectsCode(() => trust.importTrust("default", long("c"), newAct("import-trust")), "TRUST_FULL")
+      await trust.removeTrust("default", idOf("crl b 1"), newAct("remove-trust"))
+      await trust.importTrust("default", long("c"), newAct("import-trust"))
       assert.is((await trust.trust("default")).crls.length, 2)
     },
     { bounds: { crlBytes: 26 } },
@@ -395,7 +437,7 @@ export const trustConformance = (
 
   check("lists endorsement keys page by page, in the order of their digests", async (trust) => {
     const eks = Array.from({ length: 25 }, (_, i) => newEk(`${i}`))
-    await trust.importTrust("default", trustOf({ eks }), NOON)
+    await trust.importTrust("default", trustOf({ eks }), newAct("import-trust"))
     const pages: string[][] = []
     let after: Uint8Array | undefined
     for (let i = 0; i < 4; i++) {
@@ -417,7 +459,7 @@ export const trustConformance = (
 
   check("gives at most a thousand listed keys at once", async (trust) => {
     const eks = Array.from({ length: 1001 }, (_, i) => newEk(`${i}`))
-    await trust.importTrust("default", trustOf({ eks }), NOON)
+    await trust.importTrust("default", trustOf({ eks }), newAct("import-trust"))
     assert.is((await trust.listedEks("default", undefined, 1_000_000)).length, 1000)
   })
 
@@ -435,40 +477,52 @@ export const trustConformance = (
   ]
   for (const [what, ask, answer] of foreign)
     check(`refuses P-06 to tell another tenant of ${what}`, async (trust) => {
-      await trust.importTrust("default", ONE_OF_EACH, NOON)
+      await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
       await trust.notePending("default", { id: idOf("x"), issuer: "CN=x", chain: [] }, NOON)
       assert.equal(await ask(trust), answer)
     })
 
   check("refuses P-06 to let one tenant change what another has", async (trust) => {
     const issuer = { id: idOf("x"), issuer: "CN=x", chain: [] }
-    await trust.importTrust("default", ONE_OF_EACH, NOON)
+    await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
     await trust.notePending("default", issuer, NOON)
     const before = await viewOf(trust)
-    for (const [, id] of removable) await rejectsCode(() => trust.removeTrust("other", id), "TRUST_NOT_FOUND")
+    for (const [, id] of removable)
+      await rejectsCode(() => trust.removeTrust("other", id, newAct("remove-trust")), "TRUST_NOT_FOUND")
     await rejectsCode(() => trust.pendingIssuer("other", issuer.id), "TRUST_NOT_FOUND")
-    await rejectsCode(() => trust.dismissPending("other", issuer.id), "TRUST_NOT_FOUND")
+    await rejectsCode(
+      () => trust.dismissPending("other", issuer.id, newAct("dismiss-issuer")),
+      "TRUST_NOT_FOUND",
+    )
     const theirs = { ...ONE_OF_EACH, anchors: [newAnchor("a", { purpose: "ak", label: "theirs" })] }
-    assert.equal(await trust.importTrust("other", theirs, NOON), { generation: 1, added: 4, changed: 0 })
-    await trust.removeTrust("other", idOf("ca a"))
-    await trust.importTrust("other", trustOf({ crls: [newCrl("http://a.example/crl", 2)] }), NOON)
+    assert.equal(await trust.importTrust("other", theirs, newAct("import-trust")), {
+      generation: 1,
+      added: 4,
+      changed: 0,
+    })
+    await trust.removeTrust("other", idOf("ca a"), newAct("remove-trust"))
+    await trust.importTrust(
+      "other",
+      trustOf({ crls: [newCrl("http://a.example/crl", 2)] }),
+      newAct("import-trust"),
+    )
     assert.equal(await viewOf(trust), before)
     assert.is((await trust.pendingIssuers("default")).length, 1)
     assert.is(await labels(trust, "other"), "theirs")
   })
 
   check("tells the generation and the number of anchors with each snapshot", async (trust, registry) => {
-    const { akName } = await registry.registerDevice(newDevice("device-1"))
+    const { akName } = await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
     const told = async (): Promise<readonly number[]> => {
       const { trustGeneration, anchors } = await registry.snapshotFor("default", akName)
       return [trustGeneration, anchors]
     }
     assert.equal(await told(), [0, 0])
-    await trust.importTrust("other", ONE_OF_EACH, NOON)
+    await trust.importTrust("other", ONE_OF_EACH, newAct("import-trust"))
     assert.equal(await told(), [0, 0])
-    await trust.importTrust("default", ONE_OF_EACH, NOON)
+    await trust.importTrust("default", ONE_OF_EACH, newAct("import-trust"))
     assert.equal(await told(), [1, 1])
-    await trust.removeTrust("default", idOf("root a"))
+    await trust.removeTrust("default", idOf("root a"), newAct("remove-trust"))
     assert.equal(await told(), [2, 0])
   })
 }

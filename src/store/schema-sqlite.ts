@@ -1,10 +1,13 @@
+import type { DatabaseSync } from "node:sqlite"
+import { upgradeTo3 } from "./schema-sqlite-3.ts"
+
 /**
  * Devices, policies and the journal. The tenant is the first part of every key. Instants are milliseconds since 1970;
  * a u64 is 8 bytes, big-endian, for SQLite's integers are signed. Documents of policies never change, and the journal
  * only grows, without a gap in the sequence of a tenant: the check at insertion also stops `INSERT OR REPLACE`, which
  * deletes a row without asking the trigger for deletions.
  */
-const VERSION_1 = `
+export const VERSION_1 = `
 CREATE TABLE policies (
   tenant TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -96,7 +99,7 @@ CREATE TRIGGER journal_insert BEFORE INSERT ON journal
  * certificates, each after its length as a u32, and NULL if there are none; it stands last in its row, so that nobody
  * reads through it who asks for the rest. Records from before have no generation.
  */
-const VERSION_2 = `
+export const VERSION_2 = `
 CREATE TABLE trust_state (
   tenant TEXT NOT NULL PRIMARY KEY,
   generation INTEGER NOT NULL CHECK (generation >= 1),
@@ -178,23 +181,14 @@ ALTER TABLE journal ADD COLUMN trust_generation INTEGER;
  * What makes a file of each version out of one of the version before; the first starts from an empty file. A released
  * one never changes.
  */
-export const SCHEMA_STEPS: readonly string[] = [VERSION_1, VERSION_2]
+export const SCHEMA_STEPS: readonly ((file: DatabaseSync) => void)[] = [
+  (file) => file.exec(VERSION_1),
+  (file) => file.exec(VERSION_2),
+  upgradeTo3,
+]
 
 /**
  * The version of the schema, kept in the file as `user_version`. A file of a later version is refused: what its tables
  * mean is not known here.
  */
 export const SCHEMA_VERSION = SCHEMA_STEPS.length
-
-/**
- * Joins the row `d` of devices with the row `p` of policies that judges it: the device's own policy, else the
- * tenant's default; NULLs if there is neither. What a snapshot shows and what a commit is compared with.
- */
-export const JOIN_ASSIGNED_POLICY = `
-LEFT JOIN default_policies f ON f.tenant = d.tenant
-LEFT JOIN policies p ON p.tenant = d.tenant AND p.name = coalesce(d.policy, f.policy)`
-
-/** Joins the row `d` of devices with the state of its tenant's trust, and tells it: nothing before its first change. */
-export const JOIN_TRUST = "LEFT JOIN trust_state t ON t.tenant = d.tenant"
-export const TRUST_COLUMNS =
-  "coalesce(t.generation, 0) AS trust_generation, coalesce(t.anchors, 0) AS trust_anchors"

@@ -1,0 +1,40 @@
+import type { Registry, TrustStore } from "../service/ports.ts"
+import { createAdminister } from "./administer.ts"
+import type { Database } from "./database.ts"
+import { createJournal, type StoredJournal } from "./journal.ts"
+import { createRegistry } from "./registry.ts"
+import { createTrust, type TrustOptions } from "./trust.ts"
+
+/** Registry, trust and journal in one database, so that a decision and what it changes are one transaction. */
+export interface Store {
+  readonly registry: Registry
+  readonly trust: TrustStore
+  readonly journal: StoredJournal
+  /** Why it cannot be asked; nothing while it can. For readiness. */
+  unready(): Promise<string | undefined>
+  /** Writes what waits in the journal and ends. Whatever is asked afterwards fails. */
+  close(): Promise<void>
+}
+
+/** What a store is told beside its database. */
+export interface StoreOptions {
+  /** Who writes: no other process has the same name at the same time. Part of the key of each record. */
+  readonly writer: string
+  readonly trust?: TrustOptions
+}
+
+/** The store over a database. */
+export function createStore(database: Database, { writer, trust }: StoreOptions): Store {
+  const administer = createAdminister(database, writer)
+  const journal = createJournal(database, writer)
+  return {
+    registry: createRegistry(database, administer),
+    trust: createTrust(database, administer, trust),
+    journal,
+    unready: () => database.unready(),
+    async close() {
+      await journal.flush()
+      await database.close()
+    },
+  }
+}
