@@ -16,6 +16,7 @@ import {
 } from "@bufbuild/protobuf"
 import type {
   handleBidiStreamingCall,
+  handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
   Server,
@@ -92,6 +93,12 @@ export type UnaryMethod<I extends DescMessage, O extends DescMessage> = DescMeth
   input: I
   output: O
 }
+/** A method with a stream of requests and one answer. */
+export type ClientStreamMethod<I extends DescMessage, O extends DescMessage> = DescMethod & {
+  methodKind: "client_streaming"
+  input: I
+  output: O
+}
 /** A method with one request and a stream of answers. */
 export type ServerStreamMethod<I extends DescMessage, O extends DescMessage> = DescMethod & {
   methodKind: "server_streaming"
@@ -105,27 +112,23 @@ export type BidiMethod<I extends DescMessage, O extends DescMessage> = DescMetho
   output: O
 }
 
-/** The handlers of a service, by the method's local name. No method of Assay's takes a stream and gives one answer. */
+/** What grpc-js calls for a method of each kind. */
+interface HandlerOf<I extends DescMessage, O extends DescMessage> {
+  readonly unary: handleUnaryCall<Received<I>, MessageShape<O>>
+  readonly client_streaming: handleClientStreamingCall<Received<I>, MessageShape<O>>
+  readonly server_streaming: handleServerStreamingCall<Received<I>, MessageShape<O>>
+  readonly bidi_streaming: handleBidiStreamingCall<Received<I>, MessageShape<O>>
+}
+
+/** The handlers of a service, by the method's local name. */
 export type Handlers<S extends { readonly method: Record<string, DescMethod> }> = {
   readonly [K in keyof S["method"]]: S["method"][K] extends {
-    methodKind: "unary"
+    methodKind: infer M extends DescMethod["methodKind"]
     input: infer I extends DescMessage
     output: infer O extends DescMessage
   }
-    ? handleUnaryCall<Received<I>, MessageShape<O>>
-    : S["method"][K] extends {
-          methodKind: "bidi_streaming"
-          input: infer I extends DescMessage
-          output: infer O extends DescMessage
-        }
-      ? handleBidiStreamingCall<Received<I>, MessageShape<O>>
-      : S["method"][K] extends {
-            methodKind: "server_streaming"
-            input: infer I extends DescMessage
-            output: infer O extends DescMessage
-          }
-        ? handleServerStreamingCall<Received<I>, MessageShape<O>>
-        : never
+    ? HandlerOf<I, O>[M]
+    : never
 }
 
 /** The same bytes, as grpc-js wants them. */

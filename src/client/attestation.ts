@@ -9,7 +9,8 @@ import {
   type VerifyStreamRequestSchema,
   type VerifyStreamResponseSchema,
 } from "../gen/assay/v1/attestation_pb.ts"
-import { type BidiCall, type CallOptions, type ConnectionOptions, connect } from "./connection.ts"
+import { type CallOptions, type ConnectionOptions, connect } from "./connection.ts"
+import type { BidiCall } from "./streams.ts"
 
 /** A client of AttestationService. Every method throws the server's AssayError; its `challenge` says whether the challenge was spent. */
 export interface AttestationClient {

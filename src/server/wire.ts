@@ -9,8 +9,11 @@ import { type Decode, decode, Refused } from "../rpc.ts"
 
 /** Our messages nest four deep. */
 const DEPTH_MAX = 8
-/** The largest request, a Verify in a stream with four banks, has 22. Imports of trust have a limit of their own. */
+/** The largest request, a Verify in a stream with four banks, has 22. Services with larger ones have limits of their own. */
 const FIELDS_MAX = 64
+/** In each entry of a map. */
+const KEY = 1
+const VALUE = 2
 
 /** What one field looks like on the wire. */
 interface Expected {
@@ -18,6 +21,8 @@ interface Expected {
   readonly wire: WireType
   readonly message: DescMessage | undefined
   readonly list: boolean
+  /** A map by texts: each entry is a key and a value of this wire type. */
+  readonly value: WireType | undefined
   /** Occurs once, unless it is a list: the field, or the oneof that it belongs to. */
   readonly slot: object
 }
@@ -68,9 +73,9 @@ class Walk {
     if (depth > DEPTH_MAX) throw refusal("PROTO", path.slice(0, -1), "nested too deep")
     const fields = expectedOf(schema)
     const seen = new Map<object, number>()
+    const keys = new Set<string>()
     while (reader.pos < end) {
-      if (++this.#fields > this.#fieldsMax)
-        throw refusal("PROTO", path.slice(0, -1), `more than ${this.#fieldsMax} fields in one request`)
+      this.#count(path.slice(0, -1))
       const [number, wire] = reader.tag()
       const field = fields.get(number)
       const name = field?.name ?? String(number)
@@ -83,10 +88,15 @@ class Walk {
       }
       const before = seen.get(field.slot) ?? 0
       seen.set(field.slot, before + 1)
-      if (before > 0 && !field.list)
+      if (before > 0 && !field.list && field.value === undefined)
         this.#note("FIELD", `${path}${name}`, "given twice, or with its alternative")
       if (wire !== field.wire) throw refusal("PROTO", `${path}${name}`, "not of the field's wire type")
-      if (field.message === undefined) reader.skip(wire, number)
+      if (field.value !== undefined) {
+        const size = reader.uint32()
+        const key = this.#entry(field.value, reader, reader.pos + size, `${path}${name}`)
+        if (keys.has(`${number} ${key}`)) this.#note("FIELD", `${path}${name}`, `${key} is given twice`)
+        keys.add(`${number} ${key}`)
+      } else if (field.message === undefined) reader.skip(wire, number)
       else {
         const size = reader.uint32()
         const inner = `${path}${name}${field.list ? `[${before}]` : ""}.`
@@ -94,6 +104,31 @@ class Walk {
       }
     }
     if (reader.pos !== end) throw refusal("PROTO", path.slice(0, -1), "longer than its size says")
+  }
+
+  /** Walks an entry of a map, and gives its key. */
+  #entry(value: WireType, reader: BinaryReader, end: number, path: string): string {
+    const seen = new Set<number>()
+    let key = ""
+    while (reader.pos < end) {
+      this.#count(path)
+      const [number, wire] = reader.tag()
+      if (number !== KEY && number !== VALUE)
+        this.#note("FIELD", path, "an entry with more than key and value")
+      else if (wire !== (number === KEY ? WireType.LengthDelimited : value))
+        throw refusal("PROTO", path, "not of the field's wire type")
+      if (seen.has(number)) this.#note("FIELD", path, "an entry with two keys or values")
+      seen.add(number)
+      if (number === KEY) key = reader.string()
+      else reader.skip(wire, number)
+    }
+    if (reader.pos !== end) throw refusal("PROTO", path, "longer than its size says")
+    return key
+  }
+
+  #count(path: string): void {
+    if (++this.#fields > this.#fieldsMax)
+      throw refusal("PROTO", path, `more than ${this.#fieldsMax} fields in one request`)
   }
 
   #note(code: "PROTO" | "FIELD", location: string, flaw: string): void {
@@ -119,10 +154,11 @@ const expect = (field: DescField): Expected => ({
   wire: wireOf(field),
   message: field.message,
   list: field.fieldKind === "list",
+  value: field.fieldKind === "map" ? valueWireOf(field) : undefined,
   slot: field.oneof ?? field,
 })
 
-/** @throws {TypeError} for what no request of ours has: maps, groups and packed lists. */
+/** @throws {TypeError} for what no request of ours has: groups and packed lists. */
 function wireOf(field: DescField): WireType {
   switch (field.fieldKind) {
     case "message":
@@ -136,9 +172,15 @@ function wireOf(field: DescField): WireType {
       if (field.packed || (field.listKind === "message" && field.delimitedEncoding)) break
       return field.listKind === "message" ? WireType.LengthDelimited : scalarWireOf(field.scalar)
     case "map":
-      break
+      return WireType.LengthDelimited
   }
   throw new TypeError(`${field.parent.typeName}.${field.name}: requests have no field of this kind`)
+}
+
+/** @throws {TypeError} for what no request of ours has: maps by numbers, and maps of messages. */
+function valueWireOf(field: DescField & { readonly fieldKind: "map" }): WireType {
+  if (field.mapKey === ScalarType.STRING && field.mapKind === "scalar") return scalarWireOf(field.scalar)
+  throw new TypeError(`${field.parent.typeName}.${field.name}: requests have no map of this kind`)
 }
 
 function scalarWireOf(scalar: ScalarType | undefined): WireType {

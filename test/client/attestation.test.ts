@@ -125,7 +125,7 @@ admin("calls each method of the administration socket", () =>
     await client.assignPolicy({ policy: "servers", device: "device-1" })
     assert.is((await client.assignPolicy({ policy: "servers" })).device, "")
     assert.is((await client.getPolicy("servers")).policy?.document, "name: servers")
-    const caller = { tenant: "default", id: "local:admin" }
+    const caller = { tenant: "default", id: "local:admin", role: "operator" }
     const akPublic = ones(90)
     const nothing = { ekCertificateChain: [], akCertificateChain: [], ekPublic: undefined }
     assert.equal(server.seen, [

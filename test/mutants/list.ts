@@ -1,6 +1,7 @@
 import { APPRAISAL } from "./appraisal.ts"
 import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
+import { DEVICES } from "./devices.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
 import { ENGINE } from "./engine.ts"
 import { ENROLLMENT } from "./enrollment.ts"
@@ -20,6 +21,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENGINE,
   ...CALLERS,
   ...JOURNAL,
+  ...DEVICES,
   ...ENDORSEMENT,
   ...ENROLLMENT,
   ...TRUST,

@@ -3,7 +3,7 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt"
 import { Metadata, status } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { errorFromStatus } from "../../src/client/connection.ts"
+import { errorFromStatus } from "../../src/client/failure.ts"
 import { AssayError, CODES, type Code } from "../../src/errors.ts"
 import {
   BadRequestSchema,

@@ -1,10 +1,10 @@
 import { create, toBinary } from "@bufbuild/protobuf"
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire"
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt"
+import { FileDescriptorSetSchema, StructSchema } from "@bufbuild/protobuf/wkt"
 import * as fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { concat } from "../../src/bytes.ts"
+import { concat, utf8 } from "../../src/bytes.ts"
 import type { Code } from "../../src/errors.ts"
 import {
   CreateChallengeRequestSchema,
@@ -128,10 +128,37 @@ test("keeps what could be read of a refused message, so that a stream can answer
   assert.is(read.error.location, "request.evidence.tpm.8")
   assert.is(read.message?.$typeName, VerifyStreamRequestSchema.typeName)
 })
-test("refuses to be used for a schema with maps, which it would not look into", () => {
-  const bytes = field(3, ones(1))
-  assert.instance(decodeStrictly(ErrorInfoSchema, bytes), Refused)
+test("refuses to be used for a schema with maps of messages, which it would not look into", () => {
+  const bytes = field(1, field(1, utf8("a")), field(2))
+  assert.instance(decodeStrictly(StructSchema, bytes), Refused)
 })
+
+const entry = (key: string, value: string): Uint8Array => field(3, field(1, utf8(key)), field(2, utf8(value)))
+test("accepts a map of texts", () => {
+  const read = decodeStrictly(ErrorInfoSchema, concat(entry("a", "1"), entry("b", "1"), entry("", "")))
+  assert.not(read instanceof Refused)
+  if (!(read instanceof Refused)) assert.equal(read.metadata, { a: "1", b: "1", "": "" })
+})
+const maps: [name: string, bytes: Uint8Array, code: Code][] = [
+  ["a key twice", concat(entry("a", "1"), entry("b", "1"), entry("a", "2")), "FIELD"],
+  ["a key twice with the same value", concat(entry("a", "1"), entry("a", "1")), "FIELD"],
+  ["two entries without a key", concat(field(3), field(3)), "FIELD"],
+  ["an entry with two keys", field(3, field(1, utf8("a")), field(1, utf8("b"))), "FIELD"],
+  ["an entry with two values", field(3, field(2, utf8("a")), field(2, utf8("b"))), "FIELD"],
+  ["an entry with more than key and value", field(3, field(1), field(3, ones(1))), "FIELD"],
+  ["a key that is a number", field(3, varint(1, 1)), "PROTO"],
+  ["a value that is a number", field(3, field(1, utf8("a")), varint(2, 1)), "PROTO"],
+  ["an entry that is a number", varint(3, 1), "PROTO"],
+  ["an entry whose value is longer than it", concat(Uint8Array.of(0x1a, 2, 0x12, 5), ones(5)), "PROTO"],
+  ["more in an entry than any request has", field(3, repeated(field(9), 70)), "PROTO"],
+]
+for (const [name, bytes, code] of maps)
+  test(`refuses G-07 a map with ${name}`, () => {
+    const read = decodeStrictly(ErrorInfoSchema, bytes)
+    assert.ok(read instanceof Refused)
+    if (read instanceof Refused) assert.is(read.error.code, code)
+  })
+
 const floods: [name: string, bytes: Uint8Array][] = [
   ["empty banks", field(4, field(1, repeated(field(4), 900_000)))],
   ["empty evidence", repeated(field(4), 900_000)],
