@@ -46,6 +46,8 @@ export const CODES = {
   POLICY_SCHEMA: entry("malformed", "P-01"),
   INPUT: entry("malformed"),
   JOURNAL_FILE: entry("malformed"),
+  /** A name of a tenant, a device or a caller that keeps to no grammar of ours. */
+  ID: entry("malformed", "G-12"),
   FILTER: entry("malformed", "G-12"),
   PAGE_TOKEN: entry("malformed", "G-12"),
 

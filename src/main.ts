@@ -1,5 +1,4 @@
 /** The one place where the parts meet. */
-import { hash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { setImmediate } from "node:timers/promises"
@@ -21,7 +20,6 @@ import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
 import { softwareMachine, swtpmMachine } from "./device/machine.ts"
 import { readEkCertificateChain } from "./device/nv.ts"
 import { pcrFile } from "./device/pcrfile.ts"
-import { AssayError } from "./errors.ts"
 import { faultAt, withFaults } from "./faults.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
@@ -34,7 +32,9 @@ import {
 } from "./keys/privatefile.ts"
 import { createRandom } from "./keys/random.ts"
 import { createSigner } from "./keys/signer.ts"
-import type { Credential } from "./server/caller.ts"
+import { hostAndPort } from "./loopback.ts"
+import { certificateRules, localCallers, readCredential } from "./main/callers.ts"
+import { servePrivate, servePublic } from "./main/web.ts"
 import { createServer } from "./server/server.ts"
 import { compile } from "./service/compile.ts"
 import { type DevelopmentPorts, distrustSoftwareMakers, trustSoftwareMaker } from "./service/development.ts"
@@ -50,7 +50,6 @@ import type { Store } from "./store/store.ts"
 import { type Advisories, advisoriesFor, parseAdvisories } from "./verification/advisory.ts"
 import { type DeniedKeys, parseDeniedKeys } from "./verification/weak-key.ts"
 import { createFetch } from "./web/fetch.ts"
-import { listen } from "./web/listen.ts"
 import { createMetrics } from "./web/metrics.ts"
 import { createPrivateApp } from "./web/private.ts"
 import { createPublicApp } from "./web/public.ts"
@@ -60,8 +59,6 @@ export const VERSION = "0.1.0"
 
 /** What a development server is reached at unless it is told otherwise. */
 const DEVELOPMENT_ADDRESS = "127.0.0.1:7400"
-/** Local credentials that development mode makes. */
-const DEVELOPMENT_CALLERS = ["gateway", "backend"] as const
 const KEY_LIFETIME_MS = 90 * 86_400_000
 const CONTEXTS_MAX = 10_000
 const TENANTS_MAX = 100
@@ -141,6 +138,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       metrics,
     )
 
+    const watched: (() => string | readonly string[])[] = []
     const reasons = async (): Promise<string[]> =>
       [
         signer.unready(),
@@ -149,13 +147,14 @@ export async function start(config: Config, log: Logger): Promise<Running> {
         loader.unready(),
         await withoutAnchors(store.trust),
         ...refresher.unready(),
+        ...watched.flatMap((unready) => unready()),
       ].flatMap((reason) => reason ?? [])
     refresher.start()
     cleanup.push(() => refresher.stop())
-    const privateWeb = await listenAt(
-      "web.private",
-      config.web.private,
-      createPrivateApp({ metrics: metrics.registry, live: () => [], ready: reasons }),
+    const { host } = hostAndPort(config.web.private) ?? { host: "" }
+    const privateWeb = await servePrivate(
+      config,
+      createPrivateApp({ metrics: metrics.registry, live: () => [], ready: reasons, host }),
     )
     cleanup.push(() => privateWeb.close())
     const publicApp = createPublicApp({
@@ -166,9 +165,10 @@ export async function start(config: Config, log: Logger): Promise<Running> {
         return { ...epoch, token }
       },
     })
-    const publicWeb = await listenAt("web.public", config.web.public, publicApp)
+    const publicWeb = await servePublic(config, publicApp, log)
     cleanup.push(() => publicWeb.close())
-    settings.issuer ||= urlOf(publicWeb)
+    watched.push(() => publicWeb.unready() ?? [])
+    settings.issuer ||= publicWeb.url
 
     const credentials = localCallers(config, folder)
     const admin = config.admin ?? `unix:${join(folder, "admin.sock")}`
@@ -181,19 +181,22 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       ],
       admin,
       credentials: credentials.map((caller) => readCredential(config, caller, random)),
+      clientCertificates: certificateRules(config),
+      denied,
       reflection: config.reflection,
       development: config.development,
-      anonymous: config.anonymous,
+      ...(config.anonymous !== undefined && { anonymous: config.anonymous }),
       observe: metrics.called,
       refused: metrics.refused,
     })
+    watched.push(() => server.unready())
     const addresses = await server.start()
     cleanup.push(() => server.stop())
     return {
       listen: addresses.slice(0, -1),
       admin,
-      publicUrl: urlOf(publicWeb),
-      privateUrl: urlOf(privateWeb),
+      publicUrl: publicWeb.url,
+      privateUrl: privateWeb.url,
       issuer: settings.issuer,
       credentials: Object.fromEntries(credentials.map(({ name, file }) => [name, file])),
       stop,
@@ -302,47 +305,6 @@ const passphrase = ({ key, development }: Config, folder: string, random: Random
   if (development) return ensurePassphraseFile(join(folder, "signing-key.passphrase"), random)
   throw fileError(join(folder, "signing-key.pem"), "needs ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE")
 }
-
-type LocalCaller = Config["credentials"][number]
-
-/** Those of the configuration, and in development mode a gateway and a backend, unless they are configured too. */
-const localCallers = (config: Config, folder: string): readonly LocalCaller[] => {
-  const configured = config.credentials.map((caller) => ({ ...caller, file: resolve(caller.file) }))
-  const made = config.development ? DEVELOPMENT_CALLERS : []
-  return [
-    ...made
-      .filter((name) => !configured.some((caller) => caller.name === name))
-      .map((name) => ({ name, role: name, tenant: TENANT, file: join(folder, `${name}.credential`) })),
-    ...configured,
-  ]
-}
-
-const readCredential = (
-  { development }: Config,
-  { name, file, role, tenant }: LocalCaller,
-  random: Random,
-): Credential => {
-  const secret = development ? ensurePassphraseFile(file, random) : readPassphraseFile(file)
-  return { name, role, tenant, sha256: hash("sha256", secret, "buffer") }
-}
-
-/** Serves an app at the address of a setting. @throws {AssayError} INPUT if it is not to be had. */
-const listenAt = async (location: string, address: string, app: Parameters<typeof listen>[0]) => {
-  try {
-    return await listen(app, hostAndPort(address))
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : ""
-    throw new AssayError("INPUT", `cannot serve ${location} on ${address}: ${reason}`, { location, cause })
-  }
-}
-
-const hostAndPort = (address: string): { host: string; port: number } => {
-  const split = address.lastIndexOf(":")
-  return { host: address.slice(0, split), port: Number(address.slice(split + 1) || Number.NaN) }
-}
-
-const urlOf = ({ host, port }: { host: string; port: number }): string =>
-  `http://${host.includes(":") ? `[${host}]` : host}:${port}`
 
 /** Nothing logs these. Should anything ever, they are not shown. */
 const NEVER_LOGGED = ["token", "challenge", "nonce", "credential", "passphrase"]

@@ -5,6 +5,7 @@
  * Until callers are authenticated by TLS, both ends speak plaintext, and so neither knows an address that is not on
  * this machine.
  */
+import { isIPv6 } from "node:net"
 import {
   type DescMessage,
   type DescMethod,
@@ -24,7 +25,7 @@ import type {
   UntypedServiceImplementation,
 } from "@grpc/grpc-js"
 import { AssayError } from "./errors.ts"
-import { loopbackHost } from "./loopback.ts"
+import { hostAndPort, hostText, loopbackHost } from "./loopback.ts"
 
 /** An address on this machine. `target` is how grpc-js spells it, so that no name is ever looked up. */
 export type Address =
@@ -40,16 +41,14 @@ export type Address =
 export function parseAddress(text: string): Address {
   const unix = /^unix:(\/[^/\0][^\0]*)$/.exec(text)?.[1]
   if (unix !== undefined) return { kind: "unix", path: unix, target: text }
-  const [, name = "", digits = ""] = /^(\[::1\]|[a-z0-9.]+):(0|[1-9]\d{0,4})$/.exec(text) ?? []
-  const host = loopbackHost(name)
-  const port = Number(digits)
-  if (host === undefined || port > 65535)
+  const { host, port } = hostAndPort(text) ?? { host: "", port: 0 }
+  if (loopbackHost(host) === undefined)
     throw new AssayError("INPUT", `${text} is not an address on this machine`, {
       location: "address",
       expected: "127.x.x.x:port, [::1]:port, localhost:port or unix:/absolute/path",
       actual: text,
     })
-  return { kind: "tcp", host, port, target: host === "::1" ? `ipv6:[::1]:${port}` : `ipv4:${host}:${port}` }
+  return { kind: "tcp", host, port, target: `${isIPv6(host) ? "ipv6" : "ipv4"}:${hostText(host)}:${port}` }
 }
 
 /** One wrong field of a request. `field` is its path from the root, in the names of the schema; empty for the whole. */

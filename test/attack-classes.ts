@@ -158,7 +158,14 @@ export const EDGE_ATTACKS: readonly AttackClass[] = [
     id: "G-11",
     title: "A way around who calls",
     words:
-      "Who calls is proven before a request is read, and one table says which role may call which method. A method without an entry in it is answered to nobody.",
+      "Who calls is proven before a request is read, and one table says which role may call which method. A method without an entry in it is answered to nobody. A certificate is judged by the CA of one rule at a time, in each connection anew, and no session is resumed.",
+  },
+  {
+    id: "G-12",
+    title: "Names that are more than names",
+    words:
+      "Ids of devices, tenants and callers keep to a grammar of letters, digits and a few marks, of bounded length, wherever they come from: a request, a certificate, a token or metadata. What is refused is shown escaped and cut, in answers and in the log.",
+    gets: "A caller whose own name breaks the grammar is nobody: UNAUTHENTICATED.",
   },
 ]
 

@@ -19,9 +19,9 @@ test("gives defaults for everything that nobody set", () => {
     },
     ear: { default: "2026", audiences: {} },
     credentials: [],
+    clientCertificates: [],
     reflection: true,
     logLevel: "info",
-    anonymous: true,
   })
   assert.equal(readConfig({}, {}, ""), config)
   assert.equal(readConfig({}, {}, "# nothing yet\n"), config)
@@ -181,6 +181,39 @@ const refused: readonly [name: string, document: string, location: string][] = [
     "two credentials of one name",
     "credentials: [{name: a, file: b, role: gateway}, {name: a, file: c, role: backend}]",
     "credentials",
+  ],
+  ["an address with TLS and no certificate", "listen: [{address: '0.0.0.0:1', tls: {key: a}}]", "listen.0"],
+  ["an address with nothing beside it", "listen: [{address: '0.0.0.0:1'}]", "listen.0"],
+  ["TLS for pages without a key", "web: {tls: {certificate: a}}", "web.tls.key"],
+  [
+    "a rule about certificates without a CA",
+    "clientCertificates: [{name: a, role: gateway, id: spiffe}]",
+    "clientCertificates.0.authority",
+  ],
+  [
+    "a rule that makes devices",
+    "clientCertificates: [{name: a, authority: b, role: device, id: spiffe}]",
+    "clientCertificates.0.role",
+  ],
+  [
+    "a rule about the subject's name",
+    "clientCertificates: [{name: a, authority: b, role: gateway, id: cn}]",
+    "clientCertificates.0.id",
+  ],
+  [
+    "a rule about digests without any",
+    "clientCertificates: [{name: a, authority: b, role: gateway, id: sha256}]",
+    "clientCertificates.0.ids",
+  ],
+  [
+    "a rule for a tenant with a path",
+    "clientCertificates: [{name: a, authority: b, role: gateway, id: dns, tenant: a/b}]",
+    "clientCertificates.0.tenant",
+  ],
+  [
+    "two rules of one name",
+    "clientCertificates: [{name: a, authority: b, role: gateway, id: dns}, {name: a, authority: c, role: backend, id: dns}]",
+    "clientCertificates",
   ],
   ["an unknown log level", "logLevel: trace", "logLevel"],
 ]

@@ -1,6 +1,7 @@
 import { z } from "zod"
 import { FAULT } from "../faults.ts"
 import { callers } from "./callers.ts"
+import { listeners, web } from "./listeners.ts"
 import { isHost, path, text } from "./text.ts"
 
 const key = z.strictObject({
@@ -72,25 +73,13 @@ export const schema = z
     data: path()
       .default(".assay")
       .describe("Folder of the database, the signing key and, in development mode, the credentials."),
-    listen: z
-      .array(text())
-      .min(1)
-      .optional()
-      .describe(
-        "gRPC addresses: `127.0.0.1:PORT` (development mode only) or `unix:PATH`. Without it, `assay.sock` in the data folder, and in development mode `127.0.0.1:7400`.",
-      ),
+    ...listeners,
     admin: text()
       .optional()
       .describe(
         "Administration socket, `unix:PATH`; its file is for its owner alone, who is an operator. Without it, `admin.sock` in the data folder.",
       ),
-    web: z
-      .strictObject({
-        public: text().default("127.0.0.1:7401").describe("Where keys, discovery and the epoch are served."),
-        private: text().default("127.0.0.1:7402").describe("Where metrics and probes are served."),
-      })
-      .prefault({})
-      .describe("HTTP."),
+    web,
     issuer: z
       .url({ protocol: /^https?$/ })
       .refine((url) => !/[?#]/.test(url), "no query and no fragment")

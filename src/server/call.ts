@@ -13,9 +13,10 @@ import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import { type Credential, callerOf, type Transport } from "./caller.ts"
+import type { KnowCaller, Transport } from "./caller.ts"
 import { codeOf, toStatus } from "./errors.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
+import type { Peers } from "./tls.ts"
 import { check } from "./validate.ts"
 
 /** Told of each call that ends: `package.Service/Method`, the gRPC status by name, and how long it took. */
@@ -27,10 +28,10 @@ export interface Edge {
   readonly observe: Observe
   /** Told of each failure that a caller is answered with. */
   readonly refused: (code: Code) => void
-  readonly credentials: readonly Credential[]
-  /** Whether callers without a credential are served. */
-  readonly anonymous: boolean
+  readonly knowCaller: KnowCaller
   readonly transport: Transport
+  /** What was shown on TLS connections. */
+  readonly peers: Peers
   /** Calls that are not answered yet. */
   readonly open: Set<object>
 }
@@ -115,7 +116,15 @@ export const observed =
           onReceiveMetadata: (metadata, forward) => {
             if (openToAll) return forward(metadata)
             try {
-              caller = callerOf(metadata, call.getPeer(), edge)
+              const chain = edge.peers.chainOf(call.getConnectionInfo())
+              // A connection is what its listener says, and never less: what TLS has not seen is not served by it.
+              if ((chain === undefined) === (edge.transport === "tls"))
+                throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
+              caller = edge.knowCaller(metadata, {
+                transport: edge.transport,
+                peer: call.getPeer(),
+                chain: chain ?? [],
+              })
               authorize(method, caller)
             } catch (error) {
               return call.sendStatus(fail(error))

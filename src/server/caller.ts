@@ -1,11 +1,13 @@
 /**
- * Who calls. Callers are told apart by what they cannot choose in a request: by a local credential that their
- * operator gave them, else by the one connection that they hold; over a Unix socket, which has no number, by the socket.
- * Neither can be taken for the other: ids of the second kind begin with `local:`, which no credential's name does.
+ * Who calls. Callers are told apart by what they cannot choose in a request: by a local credential that their operator gave
+ * them, by a client certificate, else by the one connection that they hold; over a Unix socket, which has no number, by the
+ * socket. None can be taken for another: ids begin with their kind, as `cert:`, `device:` and `local:`, but for
+ * credentials' names, which have no colon.
  */
 import { hash, timingSafeEqual } from "node:crypto"
-import type { Metadata } from "@grpc/grpc-js"
+import type { Metadata, MetadataValue } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
+import type { KnowHolder, ShownChain } from "./certificates.ts"
 import type { Principal, Role } from "./roles.ts"
 
 /** A secret of a caller on this machine. */
@@ -20,9 +22,10 @@ export interface Credential {
 }
 
 /** How a connection came in. `admin` is the administration socket. */
-export type Transport = "tcp" | "unix" | "admin"
+export type Transport = "tcp" | "tls" | "unix" | "admin"
 
 const TENANT = "default"
+const TENANT_METADATA = "assay-tenant"
 /** As in a DNS label, so that no spelling of a tenant is taken for another's. */
 const TENANT_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const CREDENTIAL = /^Bearer ([A-Za-z0-9._~+/-]{1,512}=*)$/i
@@ -51,53 +54,91 @@ export function checkCredentials(credentials: readonly Credential[]): void {
   }
 }
 
-/** Whom a listener admits, and how its connections come in. */
-export interface Admission {
+/** How a call came in. */
+export interface Connection {
   readonly transport: Transport
+  /** `address:port`, as grpc-js gives it. */
+  readonly peer: string
+  /** What a TLS client has shown: DER, its own certificate first. Empty if it has shown none. */
+  readonly chain: ShownChain
+}
+
+/** What callers are known by. */
+export interface CallerParts {
   readonly credentials: readonly Credential[]
-  /** Whether callers without a credential are served. HTTP/2 drops a header with a malformed value without a word. */
+  /**
+   * Whether callers on this machine without a credential are served. HTTP/2 drops a header with a malformed value without a
+   * word.
+   */
   readonly anonymous: boolean
+  readonly holderOf: KnowHolder
 }
 
 /**
- * The caller of a call. `peer` is `address:port` as grpc-js gives it.
+ * Says who makes a call: who holds what the authorization metadata has, if it has anything, and else who is at the
+ * connection's other end.
  *
- * @throws {AssayError} CALLER_UNKNOWN for a credential that is unknown or malformed, and for a TCP peer that is gone.
+ * @throws {AssayError} CALLER_UNKNOWN for a caller who is nobody's, and for a TCP peer that is gone; PERMISSION for one who
+ *   chooses a tenant; ID for a tenant that is none.
  */
-export function callerOf(
-  metadata: Metadata,
-  peer: string,
-  { transport, credentials, anonymous }: Admission,
-): Principal {
-  const given = metadata.get("authorization")
-  if (given.length === 0) {
+export type KnowCaller = (metadata: Metadata, connection: Connection) => Principal
+
+/** The one place where a caller becomes somebody. */
+export const createKnowCaller =
+  (parts: CallerParts): KnowCaller =>
+  (metadata, connection) => {
+    const given = metadata.get("authorization")
+    const isOperator = given.length === 0 && connection.transport === "admin"
+    const tenant = metadata.get(TENANT_METADATA)
+    if (tenant.length > 0 && !isOperator)
+      throw new AssayError("PERMISSION", "a caller's tenant comes with its identity", {
+        location: TENANT_METADATA,
+        expected: "no tenant, but on the administration socket",
+      })
     // The file mode of the administration socket says who may use it.
-    if (!anonymous && transport !== "admin") throw unknown("callers need a credential here")
-    const role = transport === "admin" ? "operator" : "gateway"
-    return { tenant: TENANT, id: `local:${localIdOf(transport, peer)}`, role }
+    if (isOperator) return { tenant: tenantOf(tenant), id: "local:admin", role: "operator" }
+    if (given.length === 0) return peerOf(connection, parts)
+    const [, secret] = (given.length === 1 && CREDENTIAL.exec(String(given[0]))) || []
+    if (secret === undefined) throw unknown("the authorization metadata is not one Bearer credential")
+    return holderOf(secret, connection, parts)
   }
-  const [, secret] = (given.length === 1 && CREDENTIAL.exec(String(given[0]))) || []
-  if (secret === undefined) throw unknown("the authorization metadata is not one Bearer credential")
+
+/** Whoever uses the administration socket owns every tenant, and says which one is meant. @throws {AssayError} ID. */
+function tenantOf(given: readonly MetadataValue[]): string {
+  const [tenant = TENANT, ...others] = given.map(String)
+  if (others.length > 0 || !TENANT_NAME.test(tenant))
+    throw new AssayError("ID", "not one name of a tenant", {
+      location: TENANT_METADATA,
+      expected: "a-z 0-9 - with at most 63 characters",
+      actual: tenant,
+    })
+  return tenant
+}
+
+/** The caller that a connection alone says, without any credential. */
+function peerOf({ transport, peer, chain }: Connection, { anonymous, holderOf }: CallerParts): Principal {
+  if (transport === "tls") {
+    if (chain.length === 0) throw unknown("callers need a client certificate or a credential here")
+    return holderOf(chain)
+  }
+  if (!anonymous) throw unknown("callers need a credential here")
+  // With its port: without a credential a caller is one connection, and no other can use its challenges.
+  if (transport === "tcp" && !LOOPBACK_PEER.test(peer))
+    throw unknown("the connection is not from this machine, or gone")
+  return { tenant: TENANT, id: `local:${transport === "tcp" ? peer : transport}`, role: "gateway" }
+}
+
+/** Who holds a secret. */
+function holderOf(secret: string, { transport }: Connection, { credentials }: CallerParts): Principal {
   const digest = hash("sha256", secret, "buffer")
   // Every entry is compared, so that the time taken tells nothing about which one came close.
   const [found] = credentials.filter(({ sha256 }) => timingSafeEqual(digest, sha256))
-  if (found === undefined) throw unknown("no caller has this credential")
+  // What people choose for a secret between two programs of one machine is not what keeps others out.
+  if (found === undefined || transport === "tls") throw unknown("no caller has this credential here")
   return { tenant: found.tenant, id: found.name, role: found.role }
 }
 
-function localIdOf(transport: Transport, peer: string): string {
-  switch (transport) {
-    case "unix":
-    case "admin":
-      return transport
-    case "tcp": {
-      // With its port: without a credential a caller is one connection, and no other can use its challenges.
-      if (!/^(127(?:\.\d{1,3}){3}|::1):\d+$/.test(peer))
-        throw unknown("the connection is not from this machine, or gone")
-      return peer
-    }
-  }
-}
+const LOOPBACK_PEER = /^(127(?:\.\d{1,3}){3}|::1):\d+$/
 
 const unknown = (message: string): AssayError =>
   new AssayError("CALLER_UNKNOWN", message, { location: "authorization" })

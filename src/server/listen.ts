@@ -1,5 +1,5 @@
 /**
- * Where a server listens: on this machine only. A Unix socket is made in a private folder and then moved to its
+ * Where a server listens: with TLS anywhere, without it on this machine only. A Unix socket is made in a private folder and then moved to its
  * place, so that nobody can connect before its mode is set, and a file left by a dead server is replaced in one step.
  */
 import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync } from "node:fs"
@@ -7,7 +7,11 @@ import { connect } from "node:net"
 import { dirname } from "node:path"
 import { type Server, ServerCredentials } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
+import { hostAndPort, hostText } from "../loopback.ts"
 import { type Address, parseAddress } from "../rpc.ts"
+import { type ServerFiles, watchServerIdentity } from "../tls.ts"
+import type { Watching } from "./identities.ts"
+import { listenTls, type Peers } from "./tls.ts"
 
 /** Readable and writable by the owner alone. */
 export const ADMIN_MODE = 0o600
@@ -42,22 +46,70 @@ export function checkAddress(text: string, development: boolean): Address {
   return address
 }
 
-/** A bound listener: its address, with the port that port 0 became, and how its socket file is removed. */
+/** Where to listen: an address of this machine, or any address with TLS. */
+export type Listen = string | { readonly address: string; readonly tls: ServerFiles }
+
+/** The same, checked. */
+export type ListenAddress =
+  | Address
+  | { readonly kind: "tls"; readonly host: string; readonly port: number; readonly files: ServerFiles }
+
+/** @throws {AssayError} INPUT. */
+export function checkListen(listen: Listen, development: boolean): ListenAddress {
+  if (typeof listen === "string") return checkAddress(listen, development)
+  const { address, tls: files } = listen
+  const found = hostAndPort(address)
+  if (found === undefined)
+    throw new AssayError("INPUT", `${address} is not an address and a port`, {
+      location: "listen",
+      expected: "an IPv4 address, an IPv6 address in brackets or localhost, and a port",
+      actual: address,
+    })
+  return { kind: "tls", ...found, files }
+}
+
+/** A bound listener. */
 export interface Bound {
+  /** With the port that port 0 became. */
   readonly address: string
+  /** Why its certificate is not used as the files have it now. */
+  unready(): string | undefined
+  /** Takes the CAs of clients as they are now. */
+  renew(): void
+  /** Looks now whether its certificate has changed. */
+  look(): Promise<void>
+  /** Takes no more connections, if it is not the server that does. */
+  close(): void
+  /** Removes what is left of it. */
   release(): void
 }
+
+/** What listeners with TLS share. */
+export interface BindTls {
+  /** Whether clients are asked for a certificate. */
+  readonly clients: boolean
+  readonly authorities: () => readonly string[]
+  readonly watch: Watching
+  readonly now: () => Date
+  readonly peers: Peers
+}
+
+const FIXED = { unready: () => undefined, renew: () => {}, look: async () => {}, close: () => {} }
 
 /**
  * Binds `server`. A socket file that nobody listens on is replaced.
  *
  * @throws {AssayError} INPUT if somebody listens there, or the path cannot be used.
  */
-export async function bind(server: Server, address: Address, mode: number): Promise<Bound> {
+export async function bind(
+  server: Server,
+  address: ListenAddress,
+  { mode, tls }: { readonly mode: number; readonly tls: BindTls },
+): Promise<Bound> {
+  if (address.kind === "tls") return bindTls(server, address, tls)
   if (address.kind === "tcp") {
     const port = await listen(server, address.target)
-    const host = address.host.includes(":") ? `[${address.host}]` : address.host
-    return { address: `${host}:${port}`, release: () => {} }
+    return { ...FIXED, address: `${hostText(address.host)}:${port}`, release: () => {} }
   }
   const { path } = address
   await checkVacant(path)
@@ -77,7 +129,42 @@ export async function bind(server: Server, address: Address, mode: number): Prom
     // Another server may have taken the place meanwhile.
     if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path)
   }
-  return { address: `unix:${path}`, release }
+  return { ...FIXED, address: `unix:${path}`, release }
+}
+
+/** Connections at a time on one port: sockets are what a process has fewest of. */
+const CONNECTIONS_MAX = 4096
+
+async function bindTls(
+  server: Server,
+  { host, port, files }: Extract<ListenAddress, { readonly kind: "tls" }>,
+  { clients, authorities, watch, now, peers }: BindTls,
+): Promise<Bound> {
+  const identity = watchServerIdentity(files, now, watch)
+  try {
+    const parts = {
+      identity: identity.current,
+      clients,
+      authorities,
+      admit: () => true,
+      connectionsMax: CONNECTIONS_MAX,
+    }
+    const listening = await listenTls(server, { host, port }, parts, peers)
+    return {
+      address: `${hostText(host)}:${listening.port}`,
+      unready: identity.unready,
+      renew: listening.renew,
+      look: identity.look,
+      close: listening.close,
+      release: () => {
+        identity.close()
+        listening.close()
+      },
+    }
+  } catch (error) {
+    identity.close()
+    throw unusable(`${hostText(host)}:${port}`, error)
+  }
 }
 
 const listen = (server: Server, target: string): Promise<number> =>

@@ -7,14 +7,25 @@ import { PolicyService } from "../gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
 import { DeviceService } from "../gen/assay/v1/device_pb.ts"
 import { TrustService } from "../gen/assay/v1/trust_pb.ts"
-import { type Address, addService } from "../rpc.ts"
+import { addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { deviceHandlers, policyHandlers } from "./admin.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { type Edge, type Observe, observed } from "./call.ts"
-import { type Credential, checkCredentials, type Transport } from "./caller.ts"
-import { ADMIN_MODE, type Bound, bind, checkAddress, SOCKET_MODE } from "./listen.ts"
+import type { Transport } from "./caller.ts"
+import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
+import {
+  ADMIN_MODE,
+  type Bound,
+  bind,
+  checkAddress,
+  checkListen,
+  type Listen,
+  type ListenAddress,
+  SOCKET_MODE,
+} from "./listen.ts"
 import { addReflection } from "./reflection.ts"
+import { Peers } from "./tls.ts"
 import { TRUST_FIELDS_MAX, trustHandlers } from "./trust.ts"
 import { warm } from "./validate.ts"
 import { decodeStrictly, strictDecoder } from "./wire.ts"
@@ -57,15 +68,14 @@ const CONNECTIONS = {
 const FLUSH_MS = 250
 
 /** What a server is made of. */
-export interface ServerConfig {
+export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
   readonly service: Service
   readonly log: Logger
-  /** Addresses for gateways, backends and devices, see `parseAddress`. */
-  readonly listen: readonly string[]
+  /** Addresses for callers: with TLS on any, without it on this machine, see `checkAddress`. */
+  readonly listen: readonly Listen[]
   /** `unix:/absolute/path` of the administration socket, if there is one: its file's owner is an operator. */
   readonly admin: string | undefined
-  readonly credentials: readonly Credential[]
-  /** Whether callers without a credential are served, known by their connection alone. By default they are. */
+  /** Whether callers on this machine without a credential are gateways, known by their connection alone. */
   readonly anonymous?: boolean
   /** Whether callers may ask for the schema. */
   readonly reflection: boolean
@@ -74,6 +84,8 @@ export interface ServerConfig {
   readonly observe?: Observe
   readonly refused?: (code: Code) => void
   readonly limits?: Partial<Limits>
+  /** Between two looks at files that operators replace. */
+  readonly reloadMs?: number
 }
 
 /** A server, not yet started. */
@@ -85,6 +97,10 @@ export interface AssayServer {
    * @throws {AssayError} INPUT for an address that cannot be listened on.
    */
   start(): Promise<readonly string[]>
+  /** Why certificates and keys are not used as their files have them now. */
+  unready(): readonly string[]
+  /** Looks now at all files that operators replace. */
+  look(): Promise<void>
   /** Says so to health checks, refuses new calls, answers open ones until `drainMs`, and closes. */
   stop(): Promise<void>
 }
@@ -96,17 +112,25 @@ export interface AssayServer {
  */
 export function createServer(config: ServerConfig): AssayServer {
   const limits = { ...LIMITS, ...config.limits }
-  checkCredentials(config.credentials)
+  const addresses = addressesOf(config)
+  const bound: Bound[] = []
+  const renew = (): void => {
+    for (const one of bound) one.renew()
+  }
+  const watch = watching(config.log, renew, config.reloadMs)
+  const identities = openIdentities({ ...config, anonymous: config.anonymous ?? config.development }, watch)
+  const { knowCaller } = identities
+  const peers = new Peers()
   const draining = new AbortController()
   const open = new Set<object>()
-  const listeners = addressesOf(config).map(({ address, transport }) => {
+  const listeners = addresses.map(({ address, transport }) => {
     const edge: Edge = {
       log: config.log,
       observe: config.observe ?? (() => {}),
       refused: config.refused ?? (() => {}),
-      credentials: config.credentials,
-      anonymous: config.anonymous ?? true,
+      knowCaller,
       transport,
+      peers,
       open,
     }
     const server = new Server({
@@ -129,17 +153,26 @@ export function createServer(config: ServerConfig): AssayServer {
     if (config.reflection) addReflection(server, SERVICES)
     return { server, address, mode: transport === "admin" ? ADMIN_MODE : SOCKET_MODE, setHealth }
   })
-  const bound: Bound[] = []
 
   const close = (): void => {
     for (const { server } of listeners) server.forceShutdown()
     for (const { release } of bound.splice(0)) release()
+    identities.close()
+  }
+  const clients = config.deviceAuthority !== undefined || (config.clientCertificates ?? []).length > 0
+  const tls = {
+    clients,
+    authorities: identities.authorities,
+    watch,
+    now: config.now ?? (() => new Date()),
+    peers,
   }
   return {
     start: async () => {
       SERVICES.forEach(warm)
       try {
-        for (const { server, address, mode } of listeners) bound.push(await bind(server, address, mode))
+        for (const { server, address, mode } of listeners)
+          bound.push(await bind(server, address, { mode, tls }))
       } catch (error) {
         close()
         throw error
@@ -147,8 +180,11 @@ export function createServer(config: ServerConfig): AssayServer {
       for (const { setHealth } of listeners) setHealth("SERVING")
       return bound.map(({ address }) => address)
     },
+    unready: () => [...identities.unready(), ...bound.flatMap((one) => one.unready() ?? [])],
+    look: async () => void (await Promise.all([identities.look(), ...bound.map((one) => one.look())])),
     stop: async () => {
       for (const { setHealth } of listeners) setHealth("NOT_SERVING")
+      for (const one of bound) one.close()
       draining.abort()
       const drained = Promise.all(
         listeners.map(({ server }) => new Promise<void>((done) => server.tryShutdown(() => done()))),
@@ -165,9 +201,9 @@ export function createServer(config: ServerConfig): AssayServer {
 const SERVICES: readonly DescService[] = [AttestationService, DeviceService, PolicyService, TrustService]
 
 /** @throws {AssayError} INPUT. */
-function addressesOf(config: ServerConfig): { address: Address; transport: Transport }[] {
-  const addresses = config.listen.map((text) => {
-    const address = checkAddress(text, config.development)
+function addressesOf(config: ServerConfig): { address: ListenAddress; transport: Transport }[] {
+  const addresses = config.listen.map((one) => {
+    const address = checkListen(one, config.development)
     return { address, transport: address.kind }
   })
   if (config.admin === undefined) return addresses

@@ -1,18 +1,32 @@
 import { createServer, type Server, type ServerOptions } from "node:http"
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https"
 import { getRequestListener } from "@hono/node-server"
 import type { Hono } from "hono"
 import { AssayError } from "../errors.ts"
-import { loopbackHost } from "../loopback.ts"
+import { type HostAndPort, hostAndPort, hostText, isPrivateHost, loopbackHost } from "../loopback.ts"
+import type { Watched } from "../reload.ts"
+import { HANDSHAKE_MS, type ServerIdentity, TLS } from "../tls.ts"
 
-/** Where to listen. */
-export interface Address {
-  readonly host: string
-  /** 0 lets the system choose. */
-  readonly port: number
+/** Who may reach a page that is not encrypted. */
+export type Reach =
+  /** This machine alone. */
+  | "loopback"
+  /** Also a private network, at an address that is one of it: never at all addresses there are. */
+  | "private"
+
+/** How to serve. */
+export interface ListenOptions {
+  readonly reach: Reach
+  /** With it pages are served over TLS, and at any address. */
+  readonly identity?: Watched<ServerIdentity>
 }
 
 /** An application that is being served. */
-export interface Listening extends Address {
+export interface Listening extends HostAndPort {
+  /** Where it is found, without a slash at the end. */
+  readonly url: string
+  /** Takes the certificate as it is now for the connections to come. */
+  renew(): void
   /** Takes no more requests, waits for those under way, and gives up on them after a second. */
   close(): Promise<void>
 }
@@ -28,33 +42,69 @@ const LIMITS: ServerOptions = {
 const CONNECTIONS_MAX = 256
 const REQUESTS_PER_CONNECTION_MAX = 1000
 const DRAIN_MS_MAX = 1000
-const PORT_MAX = 65_535
 
 /**
- * Serves `app` over HTTP/1.1 on this machine alone.
+ * Serves `app` over HTTP/1.1.
  *
- * @throws {AssayError} INPUT if the host is none of this machine's own or the port is none.
+ * @param address `HOST:PORT`, the host in numbers or `localhost`; port 0 lets the system choose.
+ * @throws {AssayError} INPUT if the address is none, or further away than it may be.
  * @throws {Error} as `node:net` gives it if the address cannot be bound.
  */
-export const listen = async (app: Hono, { host, port }: Address): Promise<Listening> => {
-  const address = loopbackHost(host)
-  if (address === undefined)
-    throw new AssayError("INPUT", "Assay listens on loopback only, until callers are authenticated", {
-      location: "host",
-      expected: "127.0.0.0/8, ::1 or localhost",
-      actual: host,
-    })
-  if (!Number.isInteger(port) || port < 0 || port > PORT_MAX)
-    throw new AssayError("INPUT", `a port is a number from 0 to ${PORT_MAX}`, { location: "port" })
-
-  const server = createServer(LIMITS, getRequestListener(app.fetch))
+export const listen = async (app: Hono, address: string, options: ListenOptions): Promise<Listening> => {
+  const { host, port } = checkAddress(address, options)
+  const { identity } = options
+  const listener = getRequestListener(app.fetch)
+  const secure = identity && createTlsServer({ ...LIMITS, ...tlsOptions(identity) }, listener)
+  const server = secure ?? createServer(LIMITS, listener)
   server.maxConnections = CONNECTIONS_MAX
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
-  const bound = await bind(server, address, port)
-  return { host: address, port: bound, close: () => close(server) }
+  const bound = await bind(server, host, port)
+  return {
+    host,
+    port: bound,
+    url: `${secure === undefined ? "http" : "https"}://${hostText(host)}:${bound}`,
+    renew: () => {
+      if (secure !== undefined && identity !== undefined) secure.setSecureContext(contextOf(identity))
+    },
+    close: () => close(server),
+  }
 }
 
-const bind = (server: Server, host: string, port: number): Promise<number> =>
+/**
+ * Reads an address that pages may be served at.
+ *
+ * @throws {AssayError} INPUT.
+ */
+export function checkAddress(address: string, { reach, identity }: ListenOptions): HostAndPort {
+  const found = hostAndPort(address)
+  const near = (host: string): boolean =>
+    identity !== undefined || (reach === "private" ? isPrivateHost(host) : loopbackHost(host) !== undefined)
+  if (found !== undefined && near(found.host)) return found
+  const expected =
+    identity !== undefined
+      ? "an address in numbers"
+      : reach === "private"
+        ? "an address of this machine in a private network, or of loopback"
+        : "127.0.0.0/8, ::1 or localhost, unless with TLS"
+  throw new AssayError("INPUT", `pages are not served at ${address}`, {
+    location: "address",
+    expected: `${expected}, and a port`,
+    actual: address,
+  })
+}
+
+const contextOf = (identity: Watched<ServerIdentity>) => {
+  const { certificate, key } = identity.current()
+  return { ...TLS, cert: certificate, key }
+}
+
+const tlsOptions = (identity: Watched<ServerIdentity>) => ({
+  ...contextOf(identity),
+  ALPNProtocols: ["http/1.1"],
+  handshakeTimeout: HANDSHAKE_MS,
+})
+
+const bind = (server: Server | TlsServer, host: string, port: number): Promise<number> =>
   new Promise((resolve, reject) => {
     server.once("error", reject)
     server.listen({ host, port, exclusive: true }, () => {
@@ -64,7 +114,7 @@ const bind = (server: Server, host: string, port: number): Promise<number> =>
     })
   })
 
-const close = (server: Server): Promise<void> =>
+const close = (server: Server | TlsServer): Promise<void> =>
   new Promise((resolve) => {
     const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_MS_MAX)
     server.close(() => {

@@ -1,6 +1,6 @@
 import type { Hono } from "hono"
 import type { Registry } from "prom-client"
-import { loopbackHost } from "../loopback.ts"
+import { hostText, loopbackHost } from "../loopback.ts"
 import { createApp, json } from "./app.ts"
 
 /** Gives the reasons why not; none if all is well. */
@@ -13,13 +13,15 @@ export interface PrivatePages {
   readonly live: Check
   /** Whether it can answer calls now: keys, store, random source. */
   readonly ready: Check
+  /** Where they are served, if not on loopback alone. */
+  readonly host?: string
 }
 
 /**
  * The pages for who runs Assay: `/metrics` in the text format of Prometheus, `/livez` and `/readyz`, which answer 200
  * or 503 with `{ status, reasons }`. A check that throws counts as failed: silence is not health.
  */
-export const createPrivateApp = ({ metrics, live, ready }: PrivatePages): Hono =>
+export const createPrivateApp = ({ metrics, live, ready, host }: PrivatePages): Hono =>
   createApp(
     {
       "/metrics": async () =>
@@ -29,11 +31,9 @@ export const createPrivateApp = ({ metrics, live, ready }: PrivatePages): Hono =
       "/livez": () => probe(live),
       "/readyz": () => probe(ready),
     },
-    isLoopback,
+    // A page that a browser was led to under another name of this machine is not for its script to read.
+    (given) => loopbackHost(given) !== undefined || (host !== undefined && given === hostText(host)),
   )
-
-/** A page that a browser was led to under another name of this machine is not for its script to read. */
-const isLoopback = (host: string): boolean => loopbackHost(host) !== undefined
 
 const probe = async (check: Check): Promise<Response> => {
   const reasons = await reasonsOf(check)

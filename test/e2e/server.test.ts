@@ -513,7 +513,7 @@ production("serves on Unix sockets alone, with a key that `assay init` made and 
       })
       assert.is(payload["eat_profile"], "tag:github.com,2023:veraison/ear")
       const { request } = await answered(edge, device)
-      await rejectsCode(() => nobody.verify(request), "NONCE_CONTEXT")
+      await rejectsCode(() => nobody.verify(request), "CALLER_UNKNOWN")
       assert.is(await reflected(server.unix), status.UNIMPLEMENTED)
       assert.equal(
         readdirSync(data).filter((name) => name.endsWith("passphrase")),

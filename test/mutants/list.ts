@@ -68,6 +68,7 @@ export const CLASSES: readonly string[] = [
   "T-07",
   "T-08",
   "G-11",
+  "G-12",
   "S-08",
   "S-09",
   "P-01",

@@ -389,8 +389,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["N-04"],
     file: "src/server/caller.ts",
     tests: ["test/server/caller.test.ts", "test/e2e/attack.test.ts"],
-    find: "      return peer\n",
-    replace: '      return "127.0.0.1"\n',
+    find: '"tcp" ? peer : transport',
+    replace: '"tcp" ? transport : transport',
     why: "Any process of the machine could answer another's challenge.",
   },
   {
@@ -399,8 +399,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["N-04"],
     file: "src/server/caller.ts",
     tests: ["test/server/caller.test.ts"],
-    find: 'if (!anonymous && transport !== "admin")',
-    replace: 'if (!anonymous && transport === "admin")',
+    find: "if (!anonymous) throw",
+    replace: 'if (!anonymous && transport === "admin") throw',
     why: "An operator could not keep strangers out.",
   },
   {

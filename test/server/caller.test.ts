@@ -3,7 +3,15 @@ import { Metadata } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { createAttestationClient } from "../../src/client/attestation.ts"
-import { type Credential, callerOf, checkCredentials, type Transport } from "../../src/server/caller.ts"
+import { AssayError } from "../../src/errors.ts"
+import {
+  type CallerParts,
+  type Credential,
+  checkCredentials,
+  createKnowCaller,
+  type Transport,
+} from "../../src/server/caller.ts"
+import type { Principal } from "../../src/server/roles.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
 import { goodVerify, inFolder, running } from "./fake.ts"
 
@@ -29,6 +37,15 @@ const metadataOf = (...values: readonly string[]): Metadata => {
   for (const value of values) metadata.add("authorization", value)
   return metadata
 }
+/** No certificate is anybody's here. */
+const holderOf = (): never => {
+  throw new AssayError("CALLER_UNKNOWN", "nobody")
+}
+const callerOf = (
+  metadata: Metadata,
+  peer: string,
+  { transport, ...parts }: Omit<CallerParts, "holderOf"> & { readonly transport: Transport },
+): Principal => createKnowCaller({ ...parts, holderOf })(metadata, { transport, peer, chain: [] })
 const callerWith = (transport: Transport, peer: string, ...authorization: readonly string[]): string =>
   callerOf(metadataOf(...authorization), peer, { transport, credentials, anonymous: true }).id
 
@@ -99,6 +116,49 @@ test("says nothing of the credential that it refuses", () => {
     "CALLER_UNKNOWN",
   )
   assert.not.match(JSON.stringify({ ...error, message: error.message }), /s3cret/)
+})
+
+const selecting = (transport: Transport, ...tenants: readonly string[]): Principal => {
+  const metadata = new Metadata()
+  for (const tenant of tenants) metadata.add("assay-tenant", tenant)
+  return callerOf(metadata, "127.0.0.1:1", { transport, credentials, anonymous: true })
+}
+test("takes the operator on the administration socket for one of the tenant that it names", () => {
+  assert.equal(selecting("admin", "acme"), { tenant: "acme", id: "local:admin", role: "operator" })
+  assert.is(selecting("admin", "a".repeat(63)).tenant, "a".repeat(63))
+  assert.is(selecting("admin").tenant, "default")
+})
+const tenants: [name: string, tenants: readonly string[]][] = [
+  ["nothing", [""]],
+  ["capitals", ["Acme"]],
+  ["a path", ["../acme"]],
+  ["a slash", ["acme/prod"]],
+  ["a dot", ["acme.example"]],
+  ["a space at its end", ["acme x"]],
+  ["a hyphen first", ["-acme"]],
+  ["a hyphen last", ["acme-"]],
+  ["an underscore", ["acme_1"]],
+  ["percent signs", ["acme%0a"]],
+  ["64 characters", ["a".repeat(64)]],
+  ["a megabyte", ["a".repeat(1_000_000)]],
+  ["two names", ["acme", "default"]],
+  ["two names in one", ["acme, default"]],
+]
+for (const [name, all] of tenants)
+  test(`refuses G-12 a tenant with ${name} in the operator's metadata`, () => {
+    const { message, actual } = throwsCode(() => selecting("admin", ...all), "ID")
+    assert.ok(message.length < 400 && (actual ?? "").length < 400)
+  })
+for (const transport of ["tcp", "unix"] as const)
+  test(`refuses G-11 a tenant that a caller chooses over ${transport}`, () => {
+    for (const tenant of ["acme", "default", ""]) throwsCode(() => selecting(transport, tenant), "PERMISSION")
+  })
+test("refuses G-11 a tenant beside a credential, on the administration socket too", () => {
+  const metadata = metadataOf("Bearer s3cret-of-watch")
+  metadata.set("assay-tenant", "acme")
+  const admission = { credentials, anonymous: true }
+  for (const transport of ["tcp", "unix", "admin"] as const)
+    throwsCode(() => callerOf(metadata, "127.0.0.1:1", { transport, ...admission }), "PERMISSION")
 })
 
 const lists: [name: string, list: Credential[]][] = [

@@ -196,6 +196,8 @@ export interface Running {
   readonly client: AttestationClient
   readonly lines: Line[]
   readonly seen: Seen
+  unready(): readonly string[]
+  look(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -223,7 +225,7 @@ export const running = async (
     client.close()
     await server.stop()
   }
-  return { address, addresses, client, lines, seen, stop }
+  return { address, addresses, client, lines, seen, unready: server.unready, look: server.look, stop }
 }
 
 /** A call with any bytes as its request, as no typed client would make it. Gives the error, or the answer's bytes. */

@@ -74,7 +74,12 @@ const accepted: [text: string, target: string][] = [
 for (const [text, target] of accepted)
   test(`accepts ${text} without a look-up of names`, () => assert.is(checkAddress(text, true).target, target))
 
-const configured = (changes: { listen?: string[]; admin?: string; development?: boolean }) =>
+const configured = (changes: {
+  listen?: string[]
+  admin?: string
+  development?: boolean
+  anonymous?: boolean
+}) =>
   createServer({
     service: fakeService([]),
     log: pino({ enabled: false }),
@@ -106,6 +111,7 @@ test("makes the administration socket for its owner alone, and removes its files
       listen: [`unix:${folder}/public.sock`],
       admin: `unix:${folder}/admin.sock`,
       development: false,
+      anonymous: true,
     })
     assert.equal(await server.start(), [`unix:${folder}/public.sock`, `unix:${folder}/admin.sock`])
     assert.is(modeOf(`${folder}/admin.sock`), "600")

@@ -14,6 +14,7 @@ import {
 import { definitionOf, pathOf } from "../../src/rpc.ts"
 import { observed } from "../../src/server/call.ts"
 import { serverStream } from "../../src/server/server-stream.ts"
+import { Peers } from "../../src/server/tls.ts"
 import { decodeStrictly } from "../../src/server/wire.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
@@ -38,9 +39,9 @@ const served = async (answer: Answer) => {
         log: pino({ level: "silent" }),
         observe: (_method, code) => codes.push(code),
         refused: () => {},
-        credentials: [],
-        anonymous: true,
+        knowCaller: () => ({ tenant: "default", id: "local:admin", role: "operator" }),
         transport: "admin",
+        peers: new Peers(),
         open,
       }),
     ],

@@ -16,7 +16,7 @@ const app = createApp({
 
 const sites: Listening[] = []
 const start = async (host = "127.0.0.1"): Promise<Listening> => {
-  const site = await listen(app, { host, port: 0 })
+  const site = await listen(app, `${host}:0`, { reach: "loopback" })
   sites.push(site)
   return site
 }
@@ -50,12 +50,12 @@ for (const host of [
   "2130706433",
 ])
   test(`refuses to listen on ${host || "no address"}`, async () => {
-    await rejectsCode(() => listen(app, { host, port: 0 }), "INPUT")
+    await rejectsCode(() => listen(app, `${host}:0`, { reach: "loopback" }), "INPUT")
   })
 
 for (const port of [-1, 65_536, 1.5, Number.NaN])
   test(`refuses port ${port}`, async () => {
-    await rejectsCode(() => listen(app, { host: "127.0.0.1", port }), "INPUT")
+    await rejectsCode(() => listen(app, `127.0.0.1:${port}`, { reach: "loopback" }), "INPUT")
   })
 
 test("listens on localhost, and on no other address of the machine", async () => {
@@ -77,7 +77,7 @@ test("listens on localhost, and on no other address of the machine", async () =>
 test("rejects when the port is taken", async () => {
   const { port } = await start()
   let failure: unknown
-  await listen(app, { host: "127.0.0.1", port }).catch((error: unknown) => {
+  await listen(app, `127.0.0.1:${port}`, { reach: "loopback" }).catch((error: unknown) => {
     failure = error
   })
   assert.instance(failure, Error)

@@ -28,8 +28,8 @@ test.before(async () => {
     jwks: () => ({ keys: [...ec.jwks.keys, ...ed.jwks.keys] }),
     epoch: () => currentEpoch(),
   })
-  site = await listen(app, { host: "127.0.0.1", port: 0 })
-  origin = `http://127.0.0.1:${site.port}`
+  site = await listen(app, "127.0.0.1:0", { reach: "loopback" })
+  origin = site.url
 })
 test.after(() => site.close())
 test.before.each(() => {
