@@ -9,6 +9,7 @@ import { PolicyService, type SetPolicyRequest } from "../../src/gen/assay/v1/adm
 import { pathOf } from "../../src/rpc.ts"
 import { observed } from "../../src/server/call.ts"
 import { clientStream } from "../../src/server/client-stream.ts"
+import { Peers } from "../../src/server/tls.ts"
 import { decodeStrictly } from "../../src/server/wire.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
@@ -35,9 +36,9 @@ const served = async (
     log,
     observe,
     refused: () => {},
-    credentials: [],
-    anonymous: true,
+    knowCaller: () => ({ tenant: "default", id: "local:admin", role: "operator" }),
     transport: "admin",
+    peers: new Peers(),
     open,
   } as const
   const server = new Server({ interceptors: [observed(edge)] })

@@ -1,6 +1,6 @@
 /** A server with TLS, and clients of it. */
 import { Client, Metadata } from "@grpc/grpc-js"
-import { errorFromStatus } from "../../src/client/connection.ts"
+import { errorFromStatus } from "../../src/client/failure.ts"
 import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import type { CertificateFiles } from "../../src/server/certificate-rules.ts"
