@@ -7,7 +7,7 @@ import { connect } from "../../src/client/connection.ts"
 import { AssayError } from "../../src/errors.ts"
 import { PolicyService, type SetPolicyRequest } from "../../src/gen/assay/v1/admin_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
-import { observed } from "../../src/server/call.ts"
+import { type Edge, observed } from "../../src/server/call.ts"
 import { clientStream } from "../../src/server/client-stream.ts"
 import { Peers } from "../../src/server/tls.ts"
 import { decodeStrictly } from "../../src/server/wire.ts"
@@ -32,7 +32,7 @@ const served = async (
   const codes: string[] = []
   const log = pino({ level: "silent" })
   const observe = (_method: string, code: string): void => void codes.push(code)
-  const edge = {
+  const edge: Edge = {
     log,
     observe,
     refused: () => {},
@@ -40,7 +40,7 @@ const served = async (
     transport: "admin",
     peers: new Peers(),
     open,
-  } as const
+  }
   const server = new Server({ interceptors: [observed(edge)] })
   const { input, output } = METHOD
   const same = (bytes: Buffer): Buffer => bytes
