@@ -37,12 +37,13 @@ const policyOf = async (
 ): Promise<PolicyRecord | undefined> => {
   // Whichever device answers may have a policy of its own, whose revisions are counted apart.
   if (device === "" && policy === "") return undefined
-  const assigned = device === "" ? undefined : (await registry.device(tenant, device)).policy
-  if (device !== "" && policy !== "" && assigned !== undefined && assigned !== policy)
+  const found = device === "" ? undefined : await registry.device(tenant, device)
+  const own = found?.policy
+  if (policy !== "" && own !== undefined && own !== policy)
     throw new AssayError("NONCE_CONTEXT", "the device has another policy than the one that was asked for", {
       location: "policy",
       actual: policy, // and not which one it is: that is nobody's business who has to ask
     })
-  const name = policy === "" ? assigned : policy
-  return name === undefined ? registry.defaultPolicy(tenant) : registry.policy(tenant, name)
+  const name = policy === "" ? own : policy
+  return name === undefined ? registry.groupPolicy(tenant, found?.group ?? "") : registry.policy(tenant, name)
 }

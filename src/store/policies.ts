@@ -25,12 +25,15 @@ export const selectPolicy = statement<OfName>((builder, at) =>
   policiesIn(builder).where("p.tenant", "=", at("tenant")).where("p.name", "=", at("name")),
 )
 
-export const selectDefaultPolicy = statement<{ tenant: string }>((builder, at) =>
+/** What judges devices of a group, which no policy is assigned to if its name is empty. */
+export const selectGroupPolicy = statement<{ tenant: string; group: string }>((builder, at) =>
   policiesIn(builder)
-    .innerJoin("default_policies as f", (join) =>
-      join.onRef("f.tenant", "=", "p.tenant").onRef("f.policy", "=", "p.name"),
+    .leftJoin("default_policies as f", "f.tenant", "p.tenant")
+    .leftJoin("group_policies as g", (join) =>
+      join.onRef("g.tenant", "=", "p.tenant").on("g.device_group", "=", at("group")),
     )
-    .where("f.tenant", "=", at("tenant")),
+    .where("p.tenant", "=", at("tenant"))
+    .where((where) => where("p.name", "=", where.fn.coalesce("g.policy", "f.policy"))),
 )
 
 const nextRevision = statement<OfName>((builder, at) =>

@@ -17,7 +17,7 @@ import {
   policyFrom,
   policyNotFound,
   policyOf,
-  selectDefaultPolicy,
+  selectGroupPolicy,
   selectPolicy,
 } from "./policies.ts"
 import { integer } from "./row.ts"
@@ -109,9 +109,9 @@ export const createRegistry = (database: Database, administer: Administer): Regi
       return policyFrom(row)
     }),
 
-  defaultPolicy: (tenant) =>
+  groupPolicy: (tenant, group) =>
     guard(async () => {
-      const [row] = (await database.ask(selectDefaultPolicy({ tenant }))).rows
+      const [row] = (await database.ask(selectGroupPolicy({ tenant, group }))).rows
       return row === undefined ? undefined : policyFrom(row)
     }),
 

@@ -178,7 +178,7 @@ for (const [name, input, code] of refusedAssignments)
       const before = [await service.device("device-1", GATEWAY), await journal.records("default")]
       await rejectsCode(() => service.assignPolicy(input, GATEWAY), code)
       assert.equal([await service.device("device-1", GATEWAY), await journal.records("default")], before)
-      assert.is(await registry.defaultPolicy("default"), undefined)
+      assert.is(await registry.groupPolicy("default", ""), undefined)
     }))
 
 test("refuses P-06 a policy of another tenant", () =>
@@ -196,7 +196,7 @@ test("refuses P-06 a policy of another tenant", () =>
       "DEVICE_NOT_FOUND",
     )
     assert.is((await service.policy("test", GATEWAY)).revision, 1)
-    assert.is(await registry.defaultPolicy("default"), undefined)
+    assert.is(await registry.groupPolicy("default", ""), undefined)
   }))
 
 test.run()

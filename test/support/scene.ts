@@ -164,7 +164,7 @@ const stateOf = async ({ world: { registry, trust }, victims, bystander, parsed,
       policies,
       writes(),
     ]),
-    fallback: spelled(await registry.defaultPolicy("default")),
+    fallback: spelled(await registry.groupPolicy("default", "")),
     trust: spelled([
       await trust.trust("default"),
       await trust.listedEks("default", undefined, RECORDS_MAX),

@@ -102,8 +102,11 @@ export interface Registry {
   setPolicy(policy: Omit<PolicyRecord, "revision">, act: Act): Promise<PolicyRecord>
   /** The latest revision. @throws {AssayError} POLICY_NOT_FOUND; REGISTRY. */
   policy(tenant: string, name: string): Promise<PolicyRecord>
-  /** The latest revision of the tenant's default policy, if there is one. @throws {AssayError} REGISTRY. */
-  defaultPolicy(tenant: string): Promise<PolicyRecord | undefined>
+  /**
+   * The latest revision of what judges the devices of a group that have no policy of their own: the group's policy, else the
+   * tenant's default, if there is one. @param group Empty for devices of no group. @throws {AssayError} REGISTRY.
+   */
+  groupPolicy(tenant: string, group: string): Promise<PolicyRecord | undefined>
   /**
    * Assigns a policy, whatever its latest revision is. Moves the revision on of a device that it is assigned to.
    *

@@ -91,8 +91,8 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
       return made
     },
     policy: async (tenant, name) => policy(tenant, name),
-    async defaultPolicy(tenant) {
-      const name = assigned.get(keyOf(tenant))
+    async groupPolicy(tenant, group) {
+      const name = assigned.get(keyOf(tenant, group)) ?? assigned.get(keyOf(tenant))
       return name === undefined ? undefined : policy(tenant, name)
     },
     async assignPolicy(tenant, name, target, act) {

@@ -89,7 +89,7 @@ export const registryConformance = (test: Check, name: string, create: () => Awa
       () => registry.assignPolicy("default", "base", { kind: "default" }, newAct("assign-policy")),
       "POLICY_NOT_FOUND",
     )
-    assert.is(await registry.defaultPolicy("default"), undefined)
+    assert.is(await registry.groupPolicy("default", ""), undefined)
     assert.is((await registry.device("default", "device-1")).revision, 1)
   })
 
@@ -114,7 +114,7 @@ export const registryConformance = (test: Check, name: string, create: () => Awa
       await registry.setPolicy(newPolicy("base", "one"), newAct("set-policy"))
       await registry.assignPolicy("default", "base", { kind: "default" }, newAct("assign-policy"))
       assert.is(await judgedBy(), "base 1 for revision 1")
-      assert.is((await registry.defaultPolicy("default"))?.document, "one")
+      assert.is((await registry.groupPolicy("default", ""))?.document, "one")
       await registry.setPolicy(newPolicy("own", "one"), newAct("set-policy"))
       await registry.assignPolicy(
         "default",
@@ -128,8 +128,39 @@ export const registryConformance = (test: Check, name: string, create: () => Awa
       await registry.setPolicy(newPolicy("default-2", "one"), newAct("set-policy"))
       await registry.assignPolicy("default", "default-2", { kind: "default" }, newAct("assign-policy"))
       assert.is(await judgedBy(), "own 2 for revision 2")
-      assert.is((await registry.defaultPolicy("default"))?.name, "default-2")
+      assert.is((await registry.groupPolicy("default", ""))?.name, "default-2")
       assert.is((await registry.device("default", "device-1")).policy, "own")
+    },
+  )
+
+  check(
+    "judges by a device's own policy before its group's, and by that before the default",
+    async (registry) => {
+      const made = newDevice("device-1", { group: "edge" })
+      const { akName } = await registry.registerDevice(made, newAct("register-device"))
+      const judgedBy = async (): Promise<string | undefined> => {
+        const { policy } = await registry.snapshotFor("default", akName)
+        return policy?.name
+      }
+      for (const name of ["base", "edge-policy", "own", "core-policy"])
+        await registry.setPolicy(newPolicy(name, name), newAct("set-policy"))
+      const assign = (name: string, target: Parameters<Registry["assignPolicy"]>[2]): Promise<void> =>
+        registry.assignPolicy("default", name, target, newAct("assign-policy"))
+      await assign("core-policy", { kind: "group", name: "core" })
+      assert.is(await judgedBy(), undefined)
+      assert.is(await registry.groupPolicy("default", "edge"), undefined)
+      await assign("base", { kind: "default" })
+      assert.is(await judgedBy(), "base")
+      assert.is((await registry.groupPolicy("default", "edge"))?.name, "base")
+      await assign("edge-policy", { kind: "group", name: "edge" })
+      assert.is(await judgedBy(), "edge-policy")
+      assert.is((await registry.groupPolicy("default", "edge"))?.document, "edge-policy")
+      assert.is((await registry.groupPolicy("default", "core"))?.name, "core-policy")
+      assert.is((await registry.groupPolicy("default", "nobody"))?.name, "base")
+      assert.is((await registry.groupPolicy("default", ""))?.name, "base")
+      assert.is(await registry.groupPolicy("other", "edge"), undefined)
+      await assign("own", { kind: "device", id: "device-1" })
+      assert.is(await judgedBy(), "own")
     },
   )
 
@@ -145,7 +176,7 @@ export const registryConformance = (test: Check, name: string, create: () => Awa
         registry.assignPolicy("other", "base", { kind: "device", id: "device-1" }, newAct("assign-policy")),
       "POLICY_NOT_FOUND",
     )
-    assert.is(await registry.defaultPolicy("other"), undefined)
+    assert.is(await registry.groupPolicy("other", ""), undefined)
     await registry.registerDevice(newDevice("device-1", { tenant: "other" }), newAct("register-device"))
     assert.is((await registry.snapshotFor("other", akName)).policy, undefined)
     const { revision } = await registry.setPolicy(newPolicy("base", "theirs", "other"), newAct("set-policy"))
