@@ -138,6 +138,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
           freshSince: freshness.freshSince,
           advisories: [],
           freshness: freshness.kind,
+          state: context.snapshot.device.state,
           audience,
         }),
       }

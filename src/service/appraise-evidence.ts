@@ -74,6 +74,7 @@ const judge = (prove: () => Verified<Claims>, policy: Policy): Appraisal => {
       freshSince: new Date(0),
       advisories: [],
       freshness: "nonce",
+      state: "active",
       audience: undefined,
     })
   } catch (error) {

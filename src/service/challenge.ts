@@ -1,5 +1,6 @@
 import { AssayError } from "../errors.ts"
-import type { Caller, PolicyRecord, Ports } from "./ports.ts"
+import { readOwn } from "./own-device.ts"
+import type { Caller, DeviceRecord, PolicyRecord, Ports } from "./ports.ts"
 import { sealChallenge } from "./sealed-challenge.ts"
 import type { ChallengeInput, CreatedChallenge } from "./service.ts"
 
@@ -9,14 +10,18 @@ const RANDOM_BYTES = 32
  * Makes a challenge. What the session will be for is fixed here and sealed: the caller that may use it, the device,
  * the audience, the key, the policy and its lowest acceptable revision. Nothing is stored.
  *
- * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; RNG, REGISTRY, NONCE_STORE, CLOCK.
+ * A device gets challenges for itself alone, whether it names itself or not.
+ *
+ * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; PERMISSION for the device of somebody else; RNG,
+ *   REGISTRY, NONCE_STORE, CLOCK.
  */
 export const createCreateChallenge =
   ({ clock, random, registry, singleUse, settings }: Ports) =>
-  async (input: ChallengeInput, caller: Caller): Promise<CreatedChallenge> => {
+  async (asked: ChallengeInput, caller: Caller): Promise<CreatedChallenge> => {
     const { tenant } = caller
     const issuedAt = clock.now()
-    const policy = await policyOf(registry, input, tenant)
+    const input = { ...asked, device: deviceOf(asked, caller) }
+    const policy = await policyOf(registry, input, caller)
     const transcript = { random: random.bytes(RANDOM_BYTES), tenant, ...input }
     const expiresAt = new Date(issuedAt.getTime() + settings.challengeLifetimeMs)
     const sealed = await sealChallenge(singleUse, {
@@ -29,15 +34,38 @@ export const createCreateChallenge =
     return { sealed, transcript, expiresAt }
   }
 
+const deviceFor = (registry: Ports["registry"], id: string, caller: Caller): Promise<DeviceRecord> =>
+  readOwn(
+    caller,
+    () => registry.device(caller.tenant, id),
+    (device) => device,
+  )
+
+/** The device that the challenge is for; empty for any. @throws {AssayError} PERMISSION. */
+const deviceOf = ({ device }: ChallengeInput, { own }: Caller): string => {
+  if (device !== "" || own === undefined) return device
+  if (own.kind === "device") return own.id
+  throw new AssayError(
+    "PERMISSION",
+    "with an enrollment token, a challenge names the device that it is for",
+    {
+      location: "device",
+      expected: "a device that was enrolled with the token",
+      actual: "none",
+    },
+  )
+}
+
 /** The policy that will judge, as far as the request determines it. */
 const policyOf = async (
   registry: Ports["registry"],
   { device, policy }: ChallengeInput,
-  tenant: string,
+  caller: Caller,
 ): Promise<PolicyRecord | undefined> => {
+  const { tenant } = caller
   // Whichever device answers may have a policy of its own, whose revisions are counted apart.
   if (device === "" && policy === "") return undefined
-  const found = device === "" ? undefined : await registry.device(tenant, device)
+  const found = device === "" ? undefined : await deviceFor(registry, device, caller)
   const own = found?.policy
   if (policy !== "" && own !== undefined && own !== policy)
     throw new AssayError("NONCE_CONTEXT", "the device has another policy than the one that was asked for", {

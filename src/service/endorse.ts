@@ -7,6 +7,7 @@ import type { Certificate } from "../evidence/x509/certificate.ts"
 import { type AdvisoryMatch, firmwareOfCertificate, firmwareOfQuote } from "../verification/advisory.ts"
 import {
   type Endorsements,
+  type EnrolledEk,
   NO_ENDORSEMENTS,
   type UntrustedEndorsements,
   verifyEndorsements,
@@ -35,13 +36,14 @@ export async function gatherEndorsing(
   { snapshot, akChain, ekChain }: Context,
 ): Promise<Endorsing | undefined> {
   checkAnchors(snapshot)
-  const { tenant, endorsement } = snapshot.device
+  const { tenant, endorsement, ek, binding } = snapshot.device
   const shownChain = evidence.akCertificateChain.length > 0 ? evidence.akCertificateChain : akChain
   const { ekDigest } = endorsement
   if (shownChain.length === 0 && ekChain.length === 0 && ekDigest === undefined) return undefined
   const ekListed = ekDigest !== undefined && (await ports.trust.listedEk(tenant, ekDigest)) !== undefined
   const trust = await ports.loadTrust(tenant, snapshot.trustGeneration)
-  return { shown: { akChain: shownChain, ekChain, ekListed }, trust }
+  const enrolled = ek === undefined ? undefined : { digest: ek, activated: binding === "activation" }
+  return { shown: { akChain: shownChain, ekChain, ekListed, enrolled }, trust }
 }
 
 /** The chains that somebody who answered a challenge showed, or was registered with. */
@@ -57,7 +59,7 @@ const checkAnchors = ({ anchors }: Snapshot): void => {
     })
 }
 
-/** Proves what was gathered. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, KEY_DENIED. */
+/** Proves what was gathered. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, AK_BINDING, KEY_DENIED. */
 export function proveEndorsements(
   endorsing: Endorsing | undefined,
   { snapshot, ak, policy }: Context,
@@ -71,9 +73,20 @@ export function proveEndorsements(
       expected: "a listed key",
     })
   const { ekDigest } = snapshot.device.endorsement
+  checkSameDigest(ekDigest, shown.enrolled)
   if (ekDigest !== undefined) checkDigestNotDenied(toHex(ekDigest), trust.denied, "endorsement key")
   const expiredLeaf = policy === undefined || policy.ek.expired === "refused" ? "refuse" : "allow"
   return verifyEndorsements(shown, ak, trust, { at, expiredLeaf })
+}
+
+/** The listed key is the one that the device enrolled with. @throws {AssayError} AK_BINDING. */
+const checkSameDigest = (listed: Uint8Array | undefined, enrolled: EnrolledEk | undefined): void => {
+  if (listed === undefined || enrolled === undefined || sameBytes(listed, enrolled.digest)) return
+  throw new AssayError("AK_BINDING", "the listed endorsement key is another than the enrolled one", {
+    location: "endorsement key",
+    expected: `SHA-256 ${toHex(enrolled.digest)}`,
+    actual: `SHA-256 ${toHex(listed)}`,
+  })
 }
 
 /** TPM_RH_ENDORSEMENT. */

@@ -10,7 +10,8 @@ import { checkNotDenied } from "../verification/weak-key.ts"
 import { commit, record, tell } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
-import type { Caller, Context, Ports } from "./ports.ts"
+import { readOwn } from "./own-device.ts"
+import type { Caller, Context, Ports, Snapshot } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
 
 /**
@@ -29,7 +30,7 @@ export const createVerify =
       const freshness = await openFreshness(ports, input.freshness, caller, at) // no write yet
       opened = freshness
       const evidence = parseEvidence(input.evidence) // read
-      const snapshot = await ports.registry.snapshotFor(caller.tenant, evidence.akName) // gather
+      const snapshot = await gather(ports, evidence, caller) // gather
       const context = ports.compile(snapshot)
       const endorsing = await gatherEndorsing(ports, evidence, context)
       const quote = refutable(() => prove(evidence, context, freshness)) // prove
@@ -74,6 +75,13 @@ const refutable = <T>(act: () => T): T | AssayError => {
   }
 }
 
+const gather = ({ registry }: Ports, { akName }: Evidence, caller: Caller): Promise<Snapshot> =>
+  readOwn(
+    caller,
+    () => registry.snapshotFor(caller.tenant, akName),
+    ({ device }) => device,
+  )
+
 const prove = (evidence: Evidence, context: Context, freshness: Freshness): Verified<Quote> =>
   proveQuote(evidence, context.ak, {
     extraData: freshness.expectedFor(context),
@@ -100,6 +108,7 @@ const judge = (
     freshSince: freshness.freshSince,
     advisories: advisoriesOf(endorsements, quote, context, advisoriesFor),
     freshness: freshness.kind,
+    state: context.snapshot.device.state,
     audience: freshness.session()?.audience,
   })
   return { ...appraisal, endorsements }

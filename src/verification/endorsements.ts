@@ -1,8 +1,10 @@
-import { sameBytes } from "../bytes.ts"
+import { hash } from "node:crypto"
+import { sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { PublicKey } from "../evidence/tpm/public.ts"
 import { type Certificate, certificateText } from "../evidence/x509/certificate.ts"
 import type { SubjectPublicKey } from "../evidence/x509/public-key.ts"
+import { keyObjectOf } from "./certificate-key.ts"
 import { type CertificatePath, type ChainOptions, verifyChain } from "./chain.ts"
 import type { AttestationKey } from "./key.ts"
 import type { TpmIdentity } from "./tpm-identity.ts"
@@ -17,6 +19,8 @@ export interface Endorsements {
   readonly ek: Verified<CertificatePath> | undefined
   /** The endorsement key has no certificate, and is on the tenant's list. */
   readonly ekListed: boolean
+  /** When the device enrolled, its TPM showed that it holds the attestation key beside this endorsement key. */
+  readonly activated: boolean
 }
 
 /** Nothing vouches for the device's keys but its operator. */
@@ -24,6 +28,7 @@ export const NO_ENDORSEMENTS: Verified<Endorsements> = vouch({
   ak: undefined,
   ek: undefined,
   ekListed: false,
+  activated: false,
 })
 
 /** What a device shows or was registered with: chains with the leaf first, empty if there are none. */
@@ -31,14 +36,24 @@ export interface UntrustedEndorsements {
   readonly akChain: readonly Certificate[]
   readonly ekChain: readonly Certificate[]
   readonly ekListed: boolean
+  /** The endorsement key that the device enrolled with; nothing for one that only its operator speaks of. */
+  readonly enrolled?: EnrolledEk | undefined
+}
+
+/** What a record says of the endorsement key that a device enrolled with. */
+export interface EnrolledEk {
+  /** SHA-256 of its SubjectPublicKeyInfo, 32 bytes. */
+  readonly digest: Uint8Array
+  /** Whether the attestation key was proven to live beside it. */
+  readonly activated: boolean
 }
 
 /**
  * Verifies the certificates of a device's keys: each leads to a trust anchor of its purpose, and the AK's is that of the
  * key that signed.
  *
- * @throws {AssayError} as `verifyChain`; AK_NAME for a certificate of another key; NAME if the two certificates name
- *   different manufacturers.
+ * @throws {AssayError} as `verifyChain`; AK_NAME for a certificate of another key; AK_BINDING for the certificate of another
+ *   endorsement key than the one that the device enrolled with; NAME if the two certificates name different manufacturers.
  */
 export function verifyEndorsements(
   shown: UntrustedEndorsements,
@@ -50,8 +65,22 @@ export function verifyEndorsements(
   const akPath = pathOf(shown.akChain, trust, { purpose: "ak", at })
   if (akPath !== undefined) checkSameKey(akPath.leaf, ak.area.key)
   const ekPath = pathOf(shown.ekChain, trust, { purpose: "ek", at, expiredLeaf })
+  if (ekPath !== undefined && shown.enrolled !== undefined) checkSameEk(ekPath.leaf, shown.enrolled)
   checkSameMaker(ekPath?.tpm, akPath)
-  return vouch({ ak: akPath, ek: ekPath, ekListed: shown.ekListed })
+  // Beside a key that nobody vouches for any more, an activation says nothing.
+  const activated = shown.enrolled?.activated === true && (ekPath !== undefined || shown.ekListed)
+  return vouch({ ak: akPath, ek: ekPath, ekListed: shown.ekListed, activated })
+}
+
+/** The certificate is of the endorsement key that the attestation key was bound to, and of no other. */
+const checkSameEk = (leaf: Certificate, enrolled: EnrolledEk): void => {
+  const digest = hash("sha256", keyObjectOf(leaf).export({ type: "spki", format: "der" }), "buffer")
+  if (sameBytes(digest, enrolled.digest)) return
+  throw new AssayError("AK_BINDING", "the certificate is of another endorsement key than the enrolled one", {
+    location: certificateText(leaf),
+    expected: `SHA-256 ${toHex(enrolled.digest)}`,
+    actual: `SHA-256 ${toHex(digest)}`,
+  })
 }
 
 const pathOf = (

@@ -513,15 +513,6 @@ export const ENDORSEMENT: readonly Mutant[] = [
     why: "The TPM that did not sign would say whose TPM it is.",
   },
   {
-    id: "hardware-by-ek",
-    named: "affirms hardware",
-    covers: [],
-    ...MAKER,
-    find: "endorsements.ak === undefined ? AFFIRMING",
-    replace: "endorsements.ak === undefined && endorsements.ek === undefined ? AFFIRMING",
-    why: "Hardware would be affirmed by a TPM that the key is not proven to live in.",
-  },
-  {
     id: "advisories-warned-only",
     named: "K-08",
     covers: ["K-08"],

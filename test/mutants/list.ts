@@ -5,6 +5,7 @@ import { DEVICES } from "./devices.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
 import { ENGINE } from "./engine.ts"
 import { ENROLLMENT } from "./enrollment.ts"
+import { IDENTITY } from "./identity.ts"
 import { JOURNAL } from "./journal.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
@@ -24,6 +25,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...DEVICES,
   ...ENDORSEMENT,
   ...ENROLLMENT,
+  ...IDENTITY,
   ...TRUST,
   ...REFRESH,
   ...CERTIFICATES,

@@ -121,6 +121,7 @@ export const CIRCUMSTANCES: Circumstances = {
   freshSince: FRESH_SINCE,
   advisories: [],
   freshness: "challenge",
+  state: "active",
   audience: "gateway",
 }
 

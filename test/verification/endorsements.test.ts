@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat } from "../../src/bytes.ts"
@@ -136,6 +137,54 @@ endorsed("gives the path of each chain, and nothing where nothing was shown", ()
 endorsed("accepts an RSA key under its own certificate", () => {
   verifyEndorsements({ ...NOTHING, akChain: shownOf(akWith(rsaSpkiOf())) }, keyOf(rsa), anchors, AT_ONLY)
 })
+
+const digestOf = (spki: Uint8Array): Uint8Array => hash("sha256", spki, "buffer")
+const EK_DIGEST = digestOf(LEAF_KEYS.spki)
+
+endorsed(
+  "binds an attestation key that was activated beside the endorsement key, certified or listed",
+  () => {
+    const enrolled = { digest: EK_DIGEST, activated: true }
+    const certified = { ...NOTHING, ekChain: shownOf(ekChain), enrolled }
+    assert.is(verifyEndorsements(certified, ak, anchors, AT_ONLY).activated, true)
+    assert.is(
+      verifyEndorsements({ ...NOTHING, ekListed: true, enrolled }, ak, anchors, AT_ONLY).activated,
+      true,
+    )
+  },
+)
+
+const unbound: readonly [name: string, shown: Partial<UntrustedEndorsements>][] = [
+  ["whose endorsement key nobody vouches for", { enrolled: { digest: EK_DIGEST, activated: true } }],
+  ["without a record of it", { ekChain: shownOf(ekChain) }],
+  ["without a record of it, beside a listed key", { ekListed: true }],
+  [
+    "that was never activated",
+    { ekChain: shownOf(ekChain), enrolled: { digest: EK_DIGEST, activated: false } },
+  ],
+  [
+    "that was never activated, beside a listed key",
+    { ekListed: true, enrolled: { digest: EK_DIGEST, activated: false } },
+  ],
+]
+for (const [name, shown] of unbound)
+  endorsed(`does not bind K-02 an attestation key ${name}`, () =>
+    assert.is(verifyEndorsements({ ...NOTHING, ...shown }, ak, anchors, AT_ONLY).activated, false),
+  )
+
+const replaced: readonly [name: string, digest: Uint8Array, activated?: boolean][] = [
+  ["another endorsement key", digestOf(p256Keys().spki)],
+  ["another endorsement key, though nothing was activated", digestOf(p256Keys().spki), false],
+  ["the attestation key itself", digestOf(eccSpki)],
+  ["the digest of the certificate", digestOf(ekChain.leaf)],
+  ["a digest that is cut", EK_DIGEST.subarray(0, 31)],
+  ["no digest at all", new Uint8Array()],
+]
+for (const [name, digest, activated = true] of replaced)
+  endorsed(`refuses K-03 a path that holds where the record has ${name}`, () => {
+    const shown = { ...NOTHING, ekChain: shownOf(ekChain), enrolled: { digest, activated } }
+    throwsCode(() => verifyEndorsements(shown, ak, anchors, AT_ONLY), "AK_BINDING")
+  })
 
 const foreign: readonly [name: string, spki: Uint8Array][] = [
   ["the certificate of another key", LEAF_KEYS.spki],

@@ -3,6 +3,7 @@ import { akBinding } from "./ak-binding.ts"
 import { audience } from "./audience.ts"
 import { clockOrder } from "./clock-order.ts"
 import { clockSafe } from "./clock-safe.ts"
+import { deviceState } from "./device-state.ts"
 import { ek } from "./ek.ts"
 import { eventLog } from "./event-log.ts"
 import { pcrSelection } from "./pcr-selection.ts"
@@ -21,6 +22,7 @@ import { unextendedBootPcrs } from "./unextended-boot-pcrs.ts"
  * first rule's comes first.
  */
 export const RULES: Readonly<Record<string, Rule>> = {
+  "device-state": deviceState,
   "sha1-bank": sha1Bank,
   "pcr-selection": pcrSelection,
   "unextended-boot-pcrs": unextendedBootPcrs,

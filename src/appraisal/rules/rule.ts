@@ -17,6 +17,8 @@ export interface Circumstances {
   readonly advisories: readonly AdvisoryMatch[]
   /** What the evidence answers. */
   readonly freshness: "challenge" | "nonce" | "epoch"
+  /** Where the device stands with its operator: only `active` gets a session. */
+  readonly state: string
   /** The audience of the session that is asked for; nothing in the modes that yield none. */
   readonly audience: string | undefined
 }

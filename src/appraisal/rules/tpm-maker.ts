@@ -2,7 +2,8 @@ import { AFFIRMING, type Rule } from "./rule.ts"
 
 /**
  * The TPM is of a manufacturer that the policy lists. A certificate of the attestation key itself that says so affirms
- * hardware; one of the endorsement key says it of a TPM that the attestation key is not yet proven to live in.
+ * hardware. One of the endorsement key does too if the attestation key was proven to live beside it; else it says it of a
+ * TPM that need not be this one.
  */
 export const tpmMaker: Rule = ({ endorsements }, { tpm }) => {
   const identity = endorsements.ak?.tpm ?? endorsements.ek?.tpm
@@ -16,7 +17,8 @@ export const tpmMaker: Rule = ({ endorsements }, { tpm }) => {
       actual: maker ?? "no certificate",
       claim: ["hardware", UNRECOGNIZED],
     }
-  return endorsements.ak === undefined ? AFFIRMING : { tier: "affirming", claim: ["hardware", GENUINE] }
+  const isThisTpm = endorsements.ak !== undefined || (endorsements.ek !== undefined && endorsements.activated)
+  return isThisTpm ? { tier: "affirming", claim: ["hardware", GENUINE] } : AFFIRMING
 }
 
 /** Genuine, and unrecognized (AR4SI, 2.3.3). */

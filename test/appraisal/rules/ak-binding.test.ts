@@ -25,9 +25,17 @@ test("warns where the operator's word will do, and leaves instance-identity with
   assert.is(finding.claim, undefined)
 })
 
-for (const binding of ["proven", "operator"])
-  test(`affirms a key with a certificate that leads to an anchor, where the policy says ${binding}`, () => {
-    const claims = { ...goodClaims, ...endorsements({ ak: AK_PATH }) }
+const bound: [name: string, by: ReturnType<typeof endorsements>][] = [
+  ["with a certificate that leads to an anchor", endorsements({ ak: AK_PATH })],
+  ["activated beside a certified endorsement key", endorsements({ ek: EK_PATH, activated: true })],
+  ["activated beside a listed endorsement key", endorsements({ ekListed: true, activated: true })],
+]
+for (const [name, by, binding] of bound.flatMap(([name, by]) => [
+  [name, by, "proven"] as const,
+  [name, by, "operator"] as const,
+]))
+  test(`affirms a key ${name}, where the policy says ${binding}`, () => {
+    const claims = { ...goodClaims, ...by }
     assert.equal(akBinding(claims, policyWith({ "ak.binding": binding }), CIRCUMSTANCES), {
       tier: "affirming",
       claim: ["instance-identity", 2],

@@ -47,13 +47,16 @@ const cases: [
 for (const [name, claims, terms, expected] of cases)
   test(name, () => assert.equal(verdictOf(tpmMaker, claims, terms), expected))
 
-test("affirms hardware for a certificate of the attestation key alone, and calls other makers' unrecognized", () => {
+test("affirms hardware for a certificate of this very TPM alone, and calls other makers' unrecognized", () => {
   const claimOf = (claims: typeof NOTHING, terms = {}) =>
     tpmMaker({ ...goodClaims, ...claims }, policyWith(terms), CIRCUMSTANCES).claim
   assert.equal(claimOf(AK), ["hardware", 2])
   assert.equal(claimOf(AK, list("IFX")), ["hardware", 2])
   assert.is(claimOf(EK, list("IFX")), undefined)
   assert.is(claimOf(NOTHING), undefined)
+  const activated = { activated: true }
+  assert.equal(claimOf(endorsements({ ek: EK_PATH, ...activated })), ["hardware", 2])
+  assert.is(claimOf(endorsements({ ekListed: true, ...activated })), undefined)
   assert.equal(claimOf(AK, list("STM")), ["hardware", 97])
   assert.equal(claimOf(NOTHING, list("STM")), ["hardware", 97])
 })
