@@ -61,6 +61,7 @@ function portsOn(folder: string): Ports {
     advisoriesFor: () => [],
     want: () => {},
     journal,
+    confirm: () => {},
     singleUse: engine.singleUse,
     epochs: createEpochs(engine.epochKey),
     signer: createSigner(key, clock),

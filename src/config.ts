@@ -26,6 +26,11 @@ export function readConfig(
       "key.passphrase",
       "the passphrase does not belong in the configuration file: use key.passphraseFile",
     )
+  if (isTree(tree["engine"]) && hasPassword(tree["engine"]["url"]))
+    throw invalid(
+      "engine.url",
+      "a URL with a password does not belong in the configuration file: use engine.urlFile",
+    )
   for (const [name, [path, kind]] of Object.entries(ENVIRONMENT)) {
     const value = environment[name]
     if (value !== undefined && value !== "") place(tree, path, fromText(name, value, kind))
@@ -74,6 +79,13 @@ const fromText = (name: string, value: string, kind: "text" | "list" | "flag"): 
       if (value === "0" || value === "false") return false
       throw invalid(name, "neither 1 nor 0")
   }
+}
+
+/** Whether something is a URL with a password in it, wherever it stands. */
+const hasPassword = (value: unknown): boolean => {
+  if (typeof value !== "string" || !URL.canParse(value)) return false
+  const { password, searchParams } = new URL(value)
+  return password !== "" || searchParams.has("password")
 }
 
 const place = (tree: Tree, path: string, value: unknown): void => {

@@ -113,7 +113,7 @@ export const CODES = {
   NONCE_EXPIRED: entry("stale", "N-04"),
   NONCE_UNKNOWN: entry("stale", "N-04"),
   /** The store of spent challenges was restarted or replaced since. */
-  NONCE_FENCED: entry("stale"),
+  NONCE_FENCED: entry("stale", "S-02"),
   EPOCH: entry("stale"),
   ACTIVATION: entry("stale", "K-05"),
   POLICY_VERSION: entry("stale"),
@@ -151,8 +151,9 @@ export const CODES = {
   TRUST: entry("unavailable", "S-09"),
   JOURNAL: entry("unavailable"),
   REGISTRY: entry("unavailable"),
-  NONCE_STORE: entry("unavailable"),
-  CLOCK: entry("unavailable"),
+  NONCE_STORE: entry("unavailable", "S-01", "S-02"),
+  CLOCK: entry("unavailable", "S-06"),
+  REVISION_UNCONFIRMED: entry("unavailable"),
   SHUTTING_DOWN: entry("unavailable"),
   /** On the client: no answer came, or none in time. */
   NO_ANSWER: entry("unavailable"),

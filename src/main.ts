@@ -34,6 +34,7 @@ import { createRandom } from "./keys/random.ts"
 import { createSigner } from "./keys/signer.ts"
 import { hostAndPort } from "./loopback.ts"
 import { certificateRules, localCallers, readCredential } from "./main/callers.ts"
+import { openAgreement } from "./main/engine.ts"
 import { servePrivate, servePublic } from "./main/web.ts"
 import { createServer } from "./server/server.ts"
 import { compile } from "./service/compile.ts"
@@ -44,7 +45,6 @@ import { createParseTrust } from "./service/parse-trust.ts"
 import type { Clock, Ports, Random, TrustStore } from "./service/ports.ts"
 import { createRefresh } from "./service/refresh.ts"
 import { createService } from "./service/service.ts"
-import { createMemoryEngine } from "./store/engine/memory.ts"
 import { createEpochs } from "./store/epochs.ts"
 import type { Store } from "./store/store.ts"
 import { type Advisories, advisoriesFor, parseAdvisories } from "./verification/advisory.ts"
@@ -97,7 +97,14 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       random,
       log,
     })
-    const engine = createMemoryEngine(random, { spentMax: config.challenge.spentMax })
+    const agreement = await openAgreement(config, {
+      store,
+      random,
+      clock,
+      passphrase: () => passphrase(config, folder, random),
+    })
+    cleanup.push(() => agreement.close())
+    const { engine, confirm } = agreement
     const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
     // Not looked up in the object: every object has a member named constructor.
     const earForms = new Map(Object.entries(config.ear.audiences))
@@ -128,6 +135,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
           denied,
           advisoriesFor: (tpm) => advisoriesFor(known, tpm),
           journal: store.journal,
+          confirm,
           singleUse: engine.singleUse,
           epochs: createEpochs(engine.epochKey, { lengthMs: config.epoch.lengthSeconds * 1000 }),
           signer,
@@ -143,6 +151,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       [
         signer.unready(),
         random.unready(),
+        ...agreement.unready(),
         await store.unready(),
         loader.unready(),
         await withoutAnchors(store.trust),

@@ -172,6 +172,24 @@ export const EDGE_ATTACKS: readonly AttackClass[] = [
 /** S: stores, clock, keys and faults. */
 export const FAULT_ATTACKS: readonly AttackClass[] = [
   {
+    id: "S-01",
+    title: "A store of challenges that is away or slow",
+    words:
+      "What was spent is remembered by one owner. If it refuses, hangs or resets, nothing is sealed and nothing is spent, at issue and at spend alike; each call ends within about a second. Nothing falls back to the memory of one process, and once the store is back, so is Assay.",
+  },
+  {
+    id: "S-02",
+    title: "An answer that nobody got, and a store that forgot",
+    words:
+      "A reply that was lost has spent. A store that was restarted, replaced by one that had not heard, emptied or put back is not the one that a value was sealed under: the step that spends compares the two, and whatever is older is stale. Replicas and standbys, which may lag, are not asked.",
+  },
+  {
+    id: "S-06",
+    title: "A clock that is wrong",
+    words:
+      "The wall clock is compared with the monotonic one and with the store's, all the time. One that was turned, stands still or drifts beyond the bound gives no challenges and no tokens, and what a clock that was ahead has forgotten does not come back when it is turned back.",
+  },
+  {
     id: "S-08",
     title: "A loop that died in silence",
     words:

@@ -13,6 +13,8 @@ test("gives defaults for everything that nobody set", () => {
     web: { public: "127.0.0.1:7401", private: "127.0.0.1:7402" },
     key: { algorithm: "ES256" },
     challenge: { lifetimeSeconds: 120, spentMax: 1_000_000 },
+    engine: { kind: "memory", schema: "assay_engine", plaintext: false },
+    clock: { boundSeconds: 5 },
     epoch: { lengthSeconds: 300 },
     trust: {
       refresh: { hosts: [], intervalSeconds: 300, timeoutSeconds: 10, maxBytes: 16_777_216 },
@@ -73,6 +75,8 @@ test("reads every variable of the environment, and none that is not its own", ()
       ASSAY_KEY_FILE: "/key.pem",
       ASSAY_KEY_PASSPHRASE: "from the environment",
       ASSAY_KEY_PASSPHRASE_FILE: "/passphrase",
+      ASSAY_ENGINE: "redis",
+      ASSAY_ENGINE_URL: "redis://:secret@127.0.0.1",
       ASSAY_LOG_LEVEL: "warn",
       ASSAY_UNKNOWN: "ignored",
       PATH: "/usr/bin",
@@ -87,6 +91,8 @@ test("reads every variable of the environment, and none that is not its own", ()
     passphrase: "from the environment",
     passphraseFile: "/passphrase",
   })
+  assert.is(config.engine.kind, "redis")
+  assert.is(config.engine.url, "redis://:secret@127.0.0.1")
   const { development, data, admin, issuer, logLevel } = config
   assert.equal(
     [development, data, admin, issuer, logLevel],

@@ -23,7 +23,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   result: [...OF_ALL, "evidence", "verification", "appraisal"],
   service: CORE,
   server: [...CORE, "service", "gen", "rpc", "loopback", "reload", "tls"],
-  store: [...CORE, "service"],
+  store: [...CORE, "service", "loopback"],
   cache: [...CORE, "service"],
   keys: [...CORE, "service"],
   web: [...CORE, "service", "loopback", "reload", "tls"],

@@ -11,6 +11,9 @@ export const ENVIRONMENT: Readonly<Record<string, readonly [path: string, kind: 
     ASSAY_KEY_FILE: ["key.file", "text"],
     ASSAY_KEY_PASSPHRASE: ["key.passphrase", "text"],
     ASSAY_KEY_PASSPHRASE_FILE: ["key.passphraseFile", "text"],
+    ASSAY_ENGINE: ["engine.kind", "text"],
+    ASSAY_ENGINE_URL: ["engine.url", "text"],
+    ASSAY_ENGINE_URL_FILE: ["engine.urlFile", "text"],
     ASSAY_LOG_LEVEL: ["logLevel", "text"],
     ASSAY_FAULT: ["fault", "text"],
   }

@@ -1,6 +1,7 @@
 import { z } from "zod"
 import { FAULT } from "../faults.ts"
 import { callers } from "./callers.ts"
+import { engine } from "./engine.ts"
 import { listeners, web } from "./listeners.ts"
 import { isHost, path, text } from "./text.ts"
 
@@ -87,6 +88,20 @@ export const schema = z
       .describe("`iss` of every token, without query and fragment. Without it, the public web address."),
     key: key.prefault({}).describe("The key that signs tokens."),
     challenge: challenge.prefault({}).describe("Challenges."),
+    engine: engine.prefault({}).describe("What remembers which challenges were spent."),
+    clock: z
+      .strictObject({
+        boundSeconds: z
+          .int()
+          .min(1)
+          .max(60)
+          .default(5)
+          .describe(
+            "How far the clock may be off, compared with the engine's and with its own course. Beyond it, there are no challenges and no tokens.",
+          ),
+      })
+      .prefault({})
+      .describe("The clock."),
     epoch: z
       .strictObject({
         lengthSeconds: z.int().min(10).max(300).default(300).describe("How long an epoch is."),

@@ -13,11 +13,12 @@ const RANDOM_BYTES = 32
  * A device gets challenges for itself alone, whether it names itself or not.
  *
  * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; PERMISSION for the device of somebody else; RNG,
- *   REGISTRY, NONCE_STORE, CLOCK.
+ *   REGISTRY, NONCE_STORE, CLOCK, REVISION_UNCONFIRMED.
  */
 export const createCreateChallenge =
-  ({ clock, random, registry, singleUse, settings }: Ports) =>
+  ({ clock, random, confirm, registry, singleUse, settings }: Ports) =>
   async (asked: ChallengeInput, caller: Caller): Promise<CreatedChallenge> => {
+    confirm()
     const { tenant } = caller
     const issuedAt = clock.now()
     const input = { ...asked, device: deviceOf(asked, caller) }

@@ -6,11 +6,12 @@ import type { Caller, Epoch, Ports } from "./ports.ts"
  * The current epoch of the caller's tenant, and the same as a signed token (typ assay-epoch+jwt) for devices that
  * get it through somebody else.
  *
- * @throws {AssayError} SIGNER, NONCE_STORE, CLOCK.
+ * @throws {AssayError} SIGNER, NONCE_STORE, CLOCK, REVISION_UNCONFIRMED.
  */
 export const createEpoch =
-  ({ clock, random, epochs, signer, settings }: Ports) =>
+  ({ clock, random, confirm, epochs, signer, settings }: Ports) =>
   async ({ tenant }: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }> => {
+    confirm()
     const at = clock.now()
     const epoch = await epochs.current(tenant, at)
     const claims = {

@@ -9,12 +9,14 @@ import type { Verified } from "../verification/verified.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
 import type { Breathe, Clock, Random } from "./ports/caller.ts"
 import type { Epochs, SingleUse } from "./ports/challenge.ts"
+import type { Confirm } from "./ports/changes.ts"
 import type { Journal } from "./ports/journal.ts"
 import type { Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
 
 export type * from "./ports/caller.ts"
 export type * from "./ports/challenge.ts"
+export type * from "./ports/changes.ts"
 export type * from "./ports/device.ts"
 export type * from "./ports/enrollment.ts"
 export * from "./ports/journal.ts"
@@ -80,6 +82,7 @@ export interface Ports {
   /** Keys that nobody may be trusted by. */
   readonly denied: DeniedKeys
   readonly advisoriesFor: AdvisoriesFor
+  readonly confirm: Confirm
   readonly singleUse: SingleUse
   readonly epochs: Epochs
   readonly journal: Journal

@@ -27,6 +27,7 @@ export const createVerify =
     const at = ports.clock.now()
     let opened: Freshness | undefined
     try {
+      ports.confirm()
       const freshness = await openFreshness(ports, input.freshness, caller, at) // no write yet
       opened = freshness
       const evidence = parseEvidence(input.evidence) // read
@@ -42,6 +43,7 @@ export const createVerify =
           ? refuted(quote)
           : judge(quote, evidence, endorsing, context, freshness, at, ports) // judge
       const result = tell(appraisal, evidence, context, freshness, caller, at, ports)
+      ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
       const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
       await ports.journal.append(
         record(result, context, trust, caller),

@@ -32,8 +32,12 @@ interface Written {
   readonly sequence: number
 }
 
-/** Administrative changes by one writer of the journal. */
-export const createAdminister = (database: Database, writer: string): Administer => {
+/** Administrative changes by one writer of the journal. `changed` is told when one is over, however it ended. */
+export const createAdminister = (
+  database: Database,
+  writer: string,
+  changed: () => void = () => {},
+): Administer => {
   const attempt = async <T>(work: (written: (place: Written) => void) => Work<T>): Promise<T> => {
     let place: Written | undefined
     let value: { readonly of: T } | undefined
@@ -68,7 +72,7 @@ export const createAdminister = (database: Database, writer: string): Administer
       const done = yield* change(yield* moveOn(tenant))
       written(yield* record(tenant, act, done))
       return done.value
-    })
+    }).finally(changed)
   const long = <T>(tenant: string, act: Act, change: () => Work<Done<T>>): Promise<T> =>
     attempt(function* (written) {
       const done = yield* change()
@@ -76,7 +80,7 @@ export const createAdminister = (database: Database, writer: string): Administer
       yield* moveOn(tenant)
       written(yield* record(tenant, act, done))
       return done.value
-    })
+    }).finally(changed)
   return Object.assign(administer, { long })
 }
 

@@ -1,8 +1,10 @@
 import type { Registry, TrustStore } from "../service/ports.ts"
 import { createAdminister } from "./administer.ts"
+import type { ReadRevisions } from "./changes.ts"
 import type { Database } from "./database.ts"
 import { createJournal, type StoredJournal } from "./journal.ts"
 import { createRegistry } from "./registry.ts"
+import { createReadRevisions } from "./revisions.ts"
 import { createTrust, type TrustOptions } from "./trust.ts"
 
 /** Registry, trust and journal in one database, so that a decision and what it changes are one transaction. */
@@ -10,6 +12,10 @@ export interface Store {
   readonly registry: Registry
   readonly trust: TrustStore
   readonly journal: StoredJournal
+  /** What each tenant's changes are counted by. @throws {AssayError} REGISTRY. */
+  readonly revisions: ReadRevisions
+  /** Calls `changed` whenever this process has changed something. */
+  onChange(changed: () => void): void
   /** Why it cannot be asked; nothing while it can. For readiness. */
   unready(): Promise<string | undefined>
   /** Writes what waits in the journal and ends. Whatever is asked afterwards fails. */
@@ -25,12 +31,17 @@ export interface StoreOptions {
 
 /** The store over a database. */
 export function createStore(database: Database, { writer, trust }: StoreOptions): Store {
-  const administer = createAdminister(database, writer)
+  const listeners: (() => void)[] = []
+  const administer = createAdminister(database, writer, () => {
+    for (const changed of listeners) changed()
+  })
   const journal = createJournal(database, writer)
   return {
     registry: createRegistry(database, administer),
     trust: createTrust(database, administer, trust),
     journal,
+    revisions: createReadRevisions(database),
+    onChange: (changed) => void listeners.push(changed),
     unready: () => database.unready(),
     async close() {
       await journal.flush()

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 /** A proxy that is listening. */
-export interface Proxy {
+export interface SocketProxy {
   /** Where its socket is, under the name of the server's. */
   readonly folder: string
   /** What becomes of what the server says: it is passed on, lost without a word, or lost with the connection. */
@@ -18,7 +18,7 @@ export interface Proxy {
 }
 
 /** A proxy to the server whose socket is `name` in `folder`. */
-export const createProxy = async (folder: string, name: string): Promise<Proxy> => {
+export const createProxy = async (folder: string, name: string): Promise<SocketProxy> => {
   const own = mkdtempSync(join(tmpdir(), "assay-proxy-"))
   const sockets = new Set<Socket>()
   let isRefusing = false
@@ -44,7 +44,7 @@ export const createProxy = async (folder: string, name: string): Promise<Proxy> 
     client.on("close", () => target.destroy())
   })
   await new Promise<void>((listening) => server.listen(join(own, name), listening))
-  const proxy: Proxy = {
+  const proxy: SocketProxy = {
     folder: own,
     replies: "passed",
     cut() {

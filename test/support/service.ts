@@ -87,6 +87,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     advisoriesFor: () => [],
     want: () => {},
     journal: store.journal,
+    confirm: () => {},
     singleUse: engine.singleUse,
     epochs: createEpochs(engine.epochKey),
     signer,

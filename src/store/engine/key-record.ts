@@ -7,6 +7,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, scry
 import { promisify } from "node:util"
 import { concat, lengthPrefixed, toHex, utf8 } from "../../bytes.ts"
 import { AssayError } from "../../errors.ts"
+import { Reader } from "../../evidence/reader.ts"
 import type { Random } from "../../service/ports.ts"
 import { u64Bytes } from "../u64.ts"
 import type { KeyRecord, KeyUse } from "./link.ts"
@@ -63,13 +64,14 @@ export function createKeyRecords(passphrase: string, random: Random): KeyRecords
     },
     async open({ use, period, bytes }) {
       if (bytes.length !== RECORD_BYTES) throw notOurs()
-      let offset = 0
-      const next = (size: number): Uint8Array => bytes.slice(offset, (offset += size))
-      const [own, id, iv] = [next(SALT_BYTES), next(KEY_ID_BYTES), next(IV_BYTES)]
+      const r = new Reader(bytes, "shared key")
+      const own = r.take("salt", SALT_BYTES)
+      const id = r.take("id", KEY_ID_BYTES)
+      const iv = r.take("iv", IV_BYTES)
       const decipher = createDecipheriv(CIPHER, await wrappingKey(own), iv, { authTagLength: TAG_BYTES })
       decipher.setAAD(additionalData(use, period, id))
-      decipher.setAuthTag(next(TAG_BYTES))
-      const key = decipher.update(next(KEY_BYTES))
+      decipher.setAuthTag(r.take("tag", TAG_BYTES))
+      const key = decipher.update(r.take("key", KEY_BYTES))
       try {
         decipher.final()
       } catch {

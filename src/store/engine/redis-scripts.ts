@@ -63,16 +63,16 @@ return 0
 
 /**
  * Uses something once, or counts a use. KEYS: what is used, shared keys, latest time. ARGV: spend or count, until when it
- * is remembered (ms since 1970), the fence it was sealed under, the id of the key it was sealed under (8 bytes behind
- * the salt of 16 in each record); without a fence, it was not sealed.
+ * is remembered (ms since 1970), whether it was sealed; then under which fence, and the id of the key (8 bytes, in each
+ * record behind the salt of 16).
  */
 export const USE = `${IDENTITY}${TIME_WATCH}
 watch_time(KEYS[2], KEYS[3])
-if ARGV[3] ~= '' then
-  if ARGV[3] ~= fence then return {'fenced'} end
+if ARGV[3] ~= 'free' then
+  if ARGV[4] ~= fence then return {'fenced'} end
   local held = false
   for i, part in ipairs(redis.call('HGETALL', KEYS[2])) do
-    if i % 2 == 0 and string.sub(part, 17, 24) == ARGV[4] then held = true end
+    if i % 2 == 0 and string.sub(part, 17, 24) == ARGV[5] then held = true end
   end
   if not held then return {'fenced'} end
 end

@@ -9,16 +9,13 @@
 
 import { hash } from "node:crypto"
 import { once } from "node:events"
-import { Redis } from "ioredis"
+import type { Redis } from "ioredis"
 import { concat, toHex } from "../../bytes.ts"
 import { AssayError } from "../../errors.ts"
 import type { EngineLink, KeyRecord, KeyUse, Use, Verdict } from "./link.ts"
+import { createRedisClient, TIMEOUT_MS } from "./redis-client.ts"
 import { CLAIM, FORGET, LOOK, USE } from "./redis-scripts.ts"
 
-/** Within this Redis answers, or is away. */
-const TIMEOUT_MS = 1000
-/** After a lost connection, and between the tries. */
-const RETRY_MS = 250
 const KEYS = "assay:v1::keys"
 const CLOCK = "assay:v1::clock"
 
@@ -31,7 +28,7 @@ type Facts = Readonly<Record<string, string>>
  * @throws {AssayError} INPUT for another URL.
  */
 export function openRedisLink(url: string): EngineLink {
-  const redis = createRedis(url)
+  const redis = createRedisClient(url)
   let failure: unknown
   redis.on("error", (error: unknown) => {
     failure = error
@@ -93,24 +90,6 @@ export function openRedisLink(url: string): EngineLink {
   }
 }
 
-const createRedis = (url: string): Redis => {
-  const options = {
-    connectTimeout: TIMEOUT_MS,
-    commandTimeout: TIMEOUT_MS,
-    // What cannot be sent now fails now, and nothing is sent twice: whoever asked has been told that it failed.
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => RETRY_MS,
-  }
-  if (url.startsWith("unix:")) return new Redis({ ...options, path: url.replace(/^unix:(\/\/)?/, "") })
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url) && new URL(url).search === "")
-    return new Redis(url, options)
-  throw new AssayError("INPUT", "Redis is reached by redis://, rediss:// or unix:PATH, without parameters", {
-    location: "engine.url",
-  })
-}
-
 /** Resolves when the connection is there, or when it is not in time. */
 const ready = async (redis: Redis): Promise<void> => {
   if (redis.status === "ready" || redis.status === "end") return
@@ -123,6 +102,7 @@ const keyOf = ({ tenant, what, id }: Use): string => `assay:v1:${tenant}:${what}
 const argumentsOf = ({ kind, until, origin }: Use): readonly (string | Buffer)[] => [
   kind,
   String(until.getTime()),
+  origin === undefined ? "free" : "sealed",
   origin?.fence ?? "",
   Buffer.from(origin?.keyId ?? []),
 ]

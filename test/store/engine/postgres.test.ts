@@ -191,7 +191,9 @@ onPostgres("refuses S-02 after a failover what its new primary never heard of", 
       const forgotten = await standby.query("SELECT count(*)::int AS n FROM assay_engine.spent")
       assert.equal(forgotten, [{ n: 0 }])
       await rejectsCode(() => after.singleUse.spend(value, now()), "NONCE_FENCED")
-      await after.singleUse.spend(await handedOut(after.singleUse, newValue(now()), now()), now())
+      const next = await handedOut(after.singleUse, newValue(now()), now())
+      assert.is(next.origin.fence.split("/")[1], "00000002", "the timeline")
+      await after.singleUse.spend(next, now())
     } finally {
       await after.close()
     }

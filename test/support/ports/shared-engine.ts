@@ -7,7 +7,7 @@ import type { Engine } from "../../../src/store/engine/engine.ts"
 import { createKeyRecords } from "../../../src/store/engine/key-record.ts"
 import { rejectsCode } from "../assert.ts"
 import { type EngineServer, openFleet, openReplica, waitUntil } from "../engines.ts"
-import { createProxy, type Proxy } from "../proxy.ts"
+import { createProxy, type SocketProxy } from "../proxy.ts"
 import { handedOut, newValue } from "./single-use.ts"
 
 /** Within this a store that is back has to be in use again. */
@@ -33,7 +33,7 @@ const withReplica = async (
 /** As `withReplica`, with a proxy between. */
 const withProxy = async (
   server: EngineServer,
-  act: (engine: Engine, proxy: Proxy) => Promise<void>,
+  act: (engine: Engine, proxy: SocketProxy) => Promise<void>,
 ): Promise<void> => {
   const proxy = await createProxy(...server.socket)
   try {
@@ -169,6 +169,27 @@ const checkFenced = (server: EngineServer, check: OnServer): void => {
         await engine.singleUse.spend(await opened(engine), now())
       }),
     )
+
+  check("refuses S-02 what was sealed under another state of the store, or by a key that is gone", () =>
+    withReplica(server, async ({ singleUse, ...engine }) => {
+      const value = await opened({ singleUse, ...engine })
+      const { fence, keyId } = value.origin
+      const others = [
+        { keyId, fence: "" },
+        { keyId, fence: fence.slice(0, -1) },
+        { keyId, fence: `${fence}0` },
+        { keyId, fence: fence.replace(/[1-9a-f]/, "0") },
+        { keyId: keyId.toReversed(), fence },
+        { keyId: new Uint8Array(), fence },
+      ]
+      for (const origin of others) {
+        await rejectsCode(() => singleUse.spend({ ...value, origin }, now()), "NONCE_FENCED")
+        await rejectsCode(() => singleUse.attempt({ ...value, origin }, now()), "NONCE_FENCED")
+      }
+      assert.is(await singleUse.attempt(value, now()), 1)
+      await singleUse.spend(value, now())
+    }),
+  )
 
   check("refuses S-02 what was spent before somebody emptied the store", () =>
     withReplica(server, async (engine) => {

@@ -1,0 +1,73 @@
+/** What replicas have to agree on, out of the settings: what was used, what was changed, and what time it is. */
+import type { Config } from "../config.ts"
+import { createClockWatch } from "../keys/clock.ts"
+import { readPassphraseFile } from "../keys/privatefile.ts"
+import type { Changes, Clock, Confirm, Random } from "../service/ports.ts"
+import { watchChanges } from "../store/changes.ts"
+import type { Engine } from "../store/engine/engine.ts"
+import { type EngineSettings, openEngine, openNudges } from "../store/engine/open.ts"
+import type { Store } from "../store/store.ts"
+
+/** An engine, and whether this replica may decide by it. */
+export interface Agreement {
+  readonly engine: Engine
+  readonly changes: Changes
+  readonly confirm: Confirm
+  /** Why this replica may not decide. For readiness. */
+  unready(): readonly (string | undefined)[]
+  close(): Promise<void>
+}
+
+/** What the engine is made of beside the settings. */
+export interface AgreementParts {
+  readonly store: Pick<Store, "revisions" | "onChange">
+  readonly random: Random
+  readonly clock: Clock
+  /** Asked for only where keys are shared. @throws {AssayError} SIGNER, INPUT. */
+  readonly passphrase: () => string
+}
+
+/**
+ * Opens the engine of the settings, and watches the clock and the store's revisions.
+ *
+ * @throws {AssayError} INPUT, SIGNER, RNG as `openEngine`: nothing is left running then.
+ */
+export const openAgreement = async (
+  config: Config,
+  { store, random, clock, passphrase }: AgreementParts,
+): Promise<Agreement> => {
+  const settings = engineSettings(config)
+  const clockBoundMs = config.clock.boundSeconds * 1000
+  const clockWatch = createClockWatch(clockBoundMs)
+  const engine = await openEngine(settings, {
+    random,
+    clock,
+    clockBoundMs,
+    checkClock: clockWatch.check,
+    passphrase,
+    spentMax: config.challenge.spentMax,
+  })
+  const changes = watchChanges(store.revisions, await openNudges(settings))
+  store.onChange(changes.announce)
+  await changes.look()
+  return {
+    engine,
+    changes,
+    confirm() {
+      clockWatch.check()
+      changes.confirmed()
+    },
+    unready: () => [clockWatch.unready(), engine.unready(), changes.unready()],
+    async close() {
+      await changes.close()
+      await engine.close()
+    },
+  }
+}
+
+const engineSettings = ({ engine }: Config): EngineSettings => {
+  const { kind, schema, plaintext } = engine
+  if (kind === "memory") return { kind }
+  const url = engine.urlFile === undefined ? (engine.url ?? "") : readPassphraseFile(engine.urlFile)
+  return { kind, url, schema, plaintext }
+}
