@@ -72,7 +72,8 @@ const placed = (at: Place<DeviceValues>) => ({
   ak_certificate_chain: at("ak_certificate_chain"),
 })
 
-const insertRow = statement<DeviceValues>((builder, at) =>
+/** Adds a device, unless one has its id or one of its keys. */
+export const insertRow = statement<DeviceValues>((builder, at) =>
   builder
     .insertInto("devices")
     .values(placed(at))
@@ -84,7 +85,7 @@ const updateRow = statement<DeviceValues>((builder, at) => {
   return builder.updateTable("devices").set(rest).where("tenant", "=", tenant).where("id", "=", id)
 })
 
-const selectRemoved = statement<{ tenant: string; id: string }>((builder, at) =>
+export const selectRemoved = statement<{ tenant: string; id: string }>((builder, at) =>
   builder
     .selectFrom("removed_devices")
     .select("id")
@@ -108,7 +109,8 @@ const deleteLabels = statement<{ tenant: string; device: string }>((builder, at)
   builder.deleteFrom("device_labels").where("tenant", "=", at("tenant")).where("device", "=", at("device")),
 )
 
-const labelsOf = ({ tenant, id, labels, createdAt }: DeviceKept): readonly Ask[] =>
+/** Adds the labels of a new device to those that devices are found by. */
+export const insertLabels = ({ tenant, id, labels, createdAt }: DeviceKept): readonly Ask[] =>
   [...labels].map(([key, value]) =>
     insertLabel({ tenant, device: id, key, value, created_at: createdAt.getTime() }),
   )
@@ -123,7 +125,7 @@ export function* insertDevice(device: DeviceKept): Work<void> {
   if ((yield* changesOf(insertRow(deviceColumns(device)))) === 0) throw deviceExists()
   // Asked behind the insertion, which waits for whoever is just removing a device of this id.
   if ((yield* rowOf(selectRemoved({ tenant, id }))) !== undefined) throw deviceExists()
-  yield* askAll(labelsOf(device))
+  yield* askAll(insertLabels(device))
 }
 
 /** Puts a device in the place of the one that has its id. @throws {AssayError} DEVICE_EXISTS for keys of another. */
@@ -136,7 +138,7 @@ export function* replaceDevice(before: DeviceKept, device: DeviceKept): Work<voi
   }
   if (columns.labels === deviceColumns(before).labels) return
   yield* ask(deleteLabels({ tenant: device.tenant, device: device.id }))
-  yield* askAll(labelsOf(device))
+  yield* askAll(insertLabels(device))
 }
 
 type CounterValues = { tenant: string; device: string } & ReturnType<typeof counterColumns>
@@ -185,3 +187,30 @@ export const putResult = (tenant: string, device: string, result: LastResult): A
     code: result.code ?? null,
     admitted_at: result.admittedAt === undefined ? null : instantColumn(result.admittedAt),
   })
+
+export const dropCounters = statement<{ tenant: string; id: string }>((builder, at) =>
+  builder.deleteFrom("counters").where("tenant", "=", at("tenant")).where("device", "=", at("id")),
+)
+
+const dropResult = statement<{ tenant: string; id: string }>((builder, at) =>
+  builder.deleteFrom("results").where("tenant", "=", at("tenant")).where("device", "=", at("id")),
+)
+
+const dropRow = statement<{ tenant: string; id: string }>((builder, at) =>
+  builder.deleteFrom("devices").where("tenant", "=", at("tenant")).where("id", "=", at("id")),
+)
+
+const insertRemoved = statement<{ tenant: string; id: string; at: number }>((builder, at) =>
+  builder.insertInto("removed_devices").values({ tenant: at("tenant"), id: at("id"), removed_at: at("at") }),
+)
+
+/** Forgets a device, but for its id. */
+export function* deleteDevice(tenant: string, id: string, at: Date): Work<void> {
+  yield* askAll([
+    insertRemoved({ tenant, id, at: instantColumn(at) }),
+    deleteLabels({ tenant, device: id }),
+    dropCounters({ tenant, id }),
+    dropResult({ tenant, id }),
+    dropRow({ tenant, id }),
+  ])
+}

@@ -33,7 +33,8 @@ export const shareFence = statement<OfTenant>(fence(true))
 /** Keeps everybody else out who changes or commits anything of the tenant until this transaction ends. */
 export const closeFence = statement<OfTenant>(fence(false))
 
-const selectRevision = statement<OfTenant>((builder, at) =>
+/** Of the row of a tenant, which has none before its first change. */
+export const selectRevision = statement<OfTenant>((builder, at) =>
   builder.selectFrom("tenants").select("revision").where("tenant", "=", at("tenant")),
 )
 
@@ -51,12 +52,6 @@ const firstRevision = statement<OfTenant>((builder, at) =>
     .values({ tenant: at("tenant"), revision: 1 })
     .returning("revision"),
 )
-
-/** The tenant's revision; 0 before its first change. */
-export function* revisionOf(tenant: string): Work<number> {
-  const row = yield* rowOf(selectRevision({ tenant }))
-  return row === undefined ? 0 : integer(row, "revision")
-}
 
 /**
  * Moves the tenant's revision on, and gives the new one. The caller has closed the fence. PostgreSQL tells whoever listens

@@ -1,15 +1,17 @@
-import type { Registry, TrustStore } from "../service/ports.ts"
+import type { Devices, Registry, TrustStore } from "../service/ports.ts"
 import { createAdminister } from "./administer.ts"
 import type { ReadRevisions } from "./changes.ts"
 import type { Database } from "./database.ts"
+import { createDevices } from "./devices.ts"
 import { createJournal, type StoredJournal } from "./journal.ts"
 import { createRegistry } from "./registry.ts"
 import { createReadRevisions } from "./revisions.ts"
 import { createTrust, type TrustOptions } from "./trust.ts"
 
-/** Registry, trust and journal in one database, so that a decision and what it changes are one transaction. */
+/** Registry, devices, trust and journal in one database, so that a decision and what it changes are one transaction. */
 export interface Store {
   readonly registry: Registry
+  readonly devices: Devices
   readonly trust: TrustStore
   readonly journal: StoredJournal
   /** What each tenant's changes are counted by. @throws {AssayError} REGISTRY. */
@@ -38,6 +40,7 @@ export function createStore(database: Database, { writer, trust }: StoreOptions)
   const journal = createJournal(database, writer)
   return {
     registry: createRegistry(database, administer),
+    devices: createDevices(database, administer),
     trust: createTrust(database, administer, trust),
     journal,
     revisions: createReadRevisions(database),

@@ -1,23 +1,51 @@
-import { mkdtempSync, rmSync } from "node:fs"
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import type { Test } from "uvu"
-import { openSqliteStore } from "../../src/store/sqlite.ts"
+import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
+import { openSqlite } from "../../src/store/sqlite-database.ts"
 import type { Store } from "../../src/store/store.ts"
+import type { TrustOptions } from "../../src/store/trust.ts"
 
 /** Places for databases, and stores in them, that are gone after the suite's last test. */
-export const scratch = (test: Test): { readonly path: () => string; readonly store: () => Store } => {
+export interface Scratch {
+  readonly path: () => string
+  readonly store: () => Store
+  /** A store that does not wait for the disk, for suites whose tests are many. */
+  readonly quick: (options?: TrustOptions) => Store
+}
+
+export const scratch = (test: Test): Scratch => {
   const folder = mkdtempSync(join(tmpdir(), "assay-store-"))
   const stores: Store[] = []
   let count = 0
   const path = (): string => join(folder, `${count++}`, "assay.db")
+  let made: string | undefined
+  /** An empty database, made once: to make one takes the disk longer than most tests. */
+  const template = (): string => {
+    if (made === undefined) {
+      made = path()
+      openSqlite(made).close()
+    }
+    return made
+  }
   test.after(() => {
     for (const store of stores) store.close()
     rmSync(folder, { recursive: true, force: true })
   })
   return {
     path,
+    quick: (trust = {}) => {
+      const place = path()
+      mkdirSync(dirname(place))
+      copyFileSync(template(), place)
+      const file = openSqlite(place)
+      file.exec("PRAGMA synchronous = OFF")
+      const store = createSqliteStore(file, { trust })
+      stores.push(store)
+      return store
+    },
     store: () => {
       const store = openSqliteStore(path())
       stores.push(store)

@@ -13,9 +13,9 @@ import { newAct, newCommit, newDevice, newRecord } from "../support/ports/sample
 import { scratch } from "./folder.ts"
 
 const test = suite("createSqliteJournal")
-const { path, store } = scratch(test)
+const { path, store, quick } = scratch(test)
 
-journalConformance(test, "sqlite", store)
+journalConformance(test, "sqlite", quick)
 
 /** How many records another handle, and so anybody after a crash, sees in the file. */
 const inFile = (file: string): number => {

@@ -1,4 +1,5 @@
 import { suite } from "uvu"
+import { devicesConformance } from "../support/ports/devices.ts"
 import { journalConformance } from "../support/ports/journal.ts"
 import { memoryStore } from "../support/ports/memory.ts"
 import { pendingConformance } from "../support/ports/pending.ts"
@@ -7,6 +8,7 @@ import { trustConformance } from "../support/ports/trust.ts"
 
 const test = suite("memoryStore")
 registryConformance(test, "memory", () => memoryStore().registry)
+devicesConformance(test, "memory", memoryStore)
 journalConformance(test, "memory", memoryStore)
 trustConformance(test, "memory", memoryStore)
 pendingConformance(test, "memory", memoryStore)

@@ -17,9 +17,9 @@ import {
 import { scratch } from "./folder.ts"
 
 const test = suite("createSqliteRegistry")
-const { path, store } = scratch(test)
+const { path, store, quick } = scratch(test)
 
-registryConformance(test, "sqlite", () => store().registry)
+registryConformance(test, "sqlite", () => quick().registry)
 
 test("keeps everything over a restart", async () => {
   const file = path()

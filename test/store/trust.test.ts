@@ -5,7 +5,6 @@ import { utf8 } from "../../src/bytes.ts"
 import type { TrustStore } from "../../src/service/ports.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
 import { openSqlite } from "../../src/store/sqlite-database.ts"
-import type { TrustOptions } from "../../src/store/trust.ts"
 import { TRUST_BOUNDS } from "../../src/store/trust-state.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
 import { pendingConformance } from "../support/ports/pending.ts"
@@ -23,23 +22,14 @@ import {
   newRecord,
   trustOf,
 } from "../support/ports/samples.ts"
-import { type TrustUnderTest, trustConformance, viewOf } from "../support/ports/trust.ts"
+import { trustConformance, viewOf } from "../support/ports/trust.ts"
 import { scratch } from "./folder.ts"
 
 const test = suite("createSqliteTrust")
-const { path, store } = scratch(test)
+const { path, store, quick } = scratch(test)
 
-const opened: DatabaseSync[] = []
-test.after(() => {
-  for (const database of opened) database.close()
-})
-const create = (options: TrustOptions = {}): TrustUnderTest => {
-  const database = openSqlite(path())
-  opened.push(database)
-  return createSqliteStore(database, { trust: options })
-}
-trustConformance(test, "sqlite", create)
-pendingConformance(test, "sqlite", create)
+trustConformance(test, "sqlite", quick)
+pendingConformance(test, "sqlite", quick)
 
 const TWO_OF_EACH = {
   anchors: [newAnchor("a"), newAnchor("b")],

@@ -2,6 +2,7 @@ import { toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
 import type {
   DeviceRecord,
+  Devices,
   Journal,
   JournalRecord,
   PolicyRecord,
@@ -13,11 +14,13 @@ import type { JournalReader } from "../../../src/store/journal.ts"
 import { actRecord } from "../../../src/store/journal-append.ts"
 import { laterResult } from "../../../src/store/result.ts"
 import type { TrustOptions } from "../../../src/store/trust.ts"
+import { memoryDevices } from "./memory-devices.ts"
 import { memoryTrust, type Note } from "./memory-trust.ts"
 
-/** Registry, trust and journal in memory. */
+/** Registry, devices, trust and journal in memory. */
 export interface MemoryStore {
   readonly registry: Registry
+  readonly devices: Devices
   readonly trust: TrustStore
   readonly journal: Journal & JournalReader
 }
@@ -28,7 +31,12 @@ export const keyOf = (...parts: readonly string[]): string => JSON.stringify(par
 /** Registry, trust and journal in memory, for tests. Passes the suites that every adapter passes. */
 export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
   const records: JournalRecord[] = []
-  const note: Note = (tenant, act, made) => void records.push(actRecord(tenant, act, made))
+  const revisions = new Map<string, number>()
+  const revisionOf = (tenant: string): number => revisions.get(tenant) ?? 0
+  const note: Note = (tenant, act, made) => {
+    records.push(actRecord(tenant, act, made))
+    revisions.set(tenant, revisionOf(tenant) + 1)
+  }
   const { trust, stateOf } = memoryTrust(options, note)
   const devices = new Map<string, DeviceRecord>()
   const policies = new Map<string, readonly PolicyRecord[]>()
@@ -46,13 +54,16 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
     return latest
   }
   const byName = (tenant: string, akName: Uint8Array): DeviceRecord | undefined =>
-    [...devices.values()].find((d) => d.tenant === tenant && toHex(d.akName) === toHex(akName))
-  const byEk = (tenant: string, ek: Uint8Array | undefined): DeviceRecord | undefined =>
-    [...devices.values()].find((d) => d.tenant === tenant && ek && d.ek && toHex(d.ek) === toHex(ek))
+    [...devices.values()].find(
+      (d) => d.tenant === tenant && d.akName.length > 0 && toHex(d.akName) === toHex(akName),
+    )
   const judging = ({ tenant, policy: own, group }: DeviceRecord): PolicyRecord | undefined => {
     const name = own ?? assigned.get(keyOf(tenant, group)) ?? assigned.get(keyOf(tenant))
     return name === undefined ? undefined : policy(tenant, name)
   }
+
+  const generationOf = (tenant: string): number => stateOf(tenant).generation
+  const managed = memoryDevices({ devices, keyOf, note, revisionOf, generationOf, policy })
 
   const registry: Registry = {
     async snapshotFor(tenant, akName) {
@@ -62,10 +73,7 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
       return { device: found, policy: judging(found), trustGeneration: generation, anchors }
     },
     async registerDevice(fresh, act) {
-      const key = keyOf(fresh.tenant, fresh.id)
-      const isTaken = devices.has(key) || byName(fresh.tenant, fresh.akName) || byEk(fresh.tenant, fresh.ek)
-      if (isTaken) throw new AssayError("DEVICE_EXISTS", "the device is registered already")
-      const made: DeviceRecord = {
+      const made = managed.add({
         ...structuredClone(fresh),
         state: "active",
         policy: undefined,
@@ -74,8 +82,7 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
         permit: undefined,
         counters: undefined,
         lastResult: undefined,
-      }
-      devices.set(key, made)
+      })
       const revisions = { device: 1, policy: undefined, trust: undefined }
       note(fresh.tenant, act, { device: fresh.id, revisions })
       return made
@@ -132,5 +139,5 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
     records: async (tenant, { limit = 100 } = {}) =>
       records.filter((record) => record.tenant === tenant).slice(-limit),
   }
-  return { registry, trust, journal }
+  return { registry, devices: managed.devices, trust, journal }
 }
