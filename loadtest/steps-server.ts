@@ -41,7 +41,7 @@ const stopwatch = createStopwatch()
 
 function portsOn(folder: string): Ports {
   store = openSqliteStore(join(folder, "assay.db"))
-  const { registry, trust, journal } = store
+  const { registry, devices, trust, journal } = store
   const clock = { now: () => new Date() }
   const random = createRandom()
   const engine = createMemoryEngine(random)
@@ -55,6 +55,7 @@ function portsOn(folder: string): Ports {
     random,
     breathe: async () => {},
     registry,
+    devices,
     trust,
     loadTrust: async () => createTrust({ anchors: [], intermediates: [], crls: [], denied: NONE }),
     denied: NONE,

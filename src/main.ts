@@ -129,6 +129,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
           random,
           breathe,
           registry: store.registry,
+          devices: store.devices,
           trust: store.trust,
           loadTrust: trusts.loadTrust,
           want: refresh.want,

@@ -10,6 +10,7 @@ import type { DeniedKeys } from "../verification/weak-key.ts"
 import type { Breathe, Clock, Random } from "./ports/caller.ts"
 import type { Epochs, SingleUse } from "./ports/challenge.ts"
 import type { Confirm } from "./ports/changes.ts"
+import type { Devices } from "./ports/device.ts"
 import type { Journal } from "./ports/journal.ts"
 import type { Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
@@ -72,6 +73,7 @@ export interface Ports {
   readonly random: Random
   readonly breathe: Breathe
   readonly registry: Registry
+  readonly devices: Devices
   readonly trust: TrustStore
   readonly loadTrust: LoadTrust
   /**

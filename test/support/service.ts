@@ -81,6 +81,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     random,
     breathe: async () => {},
     registry: store.registry,
+    devices: store.devices,
     trust: store.trust,
     loadTrust,
     denied: NONE_DENIED,
