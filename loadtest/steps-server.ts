@@ -13,11 +13,13 @@ import { VerifyRequestSchema, VerifyResponseSchema } from "../src/gen/assay/v1/a
 import { generateSigningKey } from "../src/keys/key.ts"
 import { createRandom } from "../src/keys/random.ts"
 import { createSigner } from "../src/keys/signer.ts"
+import { issue } from "../src/result/issue.ts"
 import { resultToProto, verifyInputFromProto } from "../src/server/convert.ts"
 import { check } from "../src/server/validate.ts"
 import { decodeStrictly } from "../src/server/wire.ts"
+import { bindSession } from "../src/service/certify.ts"
 import { compile } from "../src/service/compile.ts"
-import { commit, record, tell } from "../src/service/decision.ts"
+import { commit, draft, record } from "../src/service/decision.ts"
 import { openFreshness } from "../src/service/freshness.ts"
 import type { Caller, Ports } from "../src/service/ports.ts"
 import { createService, type Service } from "../src/service/service.ts"
@@ -66,6 +68,7 @@ function portsOn(folder: string): Ports {
     singleUse: engine.singleUse,
     epochs: createEpochs(engine.epochKey),
     signer: createSigner(key, clock),
+    deviceAuthority: NO_AUTHORITY,
     compile: cachedCompile(compile, { max: 100 }).compile,
     settings: {
       issuer: "http://127.0.0.1:7401",
@@ -76,8 +79,13 @@ function portsOn(folder: string): Ports {
   }
 }
 
-/** Devices of this bench have no certificates. */
+/** Devices of this bench have no certificates, and ask for none. */
 const NONE: DeniedKeys = { size: 0, find: () => undefined }
+const NO_AUTHORITY: Ports["deviceAuthority"] = {
+  issue: async () => {
+    throw new Error("a device asked for a certificate")
+  },
+}
 
 /** CPU µs of each step for one call. */
 export type Steps = Readonly<Record<string, number>>
@@ -149,7 +157,9 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
   const told = await measured("tell and sign", () =>
     appraised.map((call) => {
       const { appraisal, context, freshness } = call
-      return { ...call, result: tell(appraisal, call.evidence, context, freshness, GATEWAY, at, ports) }
+      const told = draft(appraisal, call.evidence, context, freshness, GATEWAY, at, ports)
+      const result = issue(appraisal, { ...told, ...bindSession(freshness, undefined) }, ports.signer)
+      return { ...call, result }
     }),
   )
   if (told.some(({ result }) => result.token.kind !== "session")) throw new Error("a device was refused")

@@ -41,6 +41,7 @@ export const CODES = {
   OID: entry("malformed", "X-15"),
   CERTIFICATE: entry("malformed"),
   CRL: entry("malformed"),
+  CSR: entry("malformed"),
   PROTO: entry("malformed"),
   FIELD: entry("malformed"),
   POLICY_SCHEMA: entry("malformed", "P-01"),
@@ -67,6 +68,12 @@ export const CODES = {
   AK_BINDING_UNPROVEN: entry("refuted"),
   AK_NAME: entry("refuted", "K-06"),
   AK_BINDING: entry("refuted", "K-02", "K-03"),
+  KEY_CERTIFICATION: entry("refuted"),
+  KEY_NAME: entry("refuted", "K-06"),
+  KEY_ATTRIBUTES: entry("refuted"),
+  CSR_KEY: entry("refuted", "K-06"),
+  CSR_SIGNATURE: entry("refuted"),
+  CSR_REQUEST: entry("refuted"),
   EK_MISSING: entry("refuted"),
   EK_TEMPLATE: entry("refuted", "K-06"),
   TPM_MANUFACTURER: entry("refuted"),
@@ -208,5 +215,29 @@ export class AssayError extends Error {
 
   get kind(): Kind {
     return CODES[this.code].kind
+  }
+}
+
+/** The same error under another code or at another place: what it says stays. */
+export const retold = (
+  error: AssayError,
+  changed: { readonly code?: Code; readonly location?: string },
+): AssayError => {
+  const { code = error.code, location = error.location } = changed
+  const { message, expected, actual, cause } = error
+  return new AssayError(code, message, {
+    ...(location !== undefined && { location }),
+    ...(expected !== undefined && { expected }),
+    ...(actual !== undefined && { actual }),
+    ...(cause !== undefined && { cause }),
+  })
+}
+
+/** What `act` gives; what it throws, it throws as an error of the field at this path in the request. */
+export function inField<T>(location: string, act: () => T): T {
+  try {
+    return act()
+  } catch (error) {
+    throw error instanceof AssayError ? retold(error, { location }) : error
   }
 }

@@ -10,7 +10,7 @@ import { addAgent } from "./cli/agent.ts"
 import { addDemo } from "./cli/demo.ts"
 import { type CliParts, processIo } from "./cli/parts.ts"
 import { runCli } from "./cli/program.ts"
-import { addInit, addServe, type Running } from "./cli/serve.ts"
+import { addInit, addServe, type InitFiles, type Running } from "./cli/serve.ts"
 import { createAdminClient } from "./client/admin.ts"
 import { createAttestationClient } from "./client/attestation.ts"
 import { verifyCompactBy } from "./client/compact.ts"
@@ -21,6 +21,9 @@ import { softwareMachine, swtpmMachine } from "./device/machine.ts"
 import { readEkCertificateChain } from "./device/nv.ts"
 import { pcrFile } from "./device/pcrfile.ts"
 import { faultAt, withFaults } from "./faults.ts"
+import type { Authority } from "./keys/authority.ts"
+import { certificatePem, ensureAuthorityFile, readAuthorityFile } from "./keys/authority-file.ts"
+import { createDeviceAuthority } from "./keys/device-authority.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
 import {
@@ -66,6 +69,9 @@ const TENANTS_MAX = 100
 const TENANT = "default"
 /** Where development mode keeps the maker of software TPMs, in the data folder. */
 const SOFTWARE_MAKER = "software-tpm-maker.pem"
+/** Where the keys are, in the data folder, unless they are elsewhere. */
+const SIGNING_KEY = "signing-key.pem"
+const DEVICE_CA = "device-ca.pem"
 
 /** A list that is shipped with Assay; `data/README.md` says what each has. */
 const readData = (name: string): unknown =>
@@ -89,7 +95,8 @@ export async function start(config: Config, log: Logger): Promise<Running> {
   try {
     const store = await openStore(folder)
     cleanup.push(() => store.close())
-    const signer = createSigner(signingKey(config, folder, clock, random), clock)
+    const secret = passphrase(config, folder, random)
+    const signer = createSigner(signingKey(config, folder, secret, { clock, random }), clock)
     cleanup.push(() => signer.close())
     await prepareTrust(config, folder, { clock, trust: store.trust }, { random, log })
     const { denied, known, loader, trusts, refresh, refresher } = trustParts(config, store, {
@@ -97,12 +104,8 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       random,
       log,
     })
-    const agreement = await openAgreement(config, {
-      store,
-      random,
-      clock,
-      passphrase: () => passphrase(config, folder, random),
-    })
+    const authority = await deviceCa(config, folder, secret, { clock, random })
+    const agreement = await openAgreement(config, { store, random, clock, passphrase: () => secret })
     cleanup.push(() => agreement.close())
     const { engine, confirm } = agreement
     const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
@@ -140,6 +143,10 @@ export async function start(config: Config, log: Logger): Promise<Running> {
           singleUse: engine.singleUse,
           epochs: createEpochs(engine.epochKey, { lengthMs: config.epoch.lengthSeconds * 1000 }),
           signer,
+          deviceAuthority: createDeviceAuthority(authority, {
+            random,
+            lifetimeMs: config.deviceAuthority.lifetimeSeconds * 1000,
+          }),
           compile: contexts.compile,
           settings,
         }),
@@ -170,6 +177,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     const publicApp = createPublicApp({
       issuer: () => settings.issuer,
       jwks: () => signer.publicJwks(),
+      deviceCa: () => certificatePem(authority.certificate.bytes),
       epoch: async () => {
         const { epoch, token } = await service.epoch({ tenant: "default", id: "web" })
         return { ...epoch, token }
@@ -299,21 +307,49 @@ const prepareTrust = async (
   if (createPrivateFile(file, pem, random)) await trustSoftwareMaker(ports, TENANT, pem)
 }
 
-const signingKey = (config: Config, folder: string, clock: Clock, random: Random): SigningKey => {
-  const { algorithm, file = join(folder, "signing-key.pem") } = config.key
+/** What keys are made with. */
+interface Making {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const signingKey = (config: Config, folder: string, secret: string, making: Making): SigningKey => {
+  const { algorithm, file = join(folder, SIGNING_KEY) } = config.key
   const fresh: NewKey = { algorithm, lifetimeMs: KEY_LIFETIME_MS }
-  const secret = passphrase(config, folder, random)
-  if (config.development) return ensureKeyFile(file, secret, fresh, { clock, random })
+  if (config.development) return ensureKeyFile(file, secret, fresh, making)
   const key = readKeyFile(file, secret)
   if (key === undefined) throw fileError(file, "is not there: make one with `assay init`")
   return key
+}
+
+const deviceCa = async (
+  config: Config,
+  folder: string,
+  secret: string,
+  making: Making,
+): Promise<Authority> => {
+  const { trustDomain, file = join(folder, DEVICE_CA) } = config.deviceAuthority
+  const authority = config.development
+    ? await ensureAuthorityFile(file, secret, trustDomain, making)
+    : readAuthorityFile(file, secret)
+  if (authority === undefined) throw fileError(file, "is not there: make one with `assay init`")
+  if (authority.trustDomain !== trustDomain)
+    throw fileError(
+      file,
+      "is of another trust domain: set deviceAuthority.trustDomain, or make another file",
+      {
+        expected: trustDomain,
+        actual: authority.trustDomain,
+      },
+    )
+  return authority
 }
 
 const passphrase = ({ key, development }: Config, folder: string, random: Random): string => {
   if (key.passphrase !== undefined) return key.passphrase
   if (key.passphraseFile !== undefined) return readPassphraseFile(key.passphraseFile)
   if (development) return ensurePassphraseFile(join(folder, "signing-key.passphrase"), random)
-  throw fileError(join(folder, "signing-key.pem"), "needs ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE")
+  throw fileError(join(folder, SIGNING_KEY), "needs ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE")
 }
 
 /** Nothing logs these. Should anything ever, they are not shown. */
@@ -326,20 +362,18 @@ export const createLog = (level: Config["logLevel"]): Logger =>
     pino.destination({ sync: true }),
   )
 
-/** Makes the signing key of a server outside development mode, unless there is one. */
-const init = async (config: Config): Promise<string> => {
+/** Makes the signing key and the device CA of a server outside development mode, unless they are there. */
+const init = async (config: Config): Promise<InitFiles> => {
   const folder = resolve(config.data)
   const random = createRandom()
   const clock = { now: () => new Date() }
-  const { algorithm, file = join(folder, "signing-key.pem") } = config.key
+  const { algorithm, file: key = join(folder, SIGNING_KEY) } = config.key
+  const { trustDomain, file: ca = join(folder, DEVICE_CA) } = config.deviceAuthority
+  const secret = passphrase(config, folder, random)
   await (await openStore(folder)).close()
-  ensureKeyFile(
-    file,
-    passphrase(config, folder, random),
-    { algorithm, lifetimeMs: KEY_LIFETIME_MS },
-    { clock, random },
-  )
-  return file
+  ensureKeyFile(key, secret, { algorithm, lifetimeMs: KEY_LIFETIME_MS }, { clock, random })
+  await ensureAuthorityFile(ca, secret, trustDomain, { clock, random })
+  return { key, deviceCa: ca }
 }
 
 const stopped = (): Promise<string> =>

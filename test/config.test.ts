@@ -12,6 +12,7 @@ test("gives defaults for everything that nobody set", () => {
     data: ".assay",
     web: { public: "127.0.0.1:7401", private: "127.0.0.1:7402" },
     key: { algorithm: "ES256" },
+    deviceAuthority: { trustDomain: "assay.internal", lifetimeSeconds: 3600 },
     challenge: { lifetimeSeconds: 120, spentMax: 1_000_000 },
     engine: { kind: "memory", schema: "assay_engine", plaintext: false },
     clock: { boundSeconds: 5 },
@@ -220,6 +221,24 @@ const refused: readonly [name: string, document: string, location: string][] = [
     "two rules of one name",
     "clientCertificates: [{name: a, authority: b, role: gateway, id: dns}, {name: a, authority: c, role: backend, id: dns}]",
     "clientCertificates",
+  ],
+  ...[
+    "Assay.internal",
+    "assay internal",
+    "spiffe://assay",
+    "assay/x",
+    "-assay",
+    "assay..internal",
+    "a".repeat(64),
+  ].map((domain): [string, string, string] => [
+    `the trust domain ${domain}`,
+    `deviceAuthority: {trustDomain: '${domain}'}`,
+    "deviceAuthority.trustDomain",
+  ]),
+  [
+    "device certificates for longer than an hour",
+    "deviceAuthority: {lifetimeSeconds: 3601}",
+    "deviceAuthority.lifetimeSeconds",
   ],
   ["an unknown log level", "logLevel: trace", "logLevel"],
 ]

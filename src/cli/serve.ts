@@ -21,12 +21,19 @@ export interface Running {
   stop(): Promise<void>
 }
 
+/** What `init` made, or found. */
+export interface InitFiles {
+  readonly key: string
+  /** The device CA: its certificate and its key. */
+  readonly deviceCa: string
+}
+
 /** What `serve` is given by `main.ts`. */
 export interface ServeParts {
   readonly start: (config: Config, log: Logger) => Promise<Running>
   readonly createLog: (level: Config["logLevel"]) => Logger
-  /** Makes a signing key where there is none. Gives the file. */
-  readonly init: (config: Config) => Promise<string>
+  /** Makes a signing key and a device CA where there are none. */
+  readonly init: (config: Config) => Promise<InitFiles>
   /** Resolves when the process is told to stop. */
   readonly stopped: () => Promise<string>
 }
@@ -117,7 +124,9 @@ export const addInit =
   (program, { io, reporting }) => {
     program
       .command("init")
-      .description("Make the data folder and an encrypted signing key in it, unless there is one.")
+      .description(
+        "Make the data folder, a signing key and a device CA in it, both encrypted, unless they are there.",
+      )
       .option("--config <file>", "settings, YAML or JSON")
       .option("--data <folder>", "where (default: .assay)")
       .addHelpText(
@@ -126,8 +135,9 @@ export const addInit =
       )
       .action(
         reporting(async (options: ServeOptions) => {
-          const file = await init(configOf(options, io.env))
-          return { accepted: true, json: { key: file }, table: () => [`The signing key is in ${file}.`] }
+          const files = await init(configOf(options, io.env))
+          const table = [`The signing key is in ${files.key}.`, `The device CA is in ${files.deviceCa}.`]
+          return { accepted: true, json: { ...files }, table: () => table }
         }),
       )
   }

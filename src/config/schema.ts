@@ -3,7 +3,7 @@ import { FAULT } from "../faults.ts"
 import { callers } from "./callers.ts"
 import { engine } from "./engine.ts"
 import { listeners, web } from "./listeners.ts"
-import { isHost, path, text } from "./text.ts"
+import { isHost, isTrustDomain, path, text } from "./text.ts"
 
 const key = z.strictObject({
   algorithm: z.enum(["ES256", "EdDSA"]).default("ES256").describe("What a new key signs with."),
@@ -12,6 +12,27 @@ const key = z.strictObject({
     .describe("The encrypted signing key. Without it, `signing-key.pem` in the data folder."),
   passphrase: text().optional().describe("The passphrase itself; from the environment, never from the file."),
   passphraseFile: path().optional().describe("A file with the passphrase, for its owner alone."),
+})
+
+const deviceAuthority = z.strictObject({
+  trustDomain: z
+    .string()
+    .refine(isTrustDomain, "not a host name in lowercase")
+    .default("assay.internal")
+    .describe(
+      "SPIFFE trust domain: a device is `spiffe://<trust domain>/tenant/<tenant>/device/<id>`. It stands in the authority's own certificate, and stays.",
+    ),
+  lifetimeSeconds: z
+    .int()
+    .min(60)
+    .max(3600)
+    .default(3600)
+    .describe("How long a certificate is valid at most. With its session it ends in any case."),
+  file: path()
+    .optional()
+    .describe(
+      "The authority: its certificate, and its encrypted key under the same passphrase. Without it, `device-ca.pem` in the data folder.",
+    ),
 })
 
 const challenge = z.strictObject({
@@ -87,6 +108,9 @@ export const schema = z
       .optional()
       .describe("`iss` of every token, without query and fragment. Without it, the public web address."),
     key: key.prefault({}).describe("The key that signs tokens."),
+    deviceAuthority: deviceAuthority
+      .prefault({})
+      .describe("Who issues client certificates to devices that attest a key of their TPM."),
     challenge: challenge.prefault({}).describe("Challenges."),
     engine: engine.prefault({}).describe("What remembers which challenges were spent."),
     clock: z

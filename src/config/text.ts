@@ -24,3 +24,8 @@ export const isHost = (host: string): boolean => {
   const url = new URL(`http://${host}/`)
   return host === url.host || host === `${url.hostname}:80`
 }
+
+/** Whether `text` is a SPIFFE trust domain in the form of a host name. */
+export const isTrustDomain = (text: string): boolean =>
+  text.length <= 255 &&
+  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/.test(text)

@@ -6,7 +6,7 @@ import { EK_TEMPLATES, type EkTemplate, type EkTemplateName, ekAreaOf } from "..
 import { u32 } from "../evidence/tpm/encode.ts"
 import { parseSizedPublic } from "../evidence/tpm/public.ts"
 import { handlesOf, readCertifiedTemplate } from "./nv.ts"
-import { type RunOptions, readOutput, run } from "./programs.ts"
+import { flushing, type RunOptions, readOutput, run } from "./programs.ts"
 
 /** Persistent handles that the TCG keeps for keys of the endorsement hierarchy (handle registry, table 2). */
 const EK_HANDLE_FIRST = 0x81010000
@@ -93,15 +93,6 @@ const withEk = async <T>(
   if (!isOf(template, ekPublic))
     throw new AssayError("TPM", `the TPM made a key that is not one of the template ${template}`)
   return flushing(at, () => act("ek.ctx", ekPublic))
-}
-
-/** Runs `act` and removes what it loaded. Without a resource manager it would stay, and the TPM holds only three objects. */
-const flushing = async <T>(at: RunOptions, act: () => Promise<T>): Promise<T> => {
-  try {
-    return await act()
-  } finally {
-    await run("tpm2_flushcontext", ["-Q", "-t"], at)
-  }
 }
 
 const readPublic = async (key: string, at: RunOptions): Promise<Uint8Array> => {

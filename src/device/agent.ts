@@ -8,11 +8,13 @@ import type { EkTemplateName } from "../evidence/tpm/ek-template.ts"
 import { parsePcrFile } from "../evidence/tpm/pcrs.ts"
 import { hasAttribute, parseName, parsePublic } from "../evidence/tpm/public.ts"
 import type { PcrSelection } from "../evidence/tpm/selection.ts"
+import type { SchemeName } from "../evidence/tpm/signature.ts"
 import { type AgentEk, activateWith, readEk } from "./agent-ek.ts"
-import { type Attester, answersWith } from "./attester.ts"
+import { certifyTlsKey, makeTlsKey, TLS_KEY_HANDLE } from "./agent-key.ts"
+import { type Attester, answersWith, type CertifiedKey } from "./attester.ts"
 import type { Endorsed } from "./enrollment.ts"
 import { handlesOf, readEkCertificateChain } from "./nv.ts"
-import { type RunOptions, readOutput, requirePrograms, run, withFolder } from "./programs.ts"
+import { flushing, type RunOptions, readOutput, requirePrograms, run, withFolder } from "./programs.ts"
 import type { Quoted } from "./quoted.ts"
 
 /** Where Linux shows the firmware's event log. */
@@ -26,6 +28,8 @@ export interface AgentOptions {
   readonly algorithm?: AgentAlgorithm
   /** The persistent handle of the attestation key. */
   readonly handle?: number
+  /** The persistent handle of the key for TLS. */
+  readonly tlsKeyHandle?: number
   /** Which endorsement key to show. By default the one that the TPM has a certificate of. */
   readonly ekTemplate?: EkTemplateName
   /** What to quote. By default PCRs 0 to 9 of the SHA-256 bank. */
@@ -92,7 +96,8 @@ export async function createAgent(options: AgentOptions = {}): Promise<Attester>
 
   const { akPublic, akName, qualifiedName } = key
   const ek = endorsedBy(ak, options, inFolder)
-  return { akPublic, akName, qualifiedName, ...ek, ...answersWith(akName, ek, quote) }
+  const certifyKey = (): Promise<CertifiedKey> => inFolder((at) => certifiedKey(ak, key, options, at))
+  return { akPublic, akName, qualifiedName, certifyKey, ...ek, ...answersWith(akName, ek, quote) }
 }
 
 /** The endorsement key's side of the agent. The key is looked for when first asked for: some TPMs take long to make it. */
@@ -116,24 +121,34 @@ const endorsedBy = (
   }
 }
 
+/** The key for TLS, made if there is none at the handle, and certified. */
+const certifiedKey = async (
+  ak: string,
+  { scheme, hash }: Key,
+  { tlsKeyHandle = TLS_KEY_HANDLE }: AgentOptions,
+  at: RunOptions,
+): Promise<CertifiedKey> => {
+  const handle = `0x${tlsKeyHandle.toString(16)}`
+  if (!(await isPersistent(handle, at))) await makeTlsKey(handle, at)
+  return certifyTlsKey(handle, { handle: ak, scheme, hash }, at)
+}
+
 const isPersistent = async (ak: string, at: RunOptions): Promise<boolean> =>
   handlesOf(await run("tpm2_getcap", ["handles-persistent"], at)).includes(Number(ak))
 
 async function makeKey(ak: string, algorithm: string, at: RunOptions): Promise<void> {
   const template = ["-C", "e", "-G", algorithm, "-g", "sha256", "-a", AK_ATTRIBUTES]
-  try {
+  await flushing(at, async () => {
     await run("tpm2_createprimary", ["-Q", ...template, "-c", "ak.ctx"], at)
     await run("tpm2_evictcontrol", ["-Q", "-C", "o", "-c", "ak.ctx", ak], at)
-  } finally {
-    // Without a resource manager the transient copy would stay, and the TPM holds only three objects.
-    await run("tpm2_flushcontext", ["-Q", "-t"], at)
-  }
+  })
 }
 
 interface Key {
   readonly akPublic: Uint8Array
   readonly akName: Uint8Array
-  /** Of the key's scheme, which it always signs with. */
+  /** The key's scheme, which it always signs by, and its hash. */
+  readonly scheme: SchemeName
   readonly hash: HashName
   readonly qualifiedName: Uint8Array
 }
@@ -147,7 +162,7 @@ async function readKey(ak: string, at: RunOptions): Promise<Key> {
   if (!signs || scheme.kind === "null" || scheme.kind === "unsupported")
     throw unusable(`the key at ${ak} is no attestation key: choose another handle`)
   const qualifiedName = parseName(await readOutput("tpm2_readpublic", "qualified", at))
-  return { akPublic, akName: area.name, hash: scheme.hash, qualifiedName }
+  return { akPublic, akName: area.name, scheme: scheme.kind, hash: scheme.hash, qualifiedName }
 }
 
 /** The values of the PCR file in the order of the signed selection, as they travel. */

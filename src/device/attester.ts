@@ -1,13 +1,14 @@
-import { create } from "@bufbuild/protobuf"
+import { create, type MessageInitShape } from "@bufbuild/protobuf"
 import { AssayError } from "../errors.ts"
 import {
-  type Confirmation,
   challengeExtraData,
   epochExtraData,
   nonceExtraData,
+  type SessionKey,
 } from "../evidence/transcript.ts"
 import {
   type CreateChallengeResponse,
+  type KeyCertificationSchema,
   type VerifyRequest,
   VerifyRequestSchema,
 } from "../gen/assay/v1/attestation_pb.ts"
@@ -34,7 +35,7 @@ export interface Own {
   /** The service that its session is for. */
   readonly audience: string
   /** The key that its session is bound to, if it has one. */
-  readonly confirmation: Confirmation | undefined
+  readonly confirmation: SessionKey | undefined
 }
 
 /**
@@ -48,6 +49,11 @@ export interface Attester extends Endorsed {
   readonly akPublic: Uint8Array
   readonly akName: Uint8Array
   readonly qualifiedName: Uint8Array
+  /**
+   * A key of the TPM, the same each time, with what a certificate of it is asked for by, made anew. Its Name goes into the
+   * challenge and the device's own part of the transcript, the rest into the answer.
+   */
+  certifyKey(): Promise<CertifiedKey>
   /** Evidence that answers a challenge, over a transcript with the device's own audience and key. */
   answer(parts: ChallengeParts, own: Own): Promise<VerifyRequest>
   /** Evidence over a relying party's nonce of 16 to 64 bytes. Never yields a session. */
@@ -59,6 +65,12 @@ export interface Attester extends Endorsed {
   ): Promise<VerifyRequest>
   /** What ends an enrollment: the answer to the credential, and a quote over a transcript of the device's own keys. */
   answerEnrollment(parts: EnrollmentParts): Promise<CompleteEnrollmentRequest>
+}
+
+/** A key that the device's TPM made and keeps, and the attestation key's word for it. */
+export interface CertifiedKey {
+  readonly name: Uint8Array
+  readonly certification: MessageInitShape<typeof KeyCertificationSchema>
 }
 
 /**

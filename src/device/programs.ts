@@ -14,6 +14,8 @@ export interface MissingProgram {
 /** What the agent runs. */
 const AGENT_PROGRAMS: readonly string[] = [
   "tpm2_activatecredential",
+  "tpm2_certify",
+  "tpm2_create",
   "tpm2_createek",
   "tpm2_createprimary",
   "tpm2_evictcontrol",
@@ -23,6 +25,7 @@ const AGENT_PROGRAMS: readonly string[] = [
   "tpm2_policysecret",
   "tpm2_quote",
   "tpm2_readpublic",
+  "tpm2_sign",
   "tpm2_startauthsession",
 ]
 /** What a throw-away TPM needs besides. The last is a library that tpm2-tools reach it by. */
@@ -140,6 +143,15 @@ export const run = (program: string, parameters: readonly string[], options: Run
       },
     )
   })
+
+/** Runs `act` and removes what it loaded. Without a resource manager it would stay, and the TPM holds only three objects. */
+export const flushing = async <T>(at: RunOptions, act: () => Promise<T>): Promise<T> => {
+  try {
+    return await act()
+  } finally {
+    await run("tpm2_flushcontext", ["-Q", "-t"], at)
+  }
+}
 
 /** The line that says what was wrong: tpm2-tools print where in their libraries it was noticed before it. */
 const reasonOf = (stderr: string): string => {

@@ -1,6 +1,6 @@
 import { EV_NO_ACTION } from "../evidence/eventlog/eventlog.ts"
 import type { EkTemplateName } from "../evidence/tpm/ek-template.ts"
-import { type Attester, answersWith } from "./attester.ts"
+import { type Attester, answersWith, type CertifiedKey } from "./attester.ts"
 import { type BootEvent, standardBoot } from "./boot.ts"
 import type { Endorsement } from "./ek.ts"
 import {
@@ -13,7 +13,8 @@ import {
 import type { KeyPair } from "./keys.ts"
 import type { Quoted } from "./quoted.ts"
 import { activateCredential, createSoftwareEk, type SoftwareEk } from "./software-ek.ts"
-import { type QuoteOptions, SoftwareTpm, type SoftwareTpmOptions } from "./tpm.ts"
+import { createSoftwareKey, requestOf, type SoftwareKey } from "./software-key.ts"
+import { type QuoteOptions, type Signed, SoftwareTpm, type SoftwareTpmOptions } from "./tpm.ts"
 
 export type { QuoteOptions, Signed, TpmState } from "./tpm.ts"
 
@@ -28,6 +29,15 @@ export interface SoftwareDeviceOptions extends SoftwareTpmOptions {
   /** The endorsement key's pair. By default one of its own, made when first asked for. */
   readonly ekKeys?: KeyPair
 }
+
+/** What a certification is shown with: all four parts. */
+export interface Certification extends Signed {
+  readonly csr: Uint8Array
+  readonly keyPublic: Uint8Array
+}
+
+/** What tpm2_certify fills extraData with. */
+const EXTRA_DATA = Uint8Array.of(0x00, 0xff, 0x55, 0xaa)
 
 /** How a boot is recorded. */
 export interface BootOptions {
@@ -47,6 +57,7 @@ export class SoftwareDevice extends SoftwareTpm implements Attester {
   readonly answerEpoch: Attester["answerEpoch"]
   readonly answerEnrollment: Attester["answerEnrollment"]
   readonly #options: SoftwareDeviceOptions
+  #tlsKey: SoftwareKey | undefined
   #eventLog: Uint8Array = new Uint8Array()
   #ek: SoftwareEk | undefined
   #endorsement: Promise<Endorsement> | undefined
@@ -99,6 +110,17 @@ export class SoftwareDevice extends SoftwareTpm implements Attester {
       pcrBanks: select.map((bank) => ({ hash: bank.hash, values: this.pcrs.values([bank]) })),
       eventLog: this.#eventLog,
     }
+  }
+
+  async certifyKey(): Promise<CertifiedKey> {
+    this.#tlsKey ??= createSoftwareKey()
+    return this.certifying(this.#tlsKey)
+  }
+
+  /** Any key, certified as tpm2_certify does it, with its request for a certificate. */
+  certifying(key: SoftwareKey): CertifiedKey & { readonly certification: Certification } {
+    const { keyPublic, name } = key
+    return { name, certification: { csr: requestOf(key), keyPublic, ...this.certify(EXTRA_DATA, keyPublic) } }
   }
 
   /** The endorsement key and its certificate from a test CA. Made when first asked for. */

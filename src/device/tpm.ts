@@ -170,10 +170,14 @@ export class SoftwareTpm {
   }
 
   /** TPM2_Certify of another object, given by its TPM2B_PUBLIC; by default of the attestation key itself. */
-  certify(extraData: Uint8Array, objectPublic: Uint8Array = this.akPublic): Signed {
+  certify(
+    extraData: Uint8Array,
+    objectPublic: Uint8Array = this.akPublic,
+    tamper?: QuoteOptions["tamper"],
+  ): Signed {
     const { name, nameAlg } = parsePublic(objectPublic)
     const body = encodeCertified(name, qualifiedNameOf(u32(TPM_RH_ENDORSEMENT), name, nameAlg))
-    return this.#attestation(TPM_ST_ATTEST_CERTIFY, extraData, body)
+    return this.#attestation(TPM_ST_ATTEST_CERTIFY, extraData, body, tamper)
   }
 
   /** TPM2_CertifyCreation of the attestation key. */

@@ -1,6 +1,7 @@
 import { hash as digestOf } from "node:crypto"
 import { lengthPrefixed } from "../bytes.ts"
-import { AssayError } from "../errors.ts"
+import { AssayError, inField } from "../errors.ts"
+import { type Certification, parseCertification, type RawCertification } from "./certification.ts"
 import { EV_NO_ACTION, type EventLog, parseEventLog } from "./eventlog/eventlog.ts"
 import { Reader } from "./reader.ts"
 import { HASHES, type HashName } from "./tpm/algorithm.ts"
@@ -31,6 +32,8 @@ export interface RawEvidence {
   readonly eventLog: Uint8Array | undefined
   /** Certificates of the attestation key, DER, its own first. The first may be NV content. */
   readonly akCertificateChain?: readonly Uint8Array[]
+  /** What is shown of a key that a certificate is asked for. */
+  readonly certification?: RawCertification | undefined
 }
 
 /** Evidence that is well formed in every part. Nothing in it is proven. */
@@ -43,6 +46,7 @@ export interface Evidence {
   readonly pcrs: UntrustedPcrs
   readonly eventLog: EventLog | undefined
   readonly akCertificateChain: readonly Certificate[]
+  readonly certification: Certification | undefined
   /** SHA-256 over every part, each with its length: names the evidence in the journal. 32 bytes. */
   readonly digest: Uint8Array
 }
@@ -54,12 +58,13 @@ export interface Evidence {
  * The input is copied once, and the digest is made over that copy: whoever still holds the input cannot change
  * what was checked. What comes back are views on the copy.
  *
- * @throws {AssayError} DER, OID, DEPTH, TRAILING, DUP_EXT, SERIAL, CERTIFICATE for certificates; QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, EVENT, FRAMING, LENGTH, LOG_SIZE as the
+ * @throws {AssayError} as `parseCertification`; DER, OID, DEPTH, TRAILING, DUP_EXT, SERIAL, CERTIFICATE for certificates; QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, EVENT, FRAMING, LENGTH, LOG_SIZE as the
  *   parsers do; FIELD for a bank that occurs twice; LENGTH for a bank that is not 1 to 24 whole values; EVENT also
  *   for unused bytes behind the last event of a log.
  */
 export function parseEvidence(raw: RawEvidence): Evidence {
-  const { akName, attest, signature, pcrBanks, eventLog, akCertificateChain, digest } = copyOf(raw)
+  const { akName, attest, signature, pcrBanks, eventLog, akCertificateChain, certification, digest } =
+    copyOf(raw)
   return {
     akName: inField("evidence.tpm.ak_name", () => parseName(akName)),
     attest: inField("evidence.tpm.attest", () => parseAttest(attest)),
@@ -69,6 +74,7 @@ export function parseEvidence(raw: RawEvidence): Evidence {
     eventLog:
       eventLog === undefined ? undefined : inField("evidence.tpm.event_log", () => parseWholeLog(eventLog)),
     akCertificateChain: parseChain(akCertificateChain, "evidence.tpm.ak_certificate_chain"),
+    certification: certification === undefined ? undefined : parseCertification(certification),
     digest,
   }
 }
@@ -85,10 +91,11 @@ export const parseChain = (chain: readonly Uint8Array[], path: string): Certific
 
 /**
  * The parts in their fixed order, with their lengths, in one piece of memory, and its digest. The certificates are one
- * part with parts of its own; behind the five that are always there come the banks' pairs of identifier and values.
+ * part with parts of its own; behind the five that are always there come the banks' pairs of identifier and values, then
+ * the certification, if there is one: whether the number of parts is odd says so.
  */
 function copyOf(raw: RawEvidence): Required<RawEvidence> & { readonly digest: Uint8Array } {
-  const { akCertificateChain: chain = [], eventLog = NO_BYTES } = raw
+  const { akCertificateChain: chain = [], eventLog = NO_BYTES, certification } = raw
   const hashes = raw.pcrBanks.map(({ hash }) => hash)
   const copy = lengthPrefixed(
     raw.akName,
@@ -97,6 +104,7 @@ function copyOf(raw: RawEvidence): Required<RawEvidence> & { readonly digest: Ui
     eventLog,
     lengthPrefixed(...chain),
     ...raw.pcrBanks.flatMap(({ hash, values }) => [identifierOf(hash), values]),
+    ...(certification === undefined ? [] : [lengthPrefixed(...partsOf(certification))]),
   )
   const r = new Reader(copy, "evidence")
   const next = (): Uint8Array => r.sized32("part", copy.length)
@@ -112,7 +120,21 @@ function copyOf(raw: RawEvidence): Required<RawEvidence> & { readonly digest: Ui
       next()
       return { hash, values: next() }
     }),
+    certification: certification === undefined ? undefined : readCertification(next()),
   }
+}
+
+const partsOf = ({ csr, keyPublic, attest, signature }: RawCertification): Uint8Array[] => [
+  csr,
+  keyPublic,
+  attest,
+  signature,
+]
+
+const readCertification = (parts: Uint8Array): RawCertification => {
+  const r = new Reader(parts, "evidence.certification")
+  const next = (): Uint8Array => r.sized32("part", parts.length)
+  return { csr: next(), keyPublic: next(), attest: next(), signature: next() }
 }
 
 const NO_BYTES = new Uint8Array()
@@ -157,19 +179,4 @@ function parseWholeLog(bytes: Uint8Array): EventLog {
       actual: `PCR ${stray.pcr}`,
     })
   return log
-}
-
-/** What `parse` gives; what it throws, it throws as an error of the field. */
-function inField<T>(location: string, parse: () => T): T {
-  try {
-    return parse()
-  } catch (error) {
-    if (!(error instanceof AssayError)) throw error
-    const { code, message, expected, actual } = error
-    throw new AssayError(code, message, {
-      location,
-      ...(expected === undefined ? {} : { expected }),
-      ...(actual === undefined ? {} : { actual }),
-    })
-  }
 }

@@ -7,6 +7,19 @@ export interface Confirmation {
   readonly digest: Uint8Array
 }
 
+/** A key of the device's TPM that a certificate is asked for, by its Name: 34, 50 or 66 bytes. */
+export interface TpmKeyName {
+  readonly method: "name"
+  readonly name: Uint8Array
+}
+
+/** What a challenge binds a session to: a key that is named by a digest, or one that is to be certified. */
+export type SessionKey = Confirmation | TpmKeyName
+
+/** The key itself, without what it is named by: 32 bytes, or a Name. */
+export const sessionKeyBytes = (key: SessionKey): Uint8Array =>
+  key.method === "name" ? key.name : key.digest
+
 /**
  * What a challenge is about. The device fills in its own audience and its own key before it quotes; Assay
  * fills in what it sealed. Only if both say the same does the quote answer the challenge.
@@ -17,7 +30,7 @@ export interface Transcript {
   /** Empty if any device may answer. */
   readonly device: string
   readonly audience: string
-  readonly confirmation: Confirmation | undefined
+  readonly confirmation: SessionKey | undefined
   /** Empty for whichever is assigned. */
   readonly policy: string
 }
@@ -37,7 +50,9 @@ const sha256 = (bytes: Uint8Array): Uint8Array => hash("sha256", bytes, "buffer"
 export const challengeExtraData = (transcript: Transcript): Uint8Array => {
   const { random, tenant, device, audience, confirmation, policy } = transcript
   const key =
-    confirmation === undefined ? new Uint8Array() : concat(utf8(confirmation.method), confirmation.digest)
+    confirmation === undefined
+      ? new Uint8Array()
+      : concat(utf8(confirmation.method), sessionKeyBytes(confirmation))
   return sha256(
     lengthPrefixed(LABEL.challenge, random, utf8(tenant), utf8(device), utf8(audience), key, utf8(policy)),
   )

@@ -15,7 +15,7 @@ const SUBMODULE = "tpm"
  * @see draft-ietf-rats-ear, 3; draft-ietf-rats-ar4si, 2.3.
  */
 export const earClaims = (
-  result: Omit<AttestationResult, "token" | "attestAt">,
+  result: Omit<AttestationResult, "token" | "attestAt" | "certificateChain">,
   form: EarForm,
   build: string,
 ): { readonly [name: string]: Json } => {

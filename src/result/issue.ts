@@ -12,13 +12,25 @@ export interface SessionRequest {
   readonly confirmation: Confirmation | undefined
 }
 
+/** A client certificate that was made for the session, and when it ends. */
+export interface SessionCertificate {
+  /** DER: the device's own, then that of its issuer. */
+  readonly chain: readonly [leaf: Uint8Array, issuer: Uint8Array]
+  readonly notAfter: Date
+}
+
 /** Everything that a result tells beside the appraisal. */
 export interface Issue
-  extends Omit<AttestationResult, "tier" | "vector" | "findings" | "token" | "attestAt" | "policy"> {
+  extends Omit<
+    AttestationResult,
+    "tier" | "vector" | "findings" | "token" | "attestAt" | "policy" | "certificateChain"
+  > {
   readonly policy: { readonly name: string; readonly revision: number; readonly terms: Policy } | undefined
   readonly freshness: FreshnessKind
   /** Only in challenge mode, and only after the challenge was spent. */
   readonly session: SessionRequest | undefined
+  /** What the session's confirmation is the digest of, if Assay issued it. Told with the session and never without it. */
+  readonly certificate?: SessionCertificate | undefined
   /** Whom a result without session is for. */
   readonly caller: string
   readonly issuer: string
@@ -34,12 +46,12 @@ const RESULT_LIFETIME_SECONDS = 300
  *
  * A session only for evidence that answered a challenge and whose tier the policy lets in; otherwise the signed
  * result, which is of another type and confirms no key. `exp` is never later than the policy's lifetime, the
- * signing key's own end, and the end of every certificate and list that the result rests on.
+ * signing key's own end, and the end of every certificate and list that the result rests on, the session's own among them.
  *
  * @throws {AssayError} SIGNER.
  */
 export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner): AttestationResult {
-  const { policy, session, caller, issuer, build, earForm, ...rest } = request
+  const { policy, session, certificate, caller, issuer, build, earForm, ...rest } = request
   const { tier, vector, findings } = appraisal
   const told = {
     ...rest,
@@ -48,8 +60,7 @@ export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner)
     vector,
     findings,
   }
-  const granted =
-    session !== undefined && policy !== undefined && admits(policy.terms, appraisal) ? session : undefined
+  const granted = session !== undefined && isAdmitted(policy, appraisal) ? session : undefined
   const lifetime = policy?.terms.session.lifetimeSeconds ?? RESULT_LIFETIME_SECONDS
   const validity = granted === undefined ? Math.min(lifetime, RESULT_LIFETIME_SECONDS) : lifetime
   const audience = granted?.audience ?? caller
@@ -60,11 +71,7 @@ export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner)
     aud: audience,
     iat,
     nbf: iat,
-    exp: Math.min(
-      iat + validity,
-      seconds(signer.notAfter),
-      ...request.endorsements.map(({ validUntil }) => seconds(validUntil)),
-    ),
+    exp: endOf(validity, request, signer),
     jti: request.id,
     tenant: request.tenant,
     device_revision: request.deviceRevision,
@@ -78,8 +85,47 @@ export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner)
     expiresAt: new Date(claims.exp * 1000),
   }
   const due = granted === undefined ? lifetime : claims.exp - iat
-  return { ...told, token, attestAt: new Date((iat + Math.floor((due * 2) / 3)) * 1000) }
+  return {
+    ...told,
+    token,
+    certificateChain: granted === undefined ? [] : (certificate?.chain ?? []),
+    attestAt: new Date((iat + Math.floor((due * 2) / 3)) * 1000),
+  }
 }
+
+/**
+ * When a session ends that the appraisal grants, whatever it is bound to; nothing if it grants none. For what has to be
+ * made before the token, and may not outlive it.
+ */
+export const sessionEndOf = (
+  appraisal: Appraisal,
+  request: Bounds & Pick<Issue, "policy">,
+  signer: Pick<TokenSigner, "notAfter">,
+): Date | undefined => {
+  const { policy } = request
+  return isAdmitted(policy, appraisal)
+    ? new Date(endOf(policy.terms.session.lifetimeSeconds, request, signer) * 1000)
+    : undefined
+}
+
+/** What a token may not outlive. */
+type Bounds = Pick<Issue, "evaluatedAt" | "endorsements" | "certificate">
+
+/** `exp` of a token that is to be valid for so many seconds. */
+const endOf = (
+  validity: number,
+  { evaluatedAt, endorsements, certificate }: Bounds,
+  { notAfter }: Pick<TokenSigner, "notAfter">,
+): number =>
+  Math.min(
+    seconds(evaluatedAt) + validity,
+    seconds(notAfter),
+    ...(certificate === undefined ? [] : [seconds(certificate.notAfter)]),
+    ...endorsements.map(({ validUntil }) => seconds(validUntil)),
+  )
+
+const isAdmitted = (policy: Issue["policy"], appraisal: Appraisal): policy is NonNullable<Issue["policy"]> =>
+  policy !== undefined && admits(policy.terms, appraisal)
 
 /** Whether the policy lets a device of this tier in. Nothing but these two tiers is ever let in. */
 export const admits = ({ session }: Policy, { tier }: Appraisal): boolean => {

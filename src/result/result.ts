@@ -31,6 +31,8 @@ export interface AttestationResult {
   readonly nonce: Uint8Array | undefined
   /** In epoch mode: the greatest age that the evidence can have. */
   readonly evidenceAgeMs: number | undefined
+  /** The client certificate that the session is bound to, DER, its own first, if Assay issued one; never without a session. */
+  readonly certificateChain: readonly Uint8Array[]
   /** The one token that says all this. */
   readonly token: Token
   /** When the device should attest again at the latest. */

@@ -4,9 +4,10 @@ import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt"
 import type { Finding, Tier, TrustVector } from "../appraisal/finding.ts"
 import { fromHex } from "../bytes.ts"
 import { AssayError, type ChallengeState } from "../errors.ts"
+import type { RawCertification } from "../evidence/certification.ts"
 import type { RawEvidence } from "../evidence/evidence.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
-import type { Confirmation, Transcript } from "../evidence/transcript.ts"
+import type { SessionKey, Transcript } from "../evidence/transcript.ts"
 import type { TpmSpecification } from "../evidence/x509/tpm-attributes.ts"
 import * as admin from "../gen/assay/v1/admin_pb.ts"
 import * as attestation from "../gen/assay/v1/attestation_pb.ts"
@@ -39,12 +40,14 @@ export const challengeInputFromProto = (request: attestation.CreateChallengeRequ
   policy: request.policy,
 })
 
-function confirmationFromProto({ method }: attestation.Confirmation): Confirmation {
+function confirmationFromProto({ method }: attestation.Confirmation): SessionKey {
   switch (method.case) {
     case "x5tS256":
       return { method: "x5t#S256", digest: method.value }
     case "jkt":
       return { method: "jkt", digest: method.value }
+    case "keyName":
+      return { method: "name", name: method.value }
     case undefined:
       throw absent("confirmation.method")
   }
@@ -53,7 +56,10 @@ function confirmationFromProto({ method }: attestation.Confirmation): Confirmati
 /** @throws {AssayError} FIELD. */
 export const verifyInputFromProto = (request: attestation.VerifyRequest): VerifyInput => ({
   freshness: freshnessFromProto(request.freshness),
-  evidence: evidenceFromProto(request.evidence),
+  evidence: {
+    ...evidenceFromProto(request.evidence),
+    certification: request.certification && certificationFromProto(request.certification),
+  },
 })
 
 function freshnessFromProto(freshness: attestation.VerifyRequest["freshness"]): FreshnessInput {
@@ -88,6 +94,13 @@ function evidenceFromProto(message: evidence.Evidence | undefined): RawEvidence 
       throw absent("evidence.kind")
   }
 }
+
+const certificationFromProto = ({
+  csr,
+  keyPublic,
+  attest,
+  signature,
+}: attestation.KeyCertification): RawCertification => ({ csr, keyPublic, attest, signature })
 
 function hashFromProto(hash: evidence.HashAlgorithm, index: number): HashName {
   switch (hash) {
@@ -148,12 +161,14 @@ const transcriptToProto = ({ confirmation, ...parts }: Transcript): attestation.
     ...(confirmation && { confirmation: { method: methodToProto(confirmation) } }),
   })
 
-function methodToProto({ method, digest }: Confirmation): attestation.Confirmation["method"] {
-  switch (method) {
+function methodToProto(key: SessionKey): attestation.Confirmation["method"] {
+  switch (key.method) {
     case "x5t#S256":
-      return { case: "x5tS256", value: digest }
+      return { case: "x5tS256", value: key.digest }
     case "jkt":
-      return { case: "jkt", value: digest }
+      return { case: "jkt", value: key.digest }
+    case "name":
+      return { case: "keyName", value: key.name }
   }
 }
 
@@ -179,6 +194,7 @@ export const resultToProto = (result: AttestationResult): attestation.VerifyResp
     expireTime: timestampFromDate(result.token.expiresAt),
     attestTime: timestampFromDate(result.attestAt),
     challengeState: CHALLENGE_STATE[result.challengeState],
+    certificateChain: [...result.certificateChain],
   })
 
 const endorsementToProto = (endorsement: EndorsementResult): results.Endorsement => {

@@ -9,7 +9,7 @@ import { type Decode, decode, Refused } from "../rpc.ts"
 
 /** Our messages nest four deep. */
 const DEPTH_MAX = 8
-/** The largest request, a Verify in a stream with four banks, has 22. Services with larger ones have limits of their own. */
+/** The largest request, a Verify in a stream with four banks and a key, has 27. Services with larger ones have limits of their own. */
 const FIELDS_MAX = 64
 /** In each entry of a map. */
 const KEY = 1

@@ -1,4 +1,6 @@
+import { toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
+import { HASHES, hashName } from "../evidence/tpm/algorithm.ts"
 import { readOwn } from "./own-device.ts"
 import type { Caller, DeviceRecord, PolicyRecord, Ports } from "./ports.ts"
 import { sealChallenge } from "./sealed-challenge.ts"
@@ -12,8 +14,8 @@ const RANDOM_BYTES = 32
  *
  * A device gets challenges for itself alone, whether it names itself or not.
  *
- * @throws {AssayError} DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; PERMISSION for the device of somebody else; RNG,
- *   REGISTRY, NONCE_STORE, CLOCK, REVISION_UNCONFIRMED.
+ * @throws {AssayError} FIELD for a Name that is none; DEVICE_NOT_FOUND, POLICY_NOT_FOUND, NONCE_CONTEXT; PERMISSION for the
+ *   device of somebody else; RNG, REGISTRY, NONCE_STORE, CLOCK, REVISION_UNCONFIRMED.
  */
 export const createCreateChallenge =
   ({ clock, random, confirm, registry, singleUse, settings }: Ports) =>
@@ -21,6 +23,7 @@ export const createCreateChallenge =
     confirm()
     const { tenant } = caller
     const issuedAt = clock.now()
+    if (asked.confirmation?.method === "name") checkKeyName(asked.confirmation.name)
     const input = { ...asked, device: deviceOf(asked, caller) }
     const policy = await policyOf(registry, input, caller)
     const transcript = { random: random.bytes(RANDOM_BYTES), tenant, ...input }
@@ -34,6 +37,18 @@ export const createCreateChallenge =
     })
     return { sealed, transcript, expiresAt }
   }
+
+/** A Name by which a key can be told from every other. @throws {AssayError} FIELD. */
+const checkKeyName = (name: Uint8Array): void => {
+  const hash = hashName(((name[0] ?? 0) << 8) | (name[1] ?? 0))
+  if (hash !== undefined && hash !== "sha1" && name.length === 2 + HASHES[hash].sizeBytes) return
+  const location = "confirmation.key_name"
+  throw new AssayError("FIELD", `${location}: not the Name of a key that can be certified`, {
+    location,
+    expected: "nameAlg of SHA-256, SHA-384 or SHA-512, and a digest of its size",
+    actual: `${toHex(name.subarray(0, 2))} and ${Math.max(name.length - 2, 0)} bytes`,
+  })
+}
 
 const deviceFor = (registry: Ports["registry"], id: string, caller: Caller): Promise<DeviceRecord> =>
   readOwn(

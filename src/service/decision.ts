@@ -4,47 +4,48 @@ import { toBase64Url } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Evidence } from "../evidence/evidence.ts"
 import { endorsementsOf } from "../result/endorsement.ts"
-import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
+import type { CertifiedKey } from "../verification/certification.ts"
 import type { Endorsements } from "../verification/endorsements.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
+import type { Unbound } from "./certify.ts"
 import type { Freshness } from "./freshness.ts"
 import type { Caller, Commit, Context, Counters, JournalRecord, Ports } from "./ports.ts"
 
-/** The result that tells an appraisal, with its token. @throws {AssayError} RNG, SIGNER. */
-export const tell = (
-  appraisal: Appraisal & { readonly endorsements?: Endorsements },
+/** An appraisal, with what was proven on the way to it: nothing, if anything was refuted. */
+export interface Judgment extends Appraisal {
+  readonly endorsements?: Endorsements
+  readonly certifiedKey?: CertifiedKey | undefined
+}
+
+/** Everything that a result tells beside the judgment, but for its session. @throws {AssayError} RNG. */
+export const draft = (
+  { endorsements }: Judgment,
   evidence: Evidence,
   { snapshot, policy }: Context,
   freshness: Freshness,
   caller: Caller,
   at: Date,
-  { random, signer, settings }: Ports,
-): AttestationResult =>
-  issue(
-    appraisal,
-    {
-      id: toBase64Url(random.bytes(ID_BYTES)),
-      tenant: caller.tenant,
-      caller: caller.id,
-      device: snapshot.device.id,
-      deviceRevision: snapshot.device.revision,
-      policy: snapshot.policy && policy && { ...snapshot.policy, terms: policy },
-      evaluatedAt: at,
-      evidenceDigest: evidence.digest,
-      freshness: freshness.kind,
-      challengeState: freshness.state,
-      nonce: freshness.nonce,
-      evidenceAgeMs: freshness.evidenceAgeMs,
-      session: freshness.session(),
-      endorsements: appraisal.endorsements === undefined ? [] : endorsementsOf(appraisal.endorsements),
-      issuer: settings.issuer,
-      build: settings.build,
-      earForm: settings.earForm,
-    },
-    signer,
-  )
+  { random, settings }: Ports,
+): Unbound => ({
+  id: toBase64Url(random.bytes(ID_BYTES)),
+  tenant: caller.tenant,
+  caller: caller.id,
+  device: snapshot.device.id,
+  deviceRevision: snapshot.device.revision,
+  policy: snapshot.policy && policy && { ...snapshot.policy, terms: policy },
+  evaluatedAt: at,
+  evidenceDigest: evidence.digest,
+  freshness: freshness.kind,
+  challengeState: freshness.state,
+  nonce: freshness.nonce,
+  evidenceAgeMs: freshness.evidenceAgeMs,
+  endorsements: endorsements === undefined ? [] : endorsementsOf(endorsements),
+  issuer: settings.issuer,
+  build: settings.build,
+  earForm: settings.earForm,
+})
 
 const ID_BYTES = 16
 

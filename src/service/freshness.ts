@@ -1,6 +1,5 @@
 import { AssayError, type ChallengeState } from "../errors.ts"
 import { challengeExtraData, epochExtraData, nonceExtraData } from "../evidence/transcript.ts"
-import type { SessionRequest } from "../result/issue.ts"
 import type { FreshnessKind } from "../result/result.ts"
 import type { Caller, Challenge, Context, Ports } from "./ports.ts"
 import { openChallenge } from "./sealed-challenge.ts"
@@ -20,12 +19,17 @@ export interface Freshness {
    */
   spend(): Promise<void>
   /** The session that may follow; nothing unless a challenge was spent. */
-  session(): SessionRequest | undefined
+  session(): SessionAsked | undefined
+  /** Name of the key that a certificate is asked for, if the challenge names one. */
+  readonly keyName: Uint8Array | undefined
   readonly nonce: Uint8Array | undefined
   readonly evidenceAgeMs: number | undefined
   /** Before this instant the evidence cannot have been made: nobody knew what it had to answer. */
   readonly freshSince: Date
 }
+
+/** A session as its challenge asked for it. */
+export type SessionAsked = Pick<Challenge, "audience" | "confirmation">
 
 /** When a relying party chose its nonce, only it knows. This is how long its evidence may have been under way. */
 const NONCE_AGE_MS = 300_000
@@ -71,6 +75,7 @@ const withoutChallenge = <Kind extends "nonce" | "epoch">(kind: Kind) => ({
   state: "none" as const,
   spend: async () => {},
   session: () => undefined,
+  keyName: undefined,
   nonce: undefined,
   evidenceAgeMs: undefined,
 })
@@ -106,6 +111,7 @@ const answering = async (
     },
     session: () =>
       state === "spent" ? { audience: challenge.audience, confirmation: challenge.confirmation } : undefined,
+    keyName: challenge.confirmation?.method === "name" ? challenge.confirmation.name : undefined,
     nonce: undefined,
     evidenceAgeMs: undefined,
     freshSince: challenge.issuedAt,

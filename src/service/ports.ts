@@ -11,6 +11,7 @@ import type { Breathe, Clock, Random } from "./ports/caller.ts"
 import type { Epochs, SingleUse } from "./ports/challenge.ts"
 import type { Confirm } from "./ports/changes.ts"
 import type { Devices } from "./ports/device.ts"
+import type { DeviceAuthority } from "./ports/device-authority.ts"
 import type { Journal } from "./ports/journal.ts"
 import type { Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
@@ -90,6 +91,7 @@ export interface Ports {
   readonly epochs: Epochs
   readonly journal: Journal
   readonly signer: Signer
+  readonly deviceAuthority: DeviceAuthority
   readonly compile: Compile
   readonly settings: Settings
 }

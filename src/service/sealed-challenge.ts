@@ -1,11 +1,12 @@
 import { lengthPrefixed, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { Reader } from "../evidence/reader.ts"
+import { NAME_BYTES_MAX } from "../evidence/tpm/algorithm.ts"
+import { sessionKeyBytes } from "../evidence/transcript.ts"
 import type { Challenge, OpenedValue, SingleUse } from "./ports.ts"
 
 /** The most that one field of a request has. */
 const FIELD_BYTES_MAX = 2048
-const DIGEST_BYTES = 32
 
 /** A challenge that was opened. */
 export interface OpenedChallenge {
@@ -39,7 +40,7 @@ export const openChallenge = async (
 }
 
 /**
- * Shape, big-endian: caller, device, audience, confirmation method and digest (both empty for none) and policy, each
+ * Shape, big-endian: caller, device, audience, confirmation method and key (both empty for none) and policy, each
  * with a u32 size before it; then the policy's revision and the issue in ms since 1970 as text, with their sizes too.
  */
 const encode = (challenge: Challenge): Uint8Array =>
@@ -48,7 +49,7 @@ const encode = (challenge: Challenge): Uint8Array =>
     utf8(challenge.device),
     utf8(challenge.audience),
     utf8(challenge.confirmation?.method ?? ""),
-    challenge.confirmation?.digest ?? new Uint8Array(),
+    challenge.confirmation === undefined ? new Uint8Array() : sessionKeyBytes(challenge.confirmation),
     utf8(challenge.policy),
     utf8(String(challenge.policyRevision)),
     utf8(String(challenge.issuedAt.getTime())),
@@ -64,7 +65,7 @@ const decode = ({ tenant, id, expiresAt, content }: OpenedValue): Challenge => {
     caller: text("caller"),
     device: text("device"),
     audience: text("audience"),
-    confirmation: confirmationOf(text("method"), r.sized32("digest", DIGEST_BYTES)),
+    confirmation: confirmationOf(text("method"), r.sized32("key", NAME_BYTES_MAX)),
     policy: text("policy"),
     policyRevision: Number(text("policyRevision")),
     issuedAt: new Date(Number(text("issuedAt"))),
@@ -75,13 +76,13 @@ const decode = ({ tenant, id, expiresAt, content }: OpenedValue): Challenge => {
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-const METHODS: readonly NonNullable<Challenge["confirmation"]>["method"][] = ["x5t#S256", "jkt"]
+const METHODS: readonly NonNullable<Challenge["confirmation"]>["method"][] = ["x5t#S256", "jkt", "name"]
 
-const confirmationOf = (name: string, digest: Uint8Array): Challenge["confirmation"] => {
+const confirmationOf = (name: string, key: Uint8Array): Challenge["confirmation"] => {
   if (name === "") return undefined
   const method = METHODS.find((known) => known === name)
   // A later version's, among replicas of both: without its confirmation the session would be anybody's.
   if (method === undefined)
     throw new AssayError("NONCE_UNKNOWN", "the challenge is of another version of Assay")
-  return { method, digest }
+  return method === "name" ? { method, name: key } : { method, digest: key }
 }

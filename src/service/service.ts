@@ -1,5 +1,5 @@
 import type { RawEvidence } from "../evidence/evidence.ts"
-import type { Confirmation, Transcript } from "../evidence/transcript.ts"
+import type { SessionKey, Transcript } from "../evidence/transcript.ts"
 import type { AttestationResult } from "../result/result.ts"
 import { createCreateChallenge } from "./challenge.ts"
 import { createEpoch } from "./epoch.ts"
@@ -14,7 +14,7 @@ export interface ChallengeInput {
   /** Empty if any device may answer. */
   readonly device: string
   readonly audience: string
-  readonly confirmation: Confirmation | undefined
+  readonly confirmation: SessionKey | undefined
   /** Empty for whichever is assigned. */
   readonly policy: string
 }

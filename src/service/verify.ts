@@ -1,13 +1,15 @@
-import { type Appraisal, appraise, refuted } from "../appraisal/appraise.ts"
+import { appraise, refuted } from "../appraisal/appraise.ts"
 import { AssayError, type ChallengeState } from "../errors.ts"
 import { type Evidence, parseEvidence } from "../evidence/evidence.ts"
+import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
+import { type CertifiedKey, verifyCertification } from "../verification/certification.ts"
 import { verifyClaims } from "../verification/claims.ts"
-import type { Endorsements } from "../verification/endorsements.ts"
 import { proveQuote, type Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import { checkNotDenied } from "../verification/weak-key.ts"
-import { commit, record, tell } from "./decision.ts"
+import { bindSession, certify } from "./certify.ts"
+import { commit, draft, type Judgment, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import { readOwn } from "./own-device.ts"
@@ -31,6 +33,7 @@ export const createVerify =
       const freshness = await openFreshness(ports, input.freshness, caller, at) // no write yet
       opened = freshness
       const evidence = parseEvidence(input.evidence) // read
+      checkCertificationShown(evidence, freshness)
       const snapshot = await gather(ports, evidence, caller) // gather
       const context = ports.compile(snapshot)
       const endorsing = await gatherEndorsing(ports, evidence, context)
@@ -38,11 +41,13 @@ export const createVerify =
       if (!(quote instanceof AssayError)) await freshness.spend() // now, and never unspent
       if (!(quote instanceof AssayError) && endorsing !== undefined)
         for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, snapshot.device.id)
-      const appraisal =
+      const judgment =
         quote instanceof AssayError
           ? refuted(quote)
           : judge(quote, evidence, endorsing, context, freshness, at, ports) // judge
-      const result = tell(appraisal, evidence, context, freshness, caller, at, ports)
+      const told = draft(judgment, evidence, context, freshness, caller, at, ports)
+      const certificate = await certify(judgment, told, freshness, ports)
+      const result = issue(judgment, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
       ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
       const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
       await ports.journal.append(
@@ -56,6 +61,18 @@ export const createVerify =
       throw error
     }
   }
+
+/** A certification is shown where the challenge names a key, and nowhere else: none is accepted and ignored. @throws {AssayError} FIELD. */
+const checkCertificationShown = ({ certification }: Evidence, { keyName }: Freshness): void => {
+  if ((certification === undefined) !== (keyName === undefined))
+    throw new AssayError(
+      "FIELD",
+      keyName === undefined
+        ? "certification: no key was named to be certified"
+        : "certification: the challenge names a key that has to be certified",
+      { location: "certification" },
+    )
+}
 
 /** Whatever was thrown. What is not one of ours is a fault, and must say what became of the challenge all the same. */
 const asAssayError = (thrown: unknown): AssayError =>
@@ -98,13 +115,16 @@ const judge = (
   freshness: Freshness,
   at: Date,
   { advisoriesFor, denied }: Ports,
-): Appraisal & { readonly endorsements?: Endorsements } => {
+): Judgment => {
   const claims = refutable(() => {
     checkNotDenied(context.ak.spki, denied, "attestation key")
-    return verifyClaims(quote, evidence, context.ak, proveEndorsements(endorsing, context, at))
+    const endorsements = proveEndorsements(endorsing, context, at)
+    const key = proveKey(quote, evidence, context, freshness)
+    if (key !== undefined) checkNotDenied(key.spki, denied, "certification.key_public")
+    return verifyClaims(quote, evidence, context.ak, endorsements, key)
   })
   if (claims instanceof AssayError) return refuted(claims)
-  const { endorsements } = claims
+  const { endorsements, certifiedKey } = claims
   const appraisal = appraise(claims, context.policy, {
     before: context.snapshot.device.counters,
     freshSince: freshness.freshSince,
@@ -113,5 +133,16 @@ const judge = (
     state: context.snapshot.device.state,
     audience: freshness.session()?.audience,
   })
-  return { ...appraisal, endorsements }
+  return { ...appraisal, endorsements, certifiedKey }
 }
+
+/** The key that the challenge names, if it names one. */
+const proveKey = (
+  quote: Verified<Quote>,
+  { certification }: Evidence,
+  { ak, snapshot }: Context,
+  { keyName }: Freshness,
+): Verified<CertifiedKey> | undefined =>
+  certification === undefined || keyName === undefined
+    ? undefined
+    : verifyCertification(certification, ak, { quote, keyName, device: snapshot.device.id })

@@ -115,7 +115,7 @@ const refused = (
     actual,
   })
 
-/** Whatever carries a signature of a CA: a certificate or a CRL. */
+/** Whatever carries a signature as certificates do: a certificate, a CRL, or a request for a certificate. */
 export interface Signed {
   readonly tbs: Uint8Array
   readonly signature: Uint8Array
@@ -127,10 +127,17 @@ export interface Signed {
  *
  * @throws {AssayError} WEAK_ALG for MD5, SHA-1 and DSA, SIG_ALG for what Assay does not know; as `keyObjectOf`.
  */
-export function isSignedBy(signed: Signed, issuer: Certificate): boolean {
+export const isSignedBy = (signed: Signed, issuer: Certificate): boolean =>
+  isSignedWith(signed, keyObjectOf(issuer))
+
+/**
+ * As `isSignedBy`, with a key that was checked already.
+ *
+ * @throws {AssayError} WEAK_ALG for MD5, SHA-1 and DSA, SIG_ALG for what Assay does not know.
+ */
+export function isSignedWith(signed: Signed, key: KeyObject): boolean {
   const { signatureAlgorithm: algorithm, tbs, signature } = signed
-  const key = keyObjectOf(issuer)
-  const { kind } = issuer.publicKey
+  const { asymmetricKeyType: kind } = key
   switch (algorithm.kind) {
     case "rsassa":
       return kind === "rsa" && verify(algorithm.hash, tbs, key, signature)

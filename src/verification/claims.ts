@@ -3,6 +3,7 @@ import type { HashName } from "../evidence/tpm/algorithm.ts"
 import type { ClockInfo } from "../evidence/tpm/attest.ts"
 import type { PcrValues, UntrustedPcrs } from "../evidence/tpm/pcrs.ts"
 import type { SchemeName } from "../evidence/tpm/signature.ts"
+import type { CertifiedKey } from "./certification.ts"
 import { type Endorsements, NO_ENDORSEMENTS } from "./endorsements.ts"
 import type { AttestationKey } from "./key.ts"
 import { type Quote, verifyPcrs } from "./quote.ts"
@@ -19,6 +20,8 @@ export interface Claims {
   readonly replay: Replay | undefined
   /** What vouches for the device's keys. */
   readonly endorsements: Endorsements
+  /** The key of the TPM that the session is to be bound to, if there is one. */
+  readonly certifiedKey: CertifiedKey | undefined
 }
 
 /**
@@ -31,6 +34,7 @@ export function verifyClaims(
   shown: { readonly pcrs: UntrustedPcrs; readonly eventLog: EventLog | undefined },
   ak: Verified<AttestationKey>,
   endorsements: Verified<Endorsements> = NO_ENDORSEMENTS,
+  certifiedKey?: Verified<CertifiedKey>,
 ): Verified<Claims> {
   const pcrs = verifyPcrs(quote, shown.pcrs)
   const replay = shown.eventLog === undefined ? undefined : verifyReplay(pcrs, shown.eventLog)
@@ -42,5 +46,6 @@ export function verifyClaims(
     firmwareVersion,
     replay,
     endorsements,
+    certifiedKey,
   })
 }

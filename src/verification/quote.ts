@@ -38,6 +38,7 @@ export interface Quote {
   readonly hash: HashName
   readonly pcrSelect: readonly PcrSelection[]
   readonly pcrDigest: Uint8Array
+  readonly qualifiedSigner: Uint8Array
   readonly clockInfo: ClockInfo
   readonly firmwareVersion: bigint
 }
@@ -57,8 +58,8 @@ export function proveQuote(
   const { pcrSelect, pcrDigest } = checkType(signed.attest)
   checkQualifiedSigner(signed.attest, expected.qualifiedSigner)
   checkExtraData(signed.attest, expected.extraData)
-  const { clockInfo, firmwareVersion } = signed.attest
-  return vouch({ hash: ak.scheme.hash, pcrSelect, pcrDigest, clockInfo, firmwareVersion })
+  const { qualifiedSigner, clockInfo, firmwareVersion } = signed.attest
+  return vouch({ hash: ak.scheme.hash, pcrSelect, pcrDigest, qualifiedSigner, clockInfo, firmwareVersion })
 }
 
 /** The signature's scheme and hash are those of the key itself. @throws {AssayError} SIG_ALG. */

@@ -9,6 +9,8 @@ export interface PublicPages {
   readonly issuer: () => string
   /** The published keys, as a JWK Set. */
   readonly jwks: () => { readonly keys: readonly { readonly alg: string }[] }
+  /** Certificate of the authority that issues client certificates to devices, PEM. */
+  readonly deviceCa: () => string
   /** The current epoch, and the same in a signed token. */
   readonly epoch: () => PublishedEpoch | Promise<PublishedEpoch>
 }
@@ -28,9 +30,10 @@ const DISCOVERY_AGE_SECONDS_MAX = 3600
  * - `/.well-known/jwks.json`: the keys (RFC 7517);
  * - `/.well-known/openid-configuration`: what OpenID Connect libraries need to trust a token issuer, and no more, since
  *   nobody logs in here (OpenID Connect Discovery 1.0, section 3);
+ * - `/.well-known/assay/device-ca.pem`: whom services trust that verify devices' TLS, PEM;
  * - `/epoch`: `{ number, value, start, end, token }`, the value in base64url, the bounds in ISO 8601.
  */
-export const createPublicApp = ({ issuer, jwks, epoch }: PublicPages): Hono =>
+export const createPublicApp = ({ issuer, jwks, deviceCa, epoch }: PublicPages): Hono =>
   createApp({
     "/.well-known/jwks.json": () => {
       const response = json(jwks(), `public, max-age=${KEYS_AGE_SECONDS_MAX}`)
@@ -48,6 +51,13 @@ export const createPublicApp = ({ issuer, jwks, epoch }: PublicPages): Hono =>
         },
         `public, max-age=${DISCOVERY_AGE_SECONDS_MAX}`,
       ),
+    "/.well-known/assay/device-ca.pem": () =>
+      new Response(deviceCa(), {
+        headers: {
+          "Content-Type": "application/pem-certificate-chain",
+          "Cache-Control": `public, max-age=${DISCOVERY_AGE_SECONDS_MAX}`,
+        },
+      }),
     "/epoch": async () => {
       const { number, value, startsAt, endsAt, token } = await epoch()
       const document = {

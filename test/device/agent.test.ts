@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { suite } from "uvu"
@@ -42,6 +42,10 @@ const answered = async (agent: Attester, mine: Own = own) => {
   return { shown, pcrBanks, eventLog, quote: parseAttest(attest) }
 }
 
+// A folder of its own, for other tests use agents at the same time.
+const folder = mkdtempSync(join(tmpdir(), "agents-"))
+process.env["TMPDIR"] = folder
+
 const leftovers = (): readonly string[] =>
   readdirSync(tmpdir()).filter((name) => name.startsWith("assay-agent-"))
 
@@ -51,7 +55,10 @@ const tpm = async (): Promise<Swtpm> => {
   swtpm ??= await startSwtpm()
   return swtpm
 }
-test.after(() => swtpm?.stop())
+test.after(async () => {
+  await swtpm?.stop()
+  rmSync(folder, { recursive: true })
+})
 
 const kinds = [
   { algorithm: "rsa-2048", handle: 0x81010201, hash: "sha256" },

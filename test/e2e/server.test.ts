@@ -1,6 +1,14 @@
 /** The server as a process: what it listens on, whom it takes for whom, how it ends, and what it knows when it is back. */
 import { randomBytes } from "node:crypto"
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { createServer as createHttpServer } from "node:http"
 import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2"
 import { join } from "node:path"
@@ -126,6 +134,7 @@ development(
       "assay.db-wal": "600",
       "assay.sock": "660",
       "backend.credential": "600",
+      "device-ca.pem": "600",
       "gateway.credential": "600",
       "signing-key.passphrase": "600",
       "signing-key.pem": "600",
@@ -585,6 +594,24 @@ production("refuses to make a key by itself, and to open one without its passphr
   const unopened = await rejectsCode(() => begin({ "key.passphrase": undefined }), "SIGNER")
   assert.match(unopened.message, /ASSAY_KEY_PASSPHRASE/)
 })
+
+production(
+  "refuses to serve without its device authority, and under another trust domain than its own",
+  async () => {
+    const [file, away] = [join(shared, "data", "device-ca.pem"), join(shared, "data", "away.pem")]
+    const elsewhere = await rejectsCode(
+      () => begin({ "deviceAuthority.trustDomain": "another.example" }),
+      "SIGNER",
+    )
+    assert.is(elsewhere.location, file)
+    assert.equal([elsewhere.expected, elsewhere.actual], ["another.example", "assay.internal"])
+    renameSync(file, away)
+    const absent = await rejectsCode(() => begin(), "SIGNER")
+    assert.match(absent.message, /device-ca\.pem.*assay init/)
+    await begin({ "deviceAuthority.file": away })
+    renameSync(away, file)
+  },
+)
 
 production("refuses a socket and a port that another server listens on, which goes on", async () => {
   const holder = await running({}, { listen: ["127.0.0.1:0", `unix:${shared}/held`] })

@@ -3,6 +3,8 @@ import fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat, toHex, utf8 } from "../../src/bytes.ts"
+import { createSoftwareDevice } from "../../src/device/software.ts"
+import { createSoftwareKey } from "../../src/device/software-key.ts"
 import type { Code } from "../../src/errors.ts"
 import { LOG_BYTES_MAX } from "../../src/evidence/eventlog/eventlog.ts"
 import { parseEvidence, type RawEvidence } from "../../src/evidence/evidence.ts"
@@ -103,6 +105,27 @@ test("digests the parts with their lengths, in a fixed order", () => {
   assert.is(digestOf(genuine), hash.digest("hex"))
 })
 
+const key = createSoftwareDevice({ algorithm: "p256" })
+const { certification } = key.certifying(createSoftwareKey())
+
+test("digests each part of a certification", () => {
+  const other = createSoftwareDevice({ algorithm: "p256" }).certifying(createSoftwareKey()).certification
+  const { csr, keyPublic, attest, signature } = other
+  const digests = [{ csr }, { keyPublic }, { attest }, { signature }].map((part) =>
+    digestOf({ ...genuine, certification: { ...certification, ...part } }),
+  )
+  assert.is(new Set([...digests, digestOf({ ...genuine, certification })]).size, 5)
+})
+
+test("copies what is shown of a key: whoever holds the input cannot change what was checked", () => {
+  const own = { ...certification, csr: certification.csr.slice(), attest: certification.attest.slice() }
+  const parsed = parseEvidence({ ...genuine, certification: own })
+  own.csr.fill(0)
+  own.attest.fill(0)
+  assert.equal(parsed.certification?.attestBytes, certification.attest)
+  assert.is(parsed.certification?.csr.spki.length, 91)
+})
+
 const others: [name: string, other: Partial<RawEvidence>][] = [
   ["another key's name", { akName: raw("p384-sha384").akName }],
   ["another quote", { attest: raw("p256-sha256").attest }],
@@ -115,6 +138,7 @@ const others: [name: string, other: Partial<RawEvidence>][] = [
     "a value changed",
     { pcrBanks: [sha256Bank, { ...sha384Bank, values: patched(sha384Bank.values, 0, u16(0)) }] },
   ],
+  ["the certification of a key", { certification }],
 ]
 for (const [name, other] of others)
   test(`digests ${name} to something else`, () =>

@@ -397,9 +397,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "T-08",
     covers: ["T-08", "P-01"],
     ...ISSUE,
-    find: "session !== undefined && policy !== undefined && admits(policy.terms, appraisal) ? session : undefined",
-    replace:
-      "session !== undefined && (policy === undefined || admits(policy.terms, appraisal)) ? session : undefined",
+    find: "policy !== undefined && admits(policy.terms, appraisal)",
+    replace: "policy === undefined || admits(policy.terms, appraisal)",
     why: "A device without a policy would get a session.",
   },
   {
@@ -425,7 +424,7 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "T-07",
     covers: ["T-07"],
     ...ISSUE,
-    find: "      seconds(signer.notAfter),\n",
+    find: "    seconds(notAfter),\n",
     replace: "",
     why: "A token would live longer than the key that signed it.",
   },

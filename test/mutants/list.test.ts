@@ -39,8 +39,8 @@ test("names test files that are there, with a test that carries the name", () =>
 /** A test file and the conformance checks that it runs. */
 const sourcesOf = (file: string): string[] => {
   const source = readFileSync(file, "utf8")
-  const shared = [...source.matchAll(/from "(?:\.\.\/)+(support\/ports\/[^"]+)"/g)].map(([, path = ""]) =>
-    readFileSync(`test/${path}`, "utf8"),
+  const shared = [...source.matchAll(/from "(?:\.\.\/)+(support\/(?:ports\/[^"]+|forgeries\.ts))"/g)].map(
+    ([, path = ""]) => readFileSync(`test/${path}`, "utf8"),
   )
   return [source, ...shared]
 }

@@ -1,6 +1,7 @@
 import { APPRAISAL } from "./appraisal.ts"
 import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
+import { CERTIFICATION } from "./certification.ts"
 import { DEVICES } from "./devices.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
 import { ENGINE } from "./engine.ts"
@@ -29,6 +30,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...TRUST,
   ...REFRESH,
   ...CERTIFICATES,
+  ...CERTIFICATION,
   ...PATHS,
 ]
 

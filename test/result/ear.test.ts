@@ -7,7 +7,7 @@ import { needs, vectorJson } from "../support/vectors.ts"
 
 const test = suite("earClaims")
 
-type Told = Omit<AttestationResult, "token" | "attestAt">
+type Told = Omit<AttestationResult, "token" | "attestAt" | "certificateChain">
 const told: Told = {
   id: "id-1",
   tenant: "default",

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert"
 import type { Appraisal } from "../../src/appraisal/appraise.ts"
 import type { Tier } from "../../src/appraisal/finding.ts"
 import { endorsementsOf } from "../../src/result/endorsement.ts"
-import { type Issue, issue } from "../../src/result/issue.ts"
+import { type Issue, issue, sessionEndOf } from "../../src/result/issue.ts"
 import type { TokenSigner } from "../../src/result/token.ts"
 import { NO_ENDORSEMENTS } from "../../src/verification/endorsements.ts"
 import { policyWith } from "../support/core.ts"
@@ -211,6 +211,40 @@ for (const [name, tier, ends, notAfter, lifetime] of rests)
     assert.is(claims["exp"], IAT + lifetime)
     assert.is(token.expiresAt.getTime(), (IAT + lifetime) * 1000)
   })
+
+// A certificate that was made for the session.
+
+const chain = [Uint8Array.of(1), Uint8Array.of(2)] as const
+for (const [seconds, lifetime] of [
+  [33, 33],
+  [LIFETIME + 60, LIFETIME],
+] as const)
+  test(`bounds T-07 a session by the end of its certificate in ${seconds} seconds`, () => {
+    const certificate = { chain, notAfter: until(seconds) }
+    const { claims, certificateChain } = tokenOf("affirming", requestWith({ certificate }))
+    assert.is(claims["exp"], IAT + lifetime)
+    assert.equal(certificateChain, chain)
+  })
+for (const [name, tier, changes] of [
+  ["a refusal", "contraindicated", {}],
+  ["a result that no session was asked for with", "affirming", { session: undefined }],
+  ["a result without a policy", "affirming", { policy: undefined }],
+] as const)
+  test(`refuses T-08 a certificate in ${name}`, () => {
+    const certificate = { chain, notAfter: until(33) }
+    assert.equal(tokenOf(tier, requestWith({ certificate, ...changes })).certificateChain, [])
+  })
+
+test("tells when a session will end, and that there will be none", () => {
+  const endOf = (tier: Tier, request: Issue, notAfter = until(1e6)) =>
+    sessionEndOf(appraisalOf(tier), request, { notAfter })?.getTime()
+  assert.is(endOf("affirming", requestWith()), (IAT + LIFETIME) * 1000)
+  assert.is(endOf("affirming", requestWith(), until(7)), (IAT + 7) * 1000)
+  assert.is(endOf("affirming", requestWith(endorsedUntil(9))), (IAT + 9) * 1000)
+  assert.is(endOf("warning", requestWith({}, { "session.admit": "affirming" })), undefined)
+  assert.is(endOf("contraindicated", requestWith()), undefined)
+  assert.is(endOf("affirming", requestWith({ policy: undefined })), undefined)
+})
 
 test("asks for the next attestation before the session ends", () => {
   const { attestAt } = tokenOf("affirming", requestWith())

@@ -45,6 +45,7 @@ export const result = (id = "result-1"): AttestationResult => ({
   nonce: undefined,
   evidenceAgeMs: undefined,
   endorsements: [],
+  certificateChain: [],
   token: { kind: "result", compact: "a.b.c", expiresAt: new Date(AT.getTime() + 60_000) },
   attestAt: new Date(AT.getTime() + 30_000),
 })

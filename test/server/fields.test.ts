@@ -56,6 +56,13 @@ const withFreshness = (freshness: NonNullable<Verify["freshness"]>): Verify => (
   freshness,
 })
 const tpm = (field: string): string => `evidence.tpm.${field}`
+/** Good evidence with a certification, of these sizes but for the fields given. */
+const withCertification = (
+  changes: Partial<Record<"csr" | "keyPublic" | "attest" | "signature", Uint8Array>>,
+): Verify => ({
+  ...withTpm({}),
+  certification: { csr: ones(200), keyPublic: ones(90), attest: ones(129), signature: ones(72), ...changes },
+})
 
 const refusedVerify: [name: string, request: Verify, path: string][] = [
   ["no freshness", withFreshness({ case: undefined }), "freshness"],
@@ -72,6 +79,18 @@ const refusedVerify: [name: string, request: Verify, path: string][] = [
     { ...withFreshness({ case: "nonce", value: ones(16) }), evidence: {} },
     "evidence.kind",
   ],
+  ["an absent request for a certificate", withCertification({ csr: ones(0) }), "certification.csr"],
+  ["an oversized request for a certificate", withCertification({ csr: ones(4097) }), "certification.csr"],
+  ["an absent key", withCertification({ keyPublic: ones(0) }), "certification.key_public"],
+  ["an oversized key", withCertification({ keyPublic: ones(2049) }), "certification.key_public"],
+  ["an absent certification", withCertification({ attest: ones(0) }), "certification.attest"],
+  ["an oversized certification", withCertification({ attest: ones(1025) }), "certification.attest"],
+  [
+    "a certification without its signature",
+    withCertification({ signature: ones(0) }),
+    "certification.signature",
+  ],
+  ["an oversized signature of it", withCertification({ signature: ones(1101) }), "certification.signature"],
   ["an absent AK name", withTpm({ akName: ones(0) }), tpm("ak_name")],
   ["a short AK name", withTpm({ akName: ones(33) }), tpm("ak_name")],
   ["an oversized AK name", withTpm({ akName: ones(67) }), tpm("ak_name")],
@@ -125,6 +144,16 @@ const refusedChallenge: [name: string, request: ChallengeRequest, path: string][
     { audience, confirmation: { method: { case: "jkt", value: ones(33) } } },
     "confirmation.jkt",
   ],
+  [
+    "a short name of a key",
+    { audience, confirmation: { method: { case: "keyName", value: ones(33) } } },
+    "confirmation.key_name",
+  ],
+  [
+    "a long name of a key",
+    { audience, confirmation: { method: { case: "keyName", value: ones(67) } } },
+    "confirmation.key_name",
+  ],
 ]
 for (const [name, request, path] of refusedChallenge)
   test(`refuses ${name} with the path ${path}`, async () => {
@@ -146,7 +175,8 @@ test("accepts the largest request that the rules allow", async () => {
     { akName: ones(66), attest: ones(1024), signature: ones(1100), eventLog: ones(1048576) },
     four,
   )
-  await server.client.verify(largest)
+  const certification = { csr: ones(4096), keyPublic: ones(2048), attest: ones(1024), signature: ones(1100) }
+  await server.client.verify({ ...largest, certification })
 })
 test("refuses evidence in an unknown field with its path, and a field given twice", async () => {
   const good = toBinary(VerifyRequestSchema, create(VerifyRequestSchema, goodVerify()))

@@ -5,21 +5,31 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import {
   AttestationService,
+  KeyCertificationSchema,
   VerifyRequestSchema,
   VerifyResponseSchema,
 } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
-import { goodVerify, ones, type Running, rawCall, running } from "./fake.ts"
+import type { VerifyInput } from "../../src/service/service.ts"
+import { goodVerify, ones, type Running, rawCall, result, running } from "./fake.ts"
 
 const { verify } = AttestationService.method
 
 const audience = "https://service.example"
 const test = suite("createServer")
 let server: Running
+/** Its answers have certificates. */
+let certifying: Running
 test.before(async () => {
   server = await running()
+  certifying = await running({
+    verify: async () => ({ ...result(), certificateChain: [ones(5), ones(6)] }),
+  })
 })
-test.after(async () => server.stop())
+test.after(async () => {
+  await server.stop()
+  await certifying.stop()
+})
 
 test("gives a result with findings, vector, token and challenge state", async () => {
   const answer = await server.client.verify(goodVerify())
@@ -48,16 +58,41 @@ test("hands the service what was sent, and who sent it", async () => {
       '"pcrBanks":[{"hash":"sha256","values":32}],"eventLog":3,"akCertificateChain":[]}}',
   )
 })
-test("gives a challenge with its transcript, confirmation included", async () => {
-  const answer = await server.client.createChallenge({
-    audience,
-    device: "device-1",
-    confirmation: { method: { case: "jkt", value: ones(32) } },
-  })
-  assert.is(answer.challenge.length, 100)
-  assert.is(answer.transcript?.audience, audience)
-  assert.is(answer.transcript?.confirmation?.method.case, "jkt")
+test("hands the service the certification of a key, and gives the certificate that came of it", async () => {
+  const [csr, keyPublic, attest, signature] = [ones(4), ones(3), ones(2), ones(1)]
+  const shown = create(KeyCertificationSchema, { csr, keyPublic, attest, signature })
+  await server.client.verify({ ...goodVerify(), certification: shown })
+  const input = server.seen.at(-1)?.input as VerifyInput | undefined
+  assert.equal(
+    Object.entries(input?.evidence.certification ?? {}).map(([name, { length }]) => [name, length]),
+    [
+      ["csr", 4],
+      ["keyPublic", 3],
+      ["attest", 2],
+      ["signature", 1],
+    ],
+  )
+  const { certificateChain } = await certifying.client.verify(goodVerify())
+  assert.equal(
+    certificateChain.map(({ length }) => length),
+    [5, 6],
+  )
 })
+for (const [name, size] of [
+  ["jkt", 32],
+  ["x5tS256", 32],
+  ["keyName", 34],
+] as const)
+  test(`gives a challenge with its transcript, confirmation included: ${name}`, async () => {
+    const answer = await server.client.createChallenge({
+      audience,
+      device: "device-1",
+      confirmation: { method: { case: name, value: ones(size) } },
+    })
+    assert.is(answer.challenge.length, 100)
+    assert.is(answer.transcript?.audience, audience)
+    assert.equal(answer.transcript?.confirmation?.method, { case: name, value: ones(size) })
+  })
 test("gives the epoch", async () => {
   const answer = await server.client.getEpoch()
   assert.is(answer.number, 7n)

@@ -9,9 +9,11 @@ import type { Policy } from "../../src/appraisal/policy.ts"
 import { toHex, utf8 } from "../../src/bytes.ts"
 import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/software.ts"
 import type { Code } from "../../src/errors.ts"
+import type { RawEvidence } from "../../src/evidence/evidence.ts"
 import { challengeExtraData } from "../../src/evidence/transcript.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import type { Compile, JournalRecord, Registry } from "../../src/service/ports.ts"
+import { TLS_KEY } from "./certified.ts"
 import { BOOT_SELECTION } from "./core.ts"
 import {
   answered,
@@ -127,9 +129,18 @@ export const attemptOn = async (
     device,
     transcript,
     extraData,
-    honest: { freshness: { kind: "challenge", challenge: sealed }, evidence },
+    honest: {
+      freshness: { kind: "challenge", challenge: sealed },
+      evidence:
+        session.confirmation?.method === "name" ? { ...evidence, ...certification(device) } : evidence,
+    },
   }
 }
+
+/** What is shown of the key that a challenge names. */
+const certification = (device: SoftwareDevice): Pick<RawEvidence, "certification"> => ({
+  certification: device.certifying(TLS_KEY).certification,
+})
 
 /** What nobody caught since the first scene was made. */
 const escaped: unknown[] = []

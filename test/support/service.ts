@@ -5,7 +5,7 @@ import { cachedCompile } from "../../src/cache/compile.ts"
 import { cachedLoadTrust } from "../../src/cache/trust.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
 import type { RawEvidence } from "../../src/evidence/evidence.ts"
-import { type Confirmation, challengeExtraData } from "../../src/evidence/transcript.ts"
+import { challengeExtraData, type SessionKey } from "../../src/evidence/transcript.ts"
 import { fingerprintOf, parseCertificate } from "../../src/evidence/x509/certificate.ts"
 import { generateSigningKey } from "../../src/keys/key.ts"
 import { createRandom } from "../../src/keys/random.ts"
@@ -25,6 +25,7 @@ import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
+import { testDeviceAuthority } from "./authority.ts"
 import { newAct, SETUP } from "./ports/samples.ts"
 import { makeChain } from "./x509.ts"
 
@@ -92,6 +93,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     singleUse: engine.singleUse,
     epochs: createEpochs(engine.epochKey),
     signer,
+    deviceAuthority: testDeviceAuthority(),
     compile: options.cached === true ? cachedCompile(compile, { max: 100 }).compile : compile,
     settings: {
       issuer: "https://assay.example",
@@ -185,7 +187,7 @@ export const evidenceOver = (
 
 export interface Session {
   readonly audience?: string
-  readonly confirmation?: Confirmation
+  readonly confirmation?: SessionKey
   readonly device?: string
   readonly policy?: string
 }

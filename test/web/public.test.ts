@@ -26,6 +26,7 @@ test.before(async () => {
   const app = createPublicApp({
     issuer: () => origin,
     jwks: () => ({ keys: [...ec.jwks.keys, ...ed.jwks.keys] }),
+    deviceCa: () => "the authority's certificate\n",
     epoch: () => currentEpoch(),
   })
   site = await listen(app, "127.0.0.1:0", { reach: "loopback" })
@@ -68,6 +69,14 @@ test("shows the keys as a JWK Set and nothing secret of them", async () => {
   const text = await response.text()
   assert.equal(JSON.parse(text), { keys: [...ec.jwks.keys, ...ed.jwks.keys] })
   assert.not(text.includes('"d"'))
+})
+
+test("shows the device authority's certificate as PEM", async () => {
+  const response = await fetch(`${origin}/.well-known/assay/device-ca.pem`)
+  assert.is(response.headers.get("content-type"), "application/pem-certificate-chain")
+  assert.is(response.headers.get("cache-control"), "public, max-age=3600")
+  assert.is(response.headers.get("x-content-type-options"), "nosniff")
+  assert.is(await response.text(), "the authority's certificate\n")
 })
 
 test("shows the epoch, and lets nobody remember it", async () => {

@@ -2,10 +2,11 @@ import { AFFIRMING, type Rule } from "./rule.ts"
 
 /**
  * A device that quotes any nonce it is handed answers relying parties' nonces and nothing else: it would answer
- * another's challenge or epoch without noticing. A session for it needs a key that its TPM certified.
+ * another's challenge or epoch without noticing. A session for it needs a key that its TPM certified: whoever made it quote
+ * his own challenge then has a session that only the device can use.
  */
-export const sessionKey: Rule = (_claims, { evidence }, { freshness }) =>
-  freshness === "nonce" || !evidence.rawNonce
+export const sessionKey: Rule = ({ certifiedKey }, { evidence }, { freshness }) =>
+  freshness === "nonce" || !evidence.rawNonce || (freshness === "challenge" && certifiedKey !== undefined)
     ? AFFIRMING
     : {
         tier: "contraindicated",

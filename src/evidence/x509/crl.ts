@@ -1,5 +1,5 @@
 import { sameBytes, toHex } from "../../bytes.ts"
-import { AssayError } from "../../errors.ts"
+import { AssayError, retold } from "../../errors.ts"
 import { readSignatureAlgorithm, type SignatureAlgorithm } from "./algorithm.ts"
 import { type RevokedCertificates, RevokedList } from "./crl-entries.ts"
 import { checkDepth, DerGate, type Deviation, TAG } from "./der.ts"
@@ -93,17 +93,10 @@ export function* parseCrlSlices(input: Uint8Array, label = "CRL"): Generator<voi
   try {
     return yield* readCrl(new Uint8Array(input.buffer, input.byteOffset, input.byteLength), label)
   } catch (error) {
-    throw error instanceof AssayError && error.code === "CERTIFICATE" ? asCrlError(error) : error
+    // Readers that certificates and CRLs share call what is not as it should be a certificate's fault.
+    throw error instanceof AssayError && error.code === "CERTIFICATE" ? retold(error, { code: "CRL" }) : error
   }
 }
-
-/** Readers that certificates and CRLs share call what is not as it should be a certificate's fault. */
-const asCrlError = ({ message, location, expected, actual }: AssayError): AssayError =>
-  new AssayError("CRL", message, {
-    ...(location !== undefined && { location }),
-    ...(expected !== undefined && { expected }),
-    ...(actual !== undefined && { actual }),
-  })
 
 function* readCrl(bytes: Uint8Array, label: string): Generator<void, Crl> {
   const outer = new DerReader(bytes, label)

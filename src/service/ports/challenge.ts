@@ -1,4 +1,4 @@
-import type { Confirmation } from "../../evidence/transcript.ts"
+import type { SessionKey } from "../../evidence/transcript.ts"
 
 /** What a challenge says to whoever made it, and to nobody else. */
 export interface Challenge {
@@ -10,7 +10,7 @@ export interface Challenge {
   /** Empty if any device may answer. */
   readonly device: string
   readonly audience: string
-  readonly confirmation: Confirmation | undefined
+  readonly confirmation: SessionKey | undefined
   /** Empty for whichever is assigned. */
   readonly policy: string
   /** The lowest acceptable revision of the policy; 0 for any. */

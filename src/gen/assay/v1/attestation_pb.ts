@@ -21,7 +21,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file assay/v1/attestation.proto.
  */
 export const file_assay_v1_attestation: GenFile = /*@__PURE__*/
-  fileDesc("Chphc3NheS92MS9hdHRlc3RhdGlvbi5wcm90bxIIYXNzYXkudjEi1wEKFkNyZWF0ZUNoYWxsZW5nZVJlcXVlc3QSMgoGZGV2aWNlGAEgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kEicKCGF1ZGllbmNlGAIgASgJQhW6SBLIAQFyDRj/ATIIXlshLX5dKyQSLAoMY29uZmlybWF0aW9uGAMgASgLMhYuYXNzYXkudjEuQ29uZmlybWF0aW9uEjIKBnBvbGljeRgEIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JCJUCgxDb25maXJtYXRpb24SGwoIeDV0X3MyNTYYASABKAxCB7pIBHoCaCBIABIWCgNqa3QYAiABKAxCB7pIBHoCaCBIAEIPCgZtZXRob2QSBbpIAggBIocBChdDcmVhdGVDaGFsbGVuZ2VSZXNwb25zZRIRCgljaGFsbGVuZ2UYASABKAwSKAoKdHJhbnNjcmlwdBgCIAEoCzIULmFzc2F5LnYxLlRyYW5zY3JpcHQSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIowBCgpUcmFuc2NyaXB0Eg4KBnJhbmRvbRgBIAEoDBIOCgZ0ZW5hbnQYAiABKAkSDgoGZGV2aWNlGAMgASgJEhAKCGF1ZGllbmNlGAQgASgJEiwKDGNvbmZpcm1hdGlvbhgFIAEoCzIWLmFzc2F5LnYxLkNvbmZpcm1hdGlvbhIOCgZwb2xpY3kYBiABKAkirwEKDVZlcmlmeVJlcXVlc3QSHwoJY2hhbGxlbmdlGAEgASgMQgq6SAd6BRABGIAQSAASGgoFbm9uY2UYAiABKAxCCbpIBnoEEBAYQEgAEh8KBWVwb2NoGAMgASgEQg66SAsyCRj/////////D0gAEiwKCGV2aWRlbmNlGAQgASgLMhIuYXNzYXkudjEuRXZpZGVuY2VCBrpIA8gBAUISCglmcmVzaG5lc3MSBbpIAggBIowCCg5WZXJpZnlSZXNwb25zZRIrCgZyZXN1bHQYASABKAsyGy5hc3NheS52MS5BdHRlc3RhdGlvblJlc3VsdBIXCg1zZXNzaW9uX3Rva2VuGAIgASgJSAASFgoMcmVzdWx0X3Rva2VuGAMgASgJSAASLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2F0dGVzdF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg9jaGFsbGVuZ2Vfc3RhdGUYBiABKA4yGC5hc3NheS52MS5DaGFsbGVuZ2VTdGF0ZUIHCgV0b2tlbiJpChNWZXJpZnlTdHJlYW1SZXF1ZXN0EiAKAmlkGAEgASgJQhS6SBHIAQFyDBhAMgheWyEtfl0rJBIwCgdyZXF1ZXN0GAIgASgLMhcuYXNzYXkudjEuVmVyaWZ5UmVxdWVzdEIGukgDyAEBIoABChRWZXJpZnlTdHJlYW1SZXNwb25zZRIKCgJpZBgBIAEoCRIsCghyZXNwb25zZRgCIAEoCzIYLmFzc2F5LnYxLlZlcmlmeVJlc3BvbnNlSAASIwoFZXJyb3IYAyABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQgkKB291dGNvbWUiEQoPR2V0RXBvY2hSZXF1ZXN0Ip4BChBHZXRFcG9jaFJlc3BvbnNlEg4KBm51bWJlchgBIAEoBBINCgV2YWx1ZRgCIAEoDBIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFdG9rZW4YBSABKAkqaQoOQ2hhbGxlbmdlU3RhdGUSHwobQ0hBTExFTkdFX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXQ0hBTExFTkdFX1NUQVRFX1VOU1BFTlQQARIZChVDSEFMTEVOR0VfU1RBVEVfU1BFTlQQAjK/AgoSQXR0ZXN0YXRpb25TZXJ2aWNlElYKD0NyZWF0ZUNoYWxsZW5nZRIgLmFzc2F5LnYxLkNyZWF0ZUNoYWxsZW5nZVJlcXVlc3QaIS5hc3NheS52MS5DcmVhdGVDaGFsbGVuZ2VSZXNwb25zZRI7CgZWZXJpZnkSFy5hc3NheS52MS5WZXJpZnlSZXF1ZXN0GhguYXNzYXkudjEuVmVyaWZ5UmVzcG9uc2USUQoMVmVyaWZ5U3RyZWFtEh0uYXNzYXkudjEuVmVyaWZ5U3RyZWFtUmVxdWVzdBoeLmFzc2F5LnYxLlZlcmlmeVN0cmVhbVJlc3BvbnNlKAEwARJBCghHZXRFcG9jaBIZLmFzc2F5LnYxLkdldEVwb2NoUmVxdWVzdBoaLmFzc2F5LnYxLkdldEVwb2NoUmVzcG9uc2ViBnByb3RvMw", [file_assay_v1_evidence, file_assay_v1_result, file_buf_validate_validate, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("Chphc3NheS92MS9hdHRlc3RhdGlvbi5wcm90bxIIYXNzYXkudjEi1wEKFkNyZWF0ZUNoYWxsZW5nZVJlcXVlc3QSMgoGZGV2aWNlGAEgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kEicKCGF1ZGllbmNlGAIgASgJQhW6SBLIAQFyDRj/ATIIXlshLX5dKyQSLAoMY29uZmlybWF0aW9uGAMgASgLMhYuYXNzYXkudjEuQ29uZmlybWF0aW9uEjIKBnBvbGljeRgEIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JCJzCgxDb25maXJtYXRpb24SGwoIeDV0X3MyNTYYASABKAxCB7pIBHoCaCBIABIWCgNqa3QYAiABKAxCB7pIBHoCaCBIABIdCghrZXlfbmFtZRgDIAEoDEIJukgGegQQIhhCSABCDwoGbWV0aG9kEgW6SAIIASKHAQoXQ3JlYXRlQ2hhbGxlbmdlUmVzcG9uc2USEQoJY2hhbGxlbmdlGAEgASgMEigKCnRyYW5zY3JpcHQYAiABKAsyFC5hc3NheS52MS5UcmFuc2NyaXB0Ei8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKMAQoKVHJhbnNjcmlwdBIOCgZyYW5kb20YASABKAwSDgoGdGVuYW50GAIgASgJEg4KBmRldmljZRgDIAEoCRIQCghhdWRpZW5jZRgEIAEoCRIsCgxjb25maXJtYXRpb24YBSABKAsyFi5hc3NheS52MS5Db25maXJtYXRpb24SDgoGcG9saWN5GAYgASgJIuIBCg1WZXJpZnlSZXF1ZXN0Eh8KCWNoYWxsZW5nZRgBIAEoDEIKukgHegUQARiAEEgAEhoKBW5vbmNlGAIgASgMQgm6SAZ6BBAQGEBIABIfCgVlcG9jaBgDIAEoBEIOukgLMgkY/////////w9IABIsCghldmlkZW5jZRgEIAEoCzISLmFzc2F5LnYxLkV2aWRlbmNlQga6SAPIAQESMQoNY2VydGlmaWNhdGlvbhgFIAEoCzIaLmFzc2F5LnYxLktleUNlcnRpZmljYXRpb25CEgoJZnJlc2huZXNzEgW6SAIIASKKAQoQS2V5Q2VydGlmaWNhdGlvbhIYCgNjc3IYASABKAxCC7pICMgBAXoDGIAgEh8KCmtleV9wdWJsaWMYAiABKAxCC7pICMgBAXoDGIAQEhsKBmF0dGVzdBgDIAEoDEILukgIyAEBegMYgAgSHgoJc2lnbmF0dXJlGAQgASgMQgu6SAjIAQF6AxjMCCKnAgoOVmVyaWZ5UmVzcG9uc2USKwoGcmVzdWx0GAEgASgLMhsuYXNzYXkudjEuQXR0ZXN0YXRpb25SZXN1bHQSFwoNc2Vzc2lvbl90b2tlbhgCIAEoCUgAEhYKDHJlc3VsdF90b2tlbhgDIAEoCUgAEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgthdHRlc3RfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoPY2hhbGxlbmdlX3N0YXRlGAYgASgOMhguYXNzYXkudjEuQ2hhbGxlbmdlU3RhdGUSGQoRY2VydGlmaWNhdGVfY2hhaW4YByADKAxCBwoFdG9rZW4iaQoTVmVyaWZ5U3RyZWFtUmVxdWVzdBIgCgJpZBgBIAEoCUIUukgRyAEBcgwYQDIIXlshLX5dKyQSMAoHcmVxdWVzdBgCIAEoCzIXLmFzc2F5LnYxLlZlcmlmeVJlcXVlc3RCBrpIA8gBASKAAQoUVmVyaWZ5U3RyZWFtUmVzcG9uc2USCgoCaWQYASABKAkSLAoIcmVzcG9uc2UYAiABKAsyGC5hc3NheS52MS5WZXJpZnlSZXNwb25zZUgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIhEKD0dldEVwb2NoUmVxdWVzdCKeAQoQR2V0RXBvY2hSZXNwb25zZRIOCgZudW1iZXIYASABKAQSDQoFdmFsdWUYAiABKAwSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXRva2VuGAUgASgJKmkKDkNoYWxsZW5nZVN0YXRlEh8KG0NIQUxMRU5HRV9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0NIQUxMRU5HRV9TVEFURV9VTlNQRU5UEAESGQoVQ0hBTExFTkdFX1NUQVRFX1NQRU5UEAIyvwIKEkF0dGVzdGF0aW9uU2VydmljZRJWCg9DcmVhdGVDaGFsbGVuZ2USIC5hc3NheS52MS5DcmVhdGVDaGFsbGVuZ2VSZXF1ZXN0GiEuYXNzYXkudjEuQ3JlYXRlQ2hhbGxlbmdlUmVzcG9uc2USOwoGVmVyaWZ5EhcuYXNzYXkudjEuVmVyaWZ5UmVxdWVzdBoYLmFzc2F5LnYxLlZlcmlmeVJlc3BvbnNlElEKDFZlcmlmeVN0cmVhbRIdLmFzc2F5LnYxLlZlcmlmeVN0cmVhbVJlcXVlc3QaHi5hc3NheS52MS5WZXJpZnlTdHJlYW1SZXNwb25zZSgBMAESQQoIR2V0RXBvY2gSGS5hc3NheS52MS5HZXRFcG9jaFJlcXVlc3QaGi5hc3NheS52MS5HZXRFcG9jaFJlc3BvbnNlYgZwcm90bzM", [file_assay_v1_evidence, file_assay_v1_result, file_buf_validate_validate, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * What the session is for. All of it is sealed into the challenge and none can be changed afterwards.
@@ -67,7 +67,7 @@ export const CreateChallengeRequestSchema: GenMessage<CreateChallengeRequest> = 
   messageDesc(file_assay_v1_attestation, 0);
 
 /**
- * A key of the device, named by its digest (RFC 7800).
+ * A key of the device: named by its digest (RFC 7800), or by its Name in the TPM that holds it.
  *
  * @generated from message assay.v1.Confirmation
  */
@@ -93,6 +93,16 @@ export type Confirmation = Message<"assay.v1.Confirmation"> & {
      */
     value: Uint8Array;
     case: "jkt";
+  } | {
+    /**
+     * The Name of a key that the device's TPM made, for which Assay is to issue a client certificate: nameAlg (2 bytes,
+     * big-endian, SHA-256 or stronger) and that hash over its TPMT_PUBLIC, 34, 50 or 66 bytes. Verify then needs the key's
+     * certification, and the session is bound to the certificate that comes of it (x5t#S256).
+     *
+     * @generated from field: bytes key_name = 3;
+     */
+    value: Uint8Array;
+    case: "keyName";
   } | { case: undefined; value?: undefined };
 };
 
@@ -141,7 +151,8 @@ export const CreateChallengeResponseSchema: GenMessage<CreateChallengeResponse> 
 /**
  * The parts of the transcript, in order. extraData of the quote is SHA-256 over the concatenation of these
  * parts, each preceded by its length as a 32-bit big-endian number: the label "assay/v1/challenge", random,
- * tenant, device, audience, confirmation ("x5t#S256" or "jkt" followed by the 32 bytes, or nothing), policy.
+ * tenant, device, audience, confirmation ("x5t#S256" or "jkt" followed by the 32 bytes, "name" followed by the key's Name,
+ * or nothing), policy.
  * A device fills in its own audience and key and never quotes a digest that somebody hands it.
  *
  * @generated from message assay.v1.Transcript
@@ -242,6 +253,14 @@ export type VerifyRequest = Message<"assay.v1.VerifyRequest"> & {
    * @generated from field: assay.v1.Evidence evidence = 4;
    */
   evidence?: Evidence | undefined;
+
+  /**
+   * What proves that the key which the challenge names lives in the device's TPM. Required if the challenge's confirmation
+   * is a key_name, refused if it is not.
+   *
+   * @generated from field: assay.v1.KeyCertification certification = 5;
+   */
+  certification?: KeyCertification | undefined;
 };
 
 /**
@@ -250,6 +269,52 @@ export type VerifyRequest = Message<"assay.v1.VerifyRequest"> & {
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
   messageDesc(file_assay_v1_attestation, 4);
+
+/**
+ * A key that the device's TPM made, and the attestation key's word for it. All of it is made anew for each call, in the boot
+ * that the quote is of; the key itself may be an old one.
+ *
+ * @generated from message assay.v1.KeyCertification
+ */
+export type KeyCertification = Message<"assay.v1.KeyCertification"> & {
+  /**
+   * CertificationRequest (PKCS #10, DER), signed by the key. It proves possession and asks for nothing: its subject is empty
+   * or the device's id as its one common name, and it has no attributes. What the certificate says is Assay's to decide.
+   *
+   * @generated from field: bytes csr = 1;
+   */
+  csr: Uint8Array;
+
+  /**
+   * The key: TPMT_PUBLIC or TPM2B_PUBLIC. Made by the TPM and bound to it (fixedTPM, fixedParent, sensitiveDataOrigin), for
+   * signing and nothing else, and not restricted, for TLS signs what is not the TPM's own.
+   *
+   * @generated from field: bytes key_public = 2;
+   */
+  keyPublic: Uint8Array;
+
+  /**
+   * TPMS_ATTEST of TPM2_Certify over the key, byte for byte as the attestation key signed it. Its extraData may be anything:
+   * what is fresh is the quote, whose transcript names the key.
+   *
+   * @generated from field: bytes attest = 3;
+   */
+  attest: Uint8Array;
+
+  /**
+   * TPMT_SIGNATURE of the attestation key.
+   *
+   * @generated from field: bytes signature = 4;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message assay.v1.KeyCertification.
+ * Use `create(KeyCertificationSchema)` to create a new message.
+ */
+export const KeyCertificationSchema: GenMessage<KeyCertification> = /*@__PURE__*/
+  messageDesc(file_assay_v1_attestation, 5);
 
 /**
  * The verdict, and the one token that says so.
@@ -307,6 +372,15 @@ export type VerifyResponse = Message<"assay.v1.VerifyResponse"> & {
    * @generated from field: assay.v1.ChallengeState challenge_state = 6;
    */
   challengeState: ChallengeState;
+
+  /**
+   * The client certificate of the certified key, DER, its own first, then that of the authority that issued it: the
+   * trust anchor of services that verify devices' TLS. There with a session whose challenge named a key, and only then. The
+   * session is bound to it and ends with it, within the hour; it is renewed by attesting again.
+   *
+   * @generated from field: repeated bytes certificate_chain = 7;
+   */
+  certificateChain: Uint8Array[];
 };
 
 /**
@@ -314,7 +388,7 @@ export type VerifyResponse = Message<"assay.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_attestation, 5);
+  messageDesc(file_assay_v1_attestation, 6);
 
 /**
  * One request of a stream.
@@ -342,7 +416,7 @@ export type VerifyStreamRequest = Message<"assay.v1.VerifyStreamRequest"> & {
  * Use `create(VerifyStreamRequestSchema)` to create a new message.
  */
 export const VerifyStreamRequestSchema: GenMessage<VerifyStreamRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_attestation, 6);
+  messageDesc(file_assay_v1_attestation, 7);
 
 /**
  * One answer of a stream.
@@ -386,7 +460,7 @@ export type VerifyStreamResponse = Message<"assay.v1.VerifyStreamResponse"> & {
  * Use `create(VerifyStreamResponseSchema)` to create a new message.
  */
 export const VerifyStreamResponseSchema: GenMessage<VerifyStreamResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_attestation, 7);
+  messageDesc(file_assay_v1_attestation, 8);
 
 /**
  * Asks for the current epoch of the caller's tenant.
@@ -401,7 +475,7 @@ export type GetEpochRequest = Message<"assay.v1.GetEpochRequest"> & {
  * Use `create(GetEpochRequestSchema)` to create a new message.
  */
 export const GetEpochRequestSchema: GenMessage<GetEpochRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_attestation, 8);
+  messageDesc(file_assay_v1_attestation, 9);
 
 /**
  * An epoch: a value that everybody may know and nobody could predict.
@@ -450,7 +524,7 @@ export type GetEpochResponse = Message<"assay.v1.GetEpochResponse"> & {
  * Use `create(GetEpochResponseSchema)` to create a new message.
  */
 export const GetEpochResponseSchema: GenMessage<GetEpochResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_attestation, 9);
+  messageDesc(file_assay_v1_attestation, 10);
 
 /**
  * What became of the challenge of a call.

@@ -1,0 +1,388 @@
+import type { Mutant } from "./mutant.ts"
+import { mutantsOf } from "./rows.ts"
+
+const CERTIFICATION_TEST = "test/verification/certification.test.ts"
+const SERVICE_TEST = "test/service/certify.test.ts"
+const ATTACKS_TEST = "test/service/attacks-certification.test.ts"
+const AUTHORITY_TEST = "test/keys/device-authority.test.ts"
+const FILE_TEST = "test/keys/authority-file.test.ts"
+
+/** What a key has to be, and who has to have said so, before Assay issues a certificate for it. */
+export const CERTIFICATION: readonly Mutant[] = [
+  ...mutantsOf("src/verification/certification.ts", CERTIFICATION_TEST, [
+    [
+      "certify-any-scheme",
+      "another hash",
+      "    checkScheme(shown.signature, ak)\n",
+      "",
+      "The certification could be signed by a scheme that the key is not for.",
+    ],
+    [
+      "certify-unsigned",
+      "another attestation key",
+      "    checkSignature(shown, ak)\n",
+      "",
+      "Anybody could certify a key.",
+    ],
+    [
+      "certify-any-type",
+      "Q-02",
+      'if (attested.kind === "certify") return attested',
+      'return { kind: "certify", objectName: new Uint8Array(), qualifiedName: new Uint8Array() }',
+      "A quote would be taken for a certification.",
+    ],
+    [
+      "certify-any-signer",
+      "another place in the TPM",
+      "    checkQualifiedSigner(shown.attest, quote.qualifiedSigner)\n",
+      "",
+      "The key that certified could sit elsewhere than the one that quoted.",
+    ],
+    [
+      "certify-any-reset",
+      "the boot before",
+      "clockInfo.resetCount !== resetCount || ",
+      "",
+      "A certification of an earlier boot would vouch for a key that may be gone.",
+    ],
+    [
+      "certify-any-restart",
+      "before a resume",
+      " || clockInfo.restartCount !== restartCount",
+      "",
+      "A certification from before a resume would vouch for a key that may be gone.",
+    ],
+    [
+      "certify-any-name",
+      "K-06",
+      '    checkName(objectName, shown.area, "the certified key is another one")\n',
+      "    void objectName\n",
+      "The certification of one key would vouch for another.",
+    ],
+    [
+      "certify-unnamed",
+      "K-06 another key than the one in the quote",
+      '  checkName(keyName, shown.area, "the challenge was made for another key", "confirmation.key_name")\n',
+      "  void keyName\n",
+      "A certified key that the quote's transcript does not name would get a certificate: nothing would be fresh.",
+    ],
+    ...(["fixedTPM", "fixedParent", "sensitiveDataOrigin", "sign"] as const).map(
+      (name) =>
+        [
+          `key-without-${name}`,
+          name,
+          `  "${name}",\n`,
+          "",
+          `A key without ${name} would get a certificate.`,
+        ] as const,
+    ),
+    ...(["restricted", "decrypt", "x509sign", "encryptedDuplication"] as const).map(
+      (name) =>
+        [
+          `key-with-${name}`,
+          name,
+          `  "${name}",\n`,
+          "",
+          `A key with ${name} would get a certificate.`,
+        ] as const,
+    ),
+    [
+      "key-sha1-name",
+      "a Name by SHA-1",
+      'if (area.nameAlg === "sha1")',
+      "if (false)",
+      "Two keys with one Name could be made.",
+    ],
+    [
+      "key-sha1-scheme",
+      "a scheme with SHA-1",
+      'if (scheme.hash === "sha1")',
+      "if (false)",
+      "A key that signs with SHA-1 would get a certificate.",
+    ],
+    [
+      "key-odd-scheme",
+      "a scheme of another kind of key",
+      'if ((scheme.kind === "ecdsa") !== (key.kind === "ecc"))',
+      "if (false)",
+      "A key whose scheme is not its own would get a certificate.",
+    ],
+    [
+      "key-unsupported-scheme",
+      "a scheme that nobody verifies",
+      'throw algorithmError("scheme", "RSASSA, RSAPSS, ECDSA or none", algorithmId(scheme.scheme))',
+      "break",
+      "A key that signs by ECDAA would get a certificate.",
+    ],
+    [
+      "csr-any-key",
+      "K-06 a request for the key in another encoding",
+      "if (!sameBytes(csr.spki, spki))",
+      "if (false)",
+      "A request for another key would pass.",
+    ],
+    [
+      "csr-unsigned",
+      "a request that another key signed",
+      "if (!isSignedWith(csr, key))",
+      "if (isSignedWith(csr, key) === undefined)",
+      "Whoever cannot use the key would get its certificate.",
+    ],
+    [
+      "csr-any-subject",
+      "the name of another device",
+      "if (!isNobodyOr(csr.subject, device))",
+      "if (false)",
+      "A device that asks for another's name would be answered as if it had asked for its own.",
+    ],
+    [
+      "csr-more-names",
+      "an organization beside the device",
+      "more.length === 0 && ",
+      "",
+      "A name with more than the device's id would be taken for none.",
+    ],
+    [
+      "csr-odd-name",
+      "called as the device",
+      "first.type === COMMON_NAME && ",
+      "",
+      "The device's id in another attribute would be taken for its name.",
+    ],
+    [
+      "csr-any-attribute",
+      "an alternative name",
+      "if (attribute !== undefined)",
+      "if (attribute === null)",
+      "What a device asks for would be dropped without a word.",
+    ],
+  ]),
+  ...mutantsOf("src/verification/certificate-key.ts", CERTIFICATION_TEST, [
+    [
+      "csr-kind-of-key",
+      "another kind of key",
+      '      return kind === "rsa" && verify(algorithm.hash, tbs, key, signature)\n',
+      "      return verify(algorithm.hash, tbs, key, signature)\n",
+      "A signature would be taken by whatever the key can do.",
+    ],
+  ]),
+  ...mutantsOf("src/evidence/x509/certificate-request.ts", "test/evidence/x509/certificate-request.test.ts", [
+    [
+      "csr-any-der",
+      "X-11",
+      "  DerGate.check(bytes, label)\n",
+      "",
+      "A request would have more than one reading.",
+    ],
+    [
+      "csr-too-long",
+      "more bytes than a request has",
+      "if (bytes.length > CSR_BYTES_MAX)",
+      "if (false)",
+      "A request could be of any size.",
+    ],
+    [
+      "csr-any-version",
+      "a certificate's version",
+      '  r.smallInteger("version", 0)\n',
+      '  r.smallInteger("version", 1)\n',
+      "A request of a version that nobody knows would be read as one of ours.",
+    ],
+    [
+      "csr-trailing-info",
+      "an element behind the attributes",
+      '  r.end("TRAILING")\n  return',
+      "  return",
+      "A request could carry what nobody reads.",
+    ],
+    [
+      "csr-trailing-signature",
+      "an element behind the signature",
+      '  request.end("TRAILING")\n',
+      "",
+      "A request could carry what nobody reads.",
+    ],
+    [
+      "csr-deviation",
+      "ECDSA with a NULL",
+      "if (deviation !== undefined)",
+      "if (deviation === null)",
+      "What is tolerated of some makers' certificates would be tolerated of every device.",
+    ],
+    [
+      "csr-attribute-more",
+      "an attribute with more than values",
+      "    attribute.end()\n",
+      "",
+      "An attribute could carry what nobody reads.",
+    ],
+  ]),
+  ...mutantsOf("src/service/verify.ts", ATTACKS_TEST, [
+    [
+      "certification-not-asked-for",
+      "a certification",
+      "if ((certification === undefined) !== (keyName === undefined))",
+      "if (certification === undefined && keyName !== undefined)",
+      "A certification that nobody asked for would be accepted and ignored.",
+    ],
+    [
+      "certification-missing",
+      "no certification at all",
+      "if ((certification === undefined) !== (keyName === undefined))",
+      "if (certification !== undefined && keyName === undefined)",
+      "A challenge for a key would be answered without one.",
+    ],
+  ]),
+  ...mutantsOf("src/service/verify.ts", SERVICE_TEST, [
+    [
+      "certified-key-denied",
+      "K-08",
+      'if (key !== undefined) checkNotDenied(key.spki, denied, "certification.key_public")',
+      "",
+      "A key whose private half is known would get a certificate.",
+    ],
+  ]),
+  ...mutantsOf("src/service/certify.ts", SERVICE_TEST, [
+    [
+      "certificate-without-session",
+      "T-08",
+      "notAfter === undefined) return undefined",
+      "false) return undefined",
+      "A device that is refused would get a certificate.",
+    ],
+    [
+      "session-without-certificate",
+      "without its certificate",
+      "if (certificate === undefined) return { session: undefined }",
+      "if (certificate === undefined) return { session: { audience, confirmation: undefined } }",
+      "The session for a certified key would be anybody's.",
+    ],
+  ]),
+  ...mutantsOf("src/service/challenge.ts", SERVICE_TEST, [
+    [
+      "challenge-any-key-name",
+      "of SHA-1",
+      'if (asked.confirmation?.method === "name") checkKeyName(asked.confirmation.name)',
+      "",
+      "A challenge would be made for a Name that tells no key from another.",
+    ],
+    [
+      "challenge-key-name-size",
+      "with a byte too many",
+      " && name.length === 2 + HASHES[hash].sizeBytes",
+      "",
+      "A challenge would be made for a Name that is none.",
+    ],
+  ]),
+  ...mutantsOf("src/keys/device-authority.ts", AUTHORITY_TEST, [
+    [
+      "certificate-lifetime",
+      "at most for an hour",
+      "wanted.notAfter.getTime(), at + lifetime, ",
+      "wanted.notAfter.getTime(), ",
+      "A certificate would live as long as a session may, and would have to be revoked.",
+    ],
+    [
+      "certificate-hour",
+      "never longer than an hour",
+      "Math.min(lifetimeMs, DEVICE_CERTIFICATE_MS_MAX)",
+      "lifetimeMs",
+      "A setting would make certificates that have to be revoked.",
+    ],
+    [
+      "certificate-outlives-session",
+      "the end that is asked for",
+      "Math.min(wanted.notAfter.getTime(), at",
+      "Math.min(at",
+      "A certificate would outlive what it rests on.",
+    ],
+    [
+      "certificate-outlives-authority",
+      "outlives the authority",
+      ", issuer.notAfter))",
+      "))",
+      "A certificate would outlive the authority.",
+    ],
+    [
+      "certificate-any-name",
+      "a tenant with a slash",
+      "if (!SEGMENT.test(tenant) || !SEGMENT.test(device))",
+      "if (false)",
+      "An id could name another tenant's device.",
+    ],
+    [
+      "certificate-unverified",
+      "does not verify",
+      '    verifyChain(leaf, [], trust, { purpose: "any", at })\n',
+      "    void trust\n    void at\n",
+      "A certificate that does not lead to the authority would leave.",
+    ],
+  ]),
+  ...mutantsOf("src/keys/authority.ts", AUTHORITY_TEST, [
+    [
+      "authority-other-key",
+      "another key's certificate",
+      '.equals(spki))\n    throw refusal("its certificate is of another key")',
+      '.equals(spki))\n    void refusal("its certificate is of another key")',
+      "A certificate of another key would be published.",
+    ],
+    [
+      "authority-not-its-own",
+      "another key signed",
+      " || !isSignedBy(certificate, certificate)",
+      "",
+      "Whoever can write the file could change what the authority is.",
+    ],
+    [
+      "authority-issued",
+      "another issuer",
+      "!isSelfIssued(certificate) || ",
+      "",
+      "The authority would not be the end of the path.",
+    ],
+    [
+      "authority-no-ca",
+      "no CA that limits",
+      "extensions.basicConstraints?.ca !== true ||\n    extensions.basicConstraints.pathLen !== 0",
+      "extensions.basicConstraints?.pathLen !== 0",
+      "Nobody could verify what the authority issues.",
+    ],
+    [
+      "authority-any-depth",
+      "lets others issue",
+      "    extensions.basicConstraints.pathLen !== 0 ||\n",
+      "",
+      "The authority could make others.",
+    ],
+    [
+      "authority-any-usage",
+      "also signs",
+      " ||\n    extensions.keyUsage !== (KEY_USAGE.keyCertSign | KEY_USAGE.cRLSign)",
+      "",
+      "The authority's key would sign other things.",
+    ],
+    [
+      "authority-any-domain",
+      "without a trust domain",
+      "if (trustDomain === undefined)",
+      "if (trustDomain === null)",
+      "Names would begin with nothing.",
+    ],
+    [
+      "authority-two-domains",
+      "two trust domains",
+      "|| more.length > 0 ",
+      "",
+      "The authority would speak for two.",
+    ],
+  ]),
+  ...mutantsOf("src/keys/authority-file.ts", FILE_TEST, [
+    [
+      "authority-file-overwritten",
+      "whoever was first",
+      "  if (createPrivateFile(path, utf8(encodeAuthority(made, passphrase)), random)) return made\n",
+      "  createPrivateFile(path, utf8(encodeAuthority(made, passphrase)), random)\n  return made\n",
+      "Two processes would issue by two authorities, one of which is lost.",
+    ],
+  ]),
+]
