@@ -23,7 +23,7 @@ import { pcrFile } from "./device/pcrfile.ts"
 import { faultAt, withFaults } from "./faults.ts"
 import type { Authority } from "./keys/authority.ts"
 import { certificatePem, ensureAuthorityFile, readAuthorityFile } from "./keys/authority-file.ts"
-import { createDeviceAuthority } from "./keys/device-authority.ts"
+import { createDeviceAuthority, deviceOfUri } from "./keys/device-authority.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
 import {
@@ -200,6 +200,10 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       admin,
       credentials: credentials.map((caller) => readCredential(config, caller, random)),
       clientCertificates: certificateRules(config),
+      deviceAuthority: {
+        certificates: () => [authority.certificate.bytes],
+        deviceOf: (uri) => deviceOfUri(authority.trustDomain, uri),
+      },
       denied,
       reflection: config.reflection,
       development: config.development,

@@ -1,9 +1,11 @@
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { create } from "@bufbuild/protobuf"
 import { AssayError } from "../errors.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
 import { hasAttribute, parsePublic } from "../evidence/tpm/public.ts"
 import type { SchemeName } from "../evidence/tpm/signature.ts"
+import { KeyCertificationSchema } from "../gen/assay/v1/attestation_pb.ts"
 import type { CertifiedKey } from "./attester.ts"
 import { certificationRequest, requestInfo } from "./csr.ts"
 import { flushing, type RunOptions, readOutput, run } from "./programs.ts"
@@ -58,5 +60,6 @@ export async function certifyTlsKey(handle: string, ak: Certifier, at: RunOption
   const csr = certificationRequest(info, "ecdsa-sha256", await readOutput("tpm2_sign", "request.sig", at))
   const attest = await readOutput("tpm2_certify", "certified", at)
   const signature = await readOutput("tpm2_certify", "certified.sig", at)
-  return { name: area.name, certification: { csr, keyPublic, attest, signature } }
+  const certification = create(KeyCertificationSchema, { csr, keyPublic, attest, signature })
+  return { name: area.name, certification }
 }

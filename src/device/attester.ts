@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf"
+import { create } from "@bufbuild/protobuf"
 import { AssayError } from "../errors.ts"
 import {
   challengeExtraData,
@@ -8,7 +8,7 @@ import {
 } from "../evidence/transcript.ts"
 import {
   type CreateChallengeResponse,
-  type KeyCertificationSchema,
+  type KeyCertification,
   type VerifyRequest,
   VerifyRequestSchema,
 } from "../gen/assay/v1/attestation_pb.ts"
@@ -70,7 +70,8 @@ export interface Attester extends Endorsed {
 /** A key that the device's TPM made and keeps, and the attestation key's word for it. */
 export interface CertifiedKey {
   readonly name: Uint8Array
-  readonly certification: MessageInitShape<typeof KeyCertificationSchema>
+  /** What goes into `VerifyRequest.certification`, beside an answer whose transcript has the name. */
+  readonly certification: KeyCertification
 }
 
 /**

@@ -1,5 +1,7 @@
+import { create } from "@bufbuild/protobuf"
 import { EV_NO_ACTION } from "../evidence/eventlog/eventlog.ts"
 import type { EkTemplateName } from "../evidence/tpm/ek-template.ts"
+import { KeyCertificationSchema } from "../gen/assay/v1/attestation_pb.ts"
 import { type Attester, answersWith, type CertifiedKey } from "./attester.ts"
 import { type BootEvent, standardBoot } from "./boot.ts"
 import type { Endorsement } from "./ek.ts"
@@ -114,11 +116,12 @@ export class SoftwareDevice extends SoftwareTpm implements Attester {
 
   async certifyKey(): Promise<CertifiedKey> {
     this.#tlsKey ??= createSoftwareKey()
-    return this.certifying(this.#tlsKey)
+    const { name, certification } = this.certifying(this.#tlsKey)
+    return { name, certification: create(KeyCertificationSchema, certification) }
   }
 
   /** Any key, certified as tpm2_certify does it, with its request for a certificate. */
-  certifying(key: SoftwareKey): CertifiedKey & { readonly certification: Certification } {
+  certifying(key: SoftwareKey): { readonly name: Uint8Array; readonly certification: Certification } {
     const { keyPublic, name } = key
     return { name, certification: { csr: requestOf(key), keyPublic, ...this.certify(EXTRA_DATA, keyPublic) } }
   }

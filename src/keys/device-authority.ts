@@ -28,6 +28,13 @@ export const deviceUri = (trustDomain: string, { tenant, device }: DeviceNames):
   return `spiffe://${trustDomain}/tenant/${tenant}/device/${device}`
 }
 
+/** The device that `deviceUri` names so, if it is one: any other spelling is nobody's. */
+export const deviceOfUri = (trustDomain: string, uri: string): DeviceNames | undefined => {
+  const [, tenant = "", device = ""] = /^spiffe:\/\/[^/]+\/tenant\/([^/]+)\/device\/([^/]+)$/.exec(uri) ?? []
+  const isOurs = SEGMENT.test(tenant) && SEGMENT.test(device)
+  return isOurs && uri === deviceUri(trustDomain, { tenant, device }) ? { tenant, device } : undefined
+}
+
 type DeviceNames = Pick<NewDeviceCertificate, "tenant" | "device">
 
 /**

@@ -7,7 +7,7 @@ import { KEY_USAGE } from "../../src/evidence/x509/extensions.ts"
 import { nameText } from "../../src/evidence/x509/name.ts"
 import { type Authority, authorityOf, generateAuthority } from "../../src/keys/authority.ts"
 import { certificatePem } from "../../src/keys/authority-file.ts"
-import { createDeviceAuthority, deviceUri } from "../../src/keys/device-authority.ts"
+import { createDeviceAuthority, deviceOfUri, deviceUri } from "../../src/keys/device-authority.ts"
 import { createRandom } from "../../src/keys/random.ts"
 import type { NewDeviceCertificate } from "../../src/service/ports.ts"
 import { verifyChain } from "../../src/verification/chain.ts"
@@ -180,6 +180,30 @@ test("names devices in one way", () => {
     "spiffe://assay.internal/tenant/acme/device/gate-7.north_1",
   )
 })
+
+const NAMES = { tenant: "acme", device: "gate-7.north_1" }
+test("reads the names that it gives", () => {
+  assert.equal(deviceOfUri("assay.internal", deviceUri("assay.internal", NAMES)), NAMES)
+})
+for (const uri of [
+  "spiffe://other.internal/tenant/acme/device/gate-7",
+  "spiffe://assay.internal.example/tenant/acme/device/gate-7",
+  "SPIFFE://assay.internal/tenant/acme/device/gate-7",
+  "https://assay.internal/tenant/acme/device/gate-7",
+  "spiffe://assay.internal/tenant/acme/device/gate-7/",
+  "spiffe://assay.internal/tenant/acme/device/gate-7\n",
+  "spiffe://assay.internal/tenant/acme/device/",
+  "spiffe://assay.internal/tenant/acme/device/a/b",
+  "spiffe://assay.internal/tenant/../device/gate-7",
+  "spiffe://assay.internal/tenant/acme/device/Gate",
+  "spiffe://assay.internal/tenant/acme/device/gate%2d7",
+  "spiffe://assay.internal/tenant/acme/service/gate-7",
+  "spiffe://assay.internal/device/gate-7",
+  "spiffe://assay.internal",
+  "",
+])
+  test(`refuses to take ${JSON.stringify(uri)} for a device`, () =>
+    assert.is(deviceOfUri("assay.internal", uri), undefined))
 
 test("lets nothing out that does not verify", async () => {
   const other = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey

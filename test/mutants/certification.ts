@@ -318,6 +318,22 @@ export const CERTIFICATION: readonly Mutant[] = [
       "A certificate that does not lead to the authority would leave.",
     ],
   ]),
+  ...mutantsOf("src/keys/device-authority.ts", AUTHORITY_TEST, [
+    [
+      "device-uri-any-domain",
+      "other.internal",
+      "isOurs && uri === deviceUri(trustDomain, { tenant, device })",
+      "isOurs",
+      "A device of another trust domain would be taken for ours.",
+    ],
+    [
+      "device-uri-any-name",
+      "device/Gate",
+      "const isOurs = SEGMENT.test(tenant) && SEGMENT.test(device)",
+      "const isOurs = tenant !== '' && device !== ''",
+      "A name that no device has would be taken for one.",
+    ],
+  ]),
   ...mutantsOf("src/keys/authority.ts", AUTHORITY_TEST, [
     [
       "authority-other-key",

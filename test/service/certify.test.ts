@@ -19,6 +19,7 @@ import { TRUST_DOMAIN, testAuthority, testDeviceAuthority } from "../support/aut
 import { TLS_KEY } from "../support/certified.ts"
 import { BOOT_SELECTION } from "../support/core.ts"
 import { akChainOf, validity } from "../support/endorsed.ts"
+import { newAct } from "../support/ports/samples.ts"
 import {
   answered,
   codesOf,
@@ -201,6 +202,24 @@ for (const [name, policy, prepare] of turnedAway)
       assert.not.ok("cnf" in decodeJwt(result.token.compact))
       assert.equal(asked, [], "the authority was not even asked")
     }, counting(asked))
+  })
+
+for (const state of ["suspended", "revoked", "retired"] as const)
+  test(`refuses T-08 a certificate to a device that is ${state}`, async () => {
+    const asked: NewDeviceCertificate[] = []
+    await withDevice(
+      async (world) => {
+        leafOf(await attestKey(world))
+        await world.ports.devices.change("default", "device-1", undefined, { state }, newAct("update-device"))
+        const result = await attestKey(world)
+        assert.is(codesOf(result)[0], "DEVICE_STATE")
+        assert.is(result.token.kind, "result")
+        assert.equal(result.certificateChain, [])
+        assert.is(asked.length, 1)
+      },
+      {},
+      counting(asked),
+    )
   })
 
 test("issues a certificate to a device that is a warning, where the policy lets it in", () =>
