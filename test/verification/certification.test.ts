@@ -7,7 +7,7 @@ import type { AttestFields } from "../../src/device/encode.ts"
 import { generateKeys } from "../../src/device/keys.ts"
 import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/software.ts"
 import { createSoftwareKey } from "../../src/device/software-key.ts"
-import type { Code } from "../../src/errors.ts"
+import { AssayError, type Code } from "../../src/errors.ts"
 import { parseCertification, type RawCertification } from "../../src/evidence/certification.ts"
 import { parseEvidence } from "../../src/evidence/evidence.ts"
 import { parseAttest } from "../../src/evidence/tpm/attest.ts"
@@ -19,7 +19,7 @@ import { type Verified, vouch } from "../../src/verification/verified.ts"
 import { output, withFiles } from "../device/judges.ts"
 import { throwsCode } from "../support/assert.ts"
 import { TLS_KEY } from "../support/certified.ts"
-import { evidenceOf, keyOf, NONCE, p256Device } from "../support/core.ts"
+import { evidenceOf, flipped, keyOf, NONCE, p256Device } from "../support/core.ts"
 import { makeRequest } from "../support/csr.ts"
 import { FORGERIES } from "../support/forgeries.ts"
 import { needs, vector, vectorJson } from "../support/vectors.ts"
@@ -96,6 +96,18 @@ for (const { name, forge, code, location, keyName = TLS_KEY.name } of FORGERIES)
     const error = throwsCode(() => verify({ ...genuine, ...forge(device, genuine) }, keyName), code)
     assert.is(error.location, location)
     assert.is(error.kind, "refuted")
+  })
+
+for (const part of ["csr", "keyPublic", "attest", "signature"] as const)
+  test(`refuses every byte of ${part} with one bit changed`, () => {
+    const bytes = genuine[part]
+    for (let i = 0; i < bytes.length; i++) {
+      const changed = { ...genuine, [part]: flipped(bytes, i, 1 << (i % 8)) }
+      assert.throws(
+        () => verify(changed, TLS_KEY.name),
+        (error: unknown) => error instanceof AssayError && ["malformed", "refuted"].includes(error.kind),
+      )
+    }
   })
 
 test("refuses a key under a Name by SHA-1", () => {

@@ -6,6 +6,7 @@ import { createSoftwareKey, requestOf } from "../../../src/device/software-key.t
 import type { Code } from "../../../src/errors.ts"
 import { CSR_BYTES_MAX, parseCertificateRequest } from "../../../src/evidence/x509/certificate-request.ts"
 import { nameText } from "../../../src/evidence/x509/name.ts"
+import { survivesAnything } from "../../fixtures/evidence/hostile.ts"
 import { throwsCode } from "../../support/assert.ts"
 import { makeRequest, NO_ATTRIBUTES, type RequestParts } from "../../support/csr.ts"
 import {
@@ -99,6 +100,13 @@ test("refuses every proper prefix with a coded error", () => {
   const whole = request()
   for (let size = 0; size < whole.length; size++)
     throwsCode(() => parseCertificateRequest(whole.subarray(0, size)), ["DER", "CSR", "TRAILING"])
+})
+
+test("reads or refuses whatever it is given, and throws nothing else", () => {
+  survivesAnything(parseCertificateRequest, [
+    request(),
+    requestOf(createSoftwareKey({ algorithm: "rsa-2048" })),
+  ])
 })
 
 test("says where the fault is", () => {
