@@ -77,7 +77,7 @@ export const createDevices = (database: Database, administer: Administer): Devic
       const permitted = fresh.ek && (yield* rowOf(selectPermitted({ tenant, ek: fresh.ek })))
       const before = permitted && deviceFrom(permitted)
       if (before?.permit !== undefined && before.permit.expiresAt > act.at)
-        return madeOf(yield* enrollAgain(before, fresh, sequence, act.at))
+        return madeUnder(yield* enrollAgain(before, fresh, sequence, act.at), fresh.trust)
       const { trust: _, counters, ...described } = fresh
       yield* insertDevice({
         ...described,
@@ -87,7 +87,7 @@ export const createDevices = (database: Database, administer: Administer): Devic
         permit: undefined,
       })
       yield* ask(putCounters(tenant, fresh.id, counters))
-      return madeOf(yield* deviceOf(tenant, fresh.id))
+      return madeUnder(yield* deviceOf(tenant, fresh.id), fresh.trust)
     }),
 
   change: (tenant, id, revision, change, act) =>
@@ -167,6 +167,12 @@ export const createDevices = (database: Database, administer: Administer): Devic
       return row === undefined ? 0 : integer(row, "revision")
     }),
 })
+
+/** What the record of an enrollment tells: also which trust its keys were verified under. */
+const madeUnder = (device: DeviceRecord, trust: number): Done<DeviceRecord> => {
+  const made = madeOf(device)
+  return { ...made, revisions: { device: device.revision, policy: undefined, trust } }
+}
 
 /** Gives a device that is allowed to enroll again the keys that it has now, and keeps what its operator says of it. */
 function* enrollAgain(

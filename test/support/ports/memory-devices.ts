@@ -67,9 +67,9 @@ export const memoryDevices = (parts: MemoryParts) => {
   const endSessions = ({ tenant, id: device, revision: fromRevision }: DeviceRecord, at: Date): void => {
     revocations.push({ tenant, device, fromRevision, at, sequence: revisionOf(tenant) + 1 })
   }
-  const made = ({ id, revision }: DeviceRecord) => ({
+  const made = ({ id, revision }: DeviceRecord, trust?: number) => ({
     device: id,
-    revisions: { device: revision, policy: undefined, trust: undefined },
+    revisions: { device: revision, policy: undefined, trust },
   })
   const usable = (tenant: string, id: string, at: Date): Token => {
     const token = tokens.get(keyOf(tenant, id))
@@ -112,7 +112,7 @@ export const memoryDevices = (parts: MemoryParts) => {
         endSessions(device, act.at)
       }
       if (token !== undefined) tokens.set(keyOf(tenant, token.id), { ...token, uses: token.uses + 1 })
-      note(tenant, act, made(device))
+      note(tenant, act, made(device, trust))
       return device
     },
     async change(tenant, id, revision, change, act) {
