@@ -15,13 +15,17 @@ export interface Principal extends Caller {
   readonly role: Role
 }
 
-/** A device that holds no more than an enrollment token is nobody's device yet: it may enroll, and that is all. */
+/**
+ * A device that holds no more than an enrollment token has no certificate yet: it may enroll, and attest one by one to be given
+ * one. The service sees to it that it speaks for devices of that token alone.
+ */
 type Standing = Role | "enrollee"
 
 /** `anyone`: known or unknown. */
 type Allowed = "anyone" | readonly Standing[]
 
 const ATTESTING: Allowed = ["gateway", "backend", "device"]
+const JOINING: Allowed = ["gateway", "backend", "device", "enrollee"]
 const ENROLLING: Allowed = ["gateway", "enrollee"]
 const ADMINISTERING: Allowed = ["operator"]
 const READING: Allowed = ["operator", "auditor"]
@@ -34,8 +38,8 @@ const METHODS: Readonly<Record<string, Allowed>> = {
   "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": "anyone",
   "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "anyone",
 
-  "assay.v1.AttestationService/CreateChallenge": ATTESTING,
-  "assay.v1.AttestationService/Verify": ATTESTING,
+  "assay.v1.AttestationService/CreateChallenge": JOINING,
+  "assay.v1.AttestationService/Verify": JOINING,
   "assay.v1.AttestationService/VerifyStream": ATTESTING,
   "assay.v1.AttestationService/GetEpoch": ATTESTING,
 

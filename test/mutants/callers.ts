@@ -57,7 +57,7 @@ export const CALLERS: readonly Mutant[] = [
     ...ROLES,
     find: 'principal.own?.kind === "enrollment" ? "enrollee" : principal.role',
     replace: "principal.role",
-    why: "Who holds an enrollment token could attest as a device.",
+    why: "Who holds an enrollment token could do all that a device may.",
   },
   {
     id: "role-auditor-writes",

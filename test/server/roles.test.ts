@@ -25,6 +25,7 @@ const mayCall = (method: string, who: Who): boolean => {
     case "":
       return /^grpc\.(health\.v1|reflection\.v1|reflection\.v1alpha)\./.test(method)
     case "AttestationService":
+      if (who === "enrollee") return verb === "CreateChallenge" || verb === "Verify"
       return who === "gateway" || who === "backend" || who === "device"
     case "EnrollmentService":
       return who === "gateway" || who === "enrollee"
