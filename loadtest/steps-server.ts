@@ -74,6 +74,7 @@ function portsOn(folder: string): Ports {
       issuer: "http://127.0.0.1:7401",
       build: "bench",
       challengeLifetimeMs: 120_000,
+      enrollment: { approval: "automatic", lifetimeMs: 300_000 },
       earForm: () => "2026",
     },
   }

@@ -29,6 +29,20 @@ export const fromBase64Url = (text: string): Uint8Array | undefined => {
   return bytes.toString("base64url") === text ? new Uint8Array(bytes) : undefined
 }
 
+const BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+/** Base32 (RFC 4648 section 6) in lowercase without padding: what ids that people read out are made of. */
+export const toBase32 = (bytes: Uint8Array): string => {
+  let text = ""
+  let bits = 0
+  let rest = 0
+  for (const byte of bytes) {
+    rest = ((rest << 8) | byte) & 0xfff
+    for (bits += 8; bits >= 5; bits -= 5) text += BASE32[(rest >>> (bits - 5)) & 31]
+  }
+  return bits === 0 ? text : text + BASE32[(rest << (5 - bits)) & 31]
+}
+
 /** All parts, one after another, in a new array. */
 export const concat = (...parts: readonly Uint8Array[]): Uint8Array => {
   let size = 0

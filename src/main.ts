@@ -20,10 +20,9 @@ import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
 import { softwareMachine, swtpmMachine } from "./device/machine.ts"
 import { readEkCertificateChain } from "./device/nv.ts"
 import { pcrFile } from "./device/pcrfile.ts"
-import { certificatePem } from "./evidence/x509/certificate.ts"
 import { faultAt, withFaults } from "./faults.ts"
 import type { Authority } from "./keys/authority.ts"
-import { ensureAuthorityFile, readAuthorityFile } from "./keys/authority-file.ts"
+import { certificatePem, ensureAuthorityFile, readAuthorityFile } from "./keys/authority-file.ts"
 import { createDeviceAuthority, deviceOfUri } from "./keys/device-authority.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
@@ -116,6 +115,10 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       issuer: config.issuer ?? "",
       build: VERSION,
       challengeLifetimeMs: config.challenge.lifetimeSeconds * 1000,
+      enrollment: {
+        approval: config.enrollment.approval,
+        lifetimeMs: config.enrollment.lifetimeSeconds * 1000,
+      },
       earForm: (audience: string) => earForms.get(audience) ?? config.ear.default,
     }
     const metrics = createMetrics({

@@ -4,6 +4,30 @@ import type { AttackClass } from "./attacks.ts"
 /** K: attestation keys and device identity. */
 export const KEY_ATTACKS: readonly AttackClass[] = [
   {
+    id: "K-01",
+    title: "A key that is no attestation key",
+    words:
+      "A key that is not restricted signs anything, and one that was made outside or may leave its TPM is anybody's. Each attribute is asked for by itself, with the scheme and both hashes, before anything is answered; and again whenever the key is used, whatever the store says of it.",
+  },
+  {
+    id: "K-02",
+    title: "A key that lives in no TPM that anybody knows",
+    words:
+      "Certificates are public: whoever shows one has shown nothing of himself. A key becomes a device's only if the TPM of a certified or listed endorsement key opened a credential that was made for that key's Name, or if the key's own certificate leads to a trust anchor; and in each case only with a quote by the key itself.",
+  },
+  {
+    id: "K-03",
+    title: "One key that is checked, and another that is used",
+    words:
+      "What the first step of an enrollment checked travels sealed to the second, certificates included, and is verified there once more. The record names both keys by their digests; a chain, a list entry or an area that is of another key refuses the device when it attests.",
+  },
+  {
+    id: "K-04",
+    title: "An identity that is somebody's already",
+    words:
+      "Assay gives every device its id; what a device calls itself is a label. A TPM that is known cannot enroll again, nor can its keys come back beside others, one after another or at a time: one wins, and the record that was there stays as it was. Whether a key is known is told only to who has proven to hold it.",
+  },
+  {
     id: "K-05",
     title: "A credential that another TPM opened, or none",
     words:
@@ -26,6 +50,12 @@ export const KEY_ATTACKS: readonly AttackClass[] = [
     title: "Keys and TPMs that are known to be broken",
     words:
       "A modulus that RSALib made is recognized by its residues. A key whose private half was published is refused by its digest, wherever it turns up. What is known of a TPM's make and firmware is a finding, and the policy says whether it refuses.",
+  },
+  {
+    id: "K-09",
+    title: "A clock, a count or a version that does not go on",
+    words:
+      "The first quote of a device says where its clock, its resets and its firmware stand, and from there they only go on. An earlier time of a boot, an earlier boot, a cleared TPM, more resets than one boot has, a clock that lost power and other firmware are each a finding; the first three refuse in any case, the rest as the policy says.",
   },
 ]
 

@@ -45,6 +45,19 @@ const challenge = z.strictObject({
     .describe("How many spent challenges are remembered until they expire; when full, Verify is refused."),
 })
 
+const enrollment = z.strictObject({
+  approval: z
+    .enum(["automatic", "operator"])
+    .default("automatic")
+    .describe("Whether a device that has proven its keys is active at once, or waits for its operator."),
+  lifetimeSeconds: z
+    .int()
+    .min(30)
+    .max(900)
+    .default(300)
+    .describe("How long an enrollment that was begun may be completed."),
+})
+
 const refresh = z.strictObject({
   hosts: z
     .array(z.string().refine(isHost, "not a host in lowercase, with or without a port"))
@@ -126,6 +139,7 @@ export const schema = z
       })
       .prefault({})
       .describe("The clock."),
+    enrollment: enrollment.prefault({}).describe("How devices come to be known."),
     epoch: z
       .strictObject({
         lengthSeconds: z.int().min(10).max(300).default(300).describe("How long an epoch is."),

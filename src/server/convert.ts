@@ -27,10 +27,12 @@ import type {
 import type { RevocationStatus } from "../verification/revocation.ts"
 
 /** What the rules of the schema exclude, and the types do not. */
-const absent = (location: string): AssayError =>
+export const absent = (location: string): AssayError =>
   new AssayError("FIELD", `${location}: value is required`, { location })
 
-const presentBytes = (bytes: Uint8Array): Uint8Array | undefined => (bytes.length === 0 ? undefined : bytes)
+/** Bytes that are there: on the wire, none and absent are one. */
+export const presentBytes = (bytes: Uint8Array): Uint8Array | undefined =>
+  bytes.length === 0 ? undefined : bytes
 
 /** @throws {AssayError} FIELD. */
 export const challengeInputFromProto = (request: attestation.CreateChallengeRequest): ChallengeInput => ({
@@ -75,7 +77,8 @@ function freshnessFromProto(freshness: attestation.VerifyRequest["freshness"]): 
   }
 }
 
-function evidenceFromProto(message: evidence.Evidence | undefined): RawEvidence {
+/** @throws {AssayError} FIELD. */
+export function evidenceFromProto(message: evidence.Evidence | undefined): RawEvidence {
   if (message === undefined) throw absent("evidence")
   const { kind } = message
   switch (kind.case) {

@@ -6,6 +6,7 @@ import type { Code } from "../errors.ts"
 import { PolicyService } from "../gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
 import { DeviceService } from "../gen/assay/v1/device_pb.ts"
+import { EnrollmentService } from "../gen/assay/v1/enrollment_pb.ts"
 import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
@@ -13,6 +14,7 @@ import { deviceHandlers, policyHandlers } from "./admin.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { type Edge, type Observe, observed } from "./call.ts"
 import type { Transport } from "./caller.ts"
+import { enrollmentHandlers } from "./enrollment.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
 import {
   ADMIN_MODE,
@@ -142,6 +144,7 @@ export function createServer(config: ServerConfig): AssayServer {
     })
     const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }
     addService(server, AttestationService, attestationHandlers(config.service, stream), decodeStrictly)
+    addService(server, EnrollmentService, enrollmentHandlers(config.service), decodeStrictly)
     addService(server, DeviceService, deviceHandlers(config.service), decodeStrictly)
     addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
     addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
@@ -198,7 +201,13 @@ export function createServer(config: ServerConfig): AssayServer {
 }
 
 /** What every listener serves. Who may call which of their methods is in `roles.ts`. */
-const SERVICES: readonly DescService[] = [AttestationService, DeviceService, PolicyService, TrustService]
+const SERVICES: readonly DescService[] = [
+  AttestationService,
+  EnrollmentService,
+  DeviceService,
+  PolicyService,
+  TrustService,
+]
 
 /** @throws {AssayError} INPUT. */
 function addressesOf(config: ServerConfig): { address: ListenAddress; transport: Transport }[] {

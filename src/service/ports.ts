@@ -21,7 +21,6 @@ export type * from "./ports/challenge.ts"
 export type * from "./ports/changes.ts"
 export type * from "./ports/device.ts"
 export type * from "./ports/device-authority.ts"
-export type * from "./ports/enrollment.ts"
 export * from "./ports/journal.ts"
 export type * from "./ports/registry.ts"
 export type * from "./ports/trust.ts"
@@ -65,6 +64,11 @@ export interface Settings {
   readonly issuer: string
   readonly build: string
   readonly challengeLifetimeMs: number
+  readonly enrollment: {
+    readonly lifetimeMs: number
+    /** Whether devices that have proven their keys are active, or wait for their operator. */
+    readonly approval: "automatic" | "operator"
+  }
   /** The wire form of results for an audience. */
   readonly earForm: (audience: string) => EarForm
 }

@@ -1,7 +1,9 @@
 import type { RawEvidence } from "../evidence/evidence.ts"
 import type { SessionKey, Transcript } from "../evidence/transcript.ts"
 import type { AttestationResult } from "../result/result.ts"
+import { type BeginEnrollmentInput, type BegunEnrollment, createBeginEnrollment } from "./begin-enrollment.ts"
 import { createCreateChallenge } from "./challenge.ts"
+import { type CompleteEnrollmentInput, createCompleteEnrollment } from "./complete-enrollment.ts"
 import { createEpoch } from "./epoch.ts"
 import { createAssignPolicy, createSetPolicy } from "./policy.ts"
 import type { Caller, DeviceRecord, Epoch, PolicyRecord, Ports } from "./ports.ts"
@@ -61,6 +63,8 @@ export interface Service extends TrustUseCases {
   createChallenge(input: ChallengeInput, caller: Caller): Promise<CreatedChallenge>
   verify(input: VerifyInput, caller: Caller): Promise<AttestationResult>
   epoch(caller: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }>
+  beginEnrollment(input: BeginEnrollmentInput, caller: Caller): Promise<BegunEnrollment>
+  completeEnrollment(input: CompleteEnrollmentInput, caller: Caller): Promise<DeviceRecord>
   registerDevice(input: RegisterDeviceInput, caller: Caller): Promise<DeviceRecord>
   device(id: string, caller: Caller): Promise<DeviceRecord>
   setPolicy(document: string, caller: Caller): Promise<PolicyRecord>
@@ -73,6 +77,8 @@ export const createService = (ports: Ports): Service => ({
   createChallenge: createCreateChallenge(ports),
   verify: createVerify(ports),
   epoch: createEpoch(ports),
+  beginEnrollment: createBeginEnrollment(ports),
+  completeEnrollment: createCompleteEnrollment(ports),
   registerDevice: createRegisterDevice(ports),
   device: (id, caller) => ports.registry.device(caller.tenant, id),
   setPolicy: createSetPolicy(ports),

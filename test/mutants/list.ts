@@ -5,6 +5,7 @@ import { CERTIFICATION } from "./certification.ts"
 import { DEVICES } from "./devices.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
 import { ENGINE } from "./engine.ts"
+import { ENROLL } from "./enroll.ts"
 import { ENROLLMENT } from "./enrollment.ts"
 import { IDENTITY } from "./identity.ts"
 import { JOURNAL } from "./journal.ts"
@@ -26,6 +27,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...DEVICES,
   ...ENDORSEMENT,
   ...ENROLLMENT,
+  ...ENROLL,
   ...IDENTITY,
   ...TRUST,
   ...REFRESH,
@@ -54,10 +56,7 @@ export const ROWS: readonly string[] = [
 /** The classes of the attack catalogue that Assay has to refuse. */
 export const CLASSES: readonly string[] = [
   ...Array.from({ length: 16 }, (_, i) => `Q-${String(i + 1).padStart(2, "0")}`),
-  "K-05",
-  "K-06",
-  "K-07",
-  "K-08",
+  ...Array.from({ length: 9 }, (_, i) => `K-0${i + 1}`),
   ...Array.from({ length: 20 }, (_, i) => `X-${String(i + 1).padStart(2, "0")}`),
   "N-01",
   "N-02",

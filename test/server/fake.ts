@@ -10,6 +10,7 @@ import type { VerifyRequestSchema } from "../../src/gen/assay/v1/attestation_pb.
 import { HashAlgorithm } from "../../src/gen/assay/v1/evidence_pb.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import { createServer, type ServerConfig } from "../../src/server/server.ts"
+import type { BegunEnrollment } from "../../src/service/begin-enrollment.ts"
 import type { Caller, DeviceRecord, ListedEk, PendingIssuer, PolicyRecord } from "../../src/service/ports.ts"
 import type { Service } from "../../src/service/service.ts"
 import type { AnchorView, CrlView, IntermediateView } from "../../src/service/trust.ts"
@@ -70,6 +71,13 @@ const device: DeviceRecord = {
   permit: undefined,
   counters: undefined,
   lastResult: undefined,
+}
+
+const begun: BegunEnrollment = {
+  sealed: ones(6000),
+  credential: { credentialBlob: ones(70), encryptedSecret: ones(258) },
+  transcript: { random: ones(32), tenant: "default", ekDigest: ones(32), akName: ones(34) },
+  expiresAt: AT,
 }
 
 const policy: PolicyRecord = {
@@ -145,6 +153,8 @@ export const fakeService = (seen: Seen, overrides: Partial<Service> = {}): Servi
       seen.push({ method: "epoch", input: undefined, caller })
       return { epoch: { number: 7, value: ones(32), startsAt: AT, endsAt: AT }, token: "e.f.g" }
     },
+    beginEnrollment: remember("beginEnrollment", () => begun),
+    completeEnrollment: remember("completeEnrollment", () => device),
     registerDevice: remember("registerDevice", () => device),
     device: remember("device", () => device),
     setPolicy: remember("setPolicy", () => policy),

@@ -125,6 +125,7 @@ reflection("lists the services of each listener", () =>
       assert.equal((await listOf(address)).sort(), [
         "assay.v1.AttestationService",
         "assay.v1.DeviceService",
+        "assay.v1.EnrollmentService",
         "assay.v1.PolicyService",
         "assay.v1.TrustService",
       ])

@@ -4,6 +4,8 @@ import * as assert from "uvu/assert"
 import { AssayError, type Code } from "../../src/errors.ts"
 import { createClockWatch } from "../../src/keys/clock.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { assertUnknown, enrolling } from "../support/enroll-attack.ts"
+import { begin } from "../support/enrolling.ts"
 import {
   answered,
   attest,
@@ -68,6 +70,32 @@ for (const [attack, code] of [
       doubt(1)
       assert.is((await rejectsCode(() => service.verify(input, GATEWAY), code)).challenge, "spent")
       assert.is((await journal.records("default")).length, before)
+    }, code))
+
+  test(`refuses ${attack} to begin an enrollment, and to complete one, unspent, ${code}`, () =>
+    doubting(async (world, doubt) => {
+      const attempt = await enrolling(world)
+      doubt(0)
+      await rejectsCode(() => begin(world, attempt.device), code)
+      const { service } = world
+      assert.is(
+        (await rejectsCode(() => service.completeEnrollment(attempt.honest, GATEWAY), code)).challenge,
+        "unspent",
+      )
+      doubt(Number.POSITIVE_INFINITY)
+      await service.completeEnrollment(attempt.honest, GATEWAY)
+    }, code))
+
+  test(`refuses ${attack} a device where doubt came while it was proven, ${code}`, () =>
+    doubting(async (world, doubt) => {
+      const attempt = await enrolling(world)
+      doubt(1)
+      const { service } = world
+      assert.is(
+        (await rejectsCode(() => service.completeEnrollment(attempt.honest, GATEWAY), code)).challenge,
+        "spent",
+      )
+      await assertUnknown(world, attempt.device.akName)
     }, code))
 }
 

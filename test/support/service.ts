@@ -99,6 +99,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
       issuer: "https://assay.example",
       build: "test",
       challengeLifetimeMs: 60_000,
+      enrollment: { approval: "automatic", lifetimeMs: 300_000 },
       earForm: options.earForm ?? (() => "2026"),
     },
   }

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file assay/v1/enrollment.proto.
  */
 export const file_assay_v1_enrollment: GenFile = /*@__PURE__*/
-  fileDesc("Chlhc3NheS92MS9lbnJvbGxtZW50LnByb3RvEghhc3NheS52MSKEAgoWQmVnaW5FbnJvbGxtZW50UmVxdWVzdBIeCglha19wdWJsaWMYASABKAxCC7pICMgBAXoDGIAQEh8KDnF1YWxpZmllZF9uYW1lGAIgASgMQge6SAR6AhhCEhsKCWVrX3B1YmxpYxgDIAEoDEIIukgFegMYgBASMAoUZWtfY2VydGlmaWNhdGVfY2hhaW4YBCADKAxCErpID5IBDBAIIgh6BhABGICAARIwChRha19jZXJ0aWZpY2F0ZV9jaGFpbhgFIAMoDEISukgPkgEMEAgiCHoGEAEYgIABEigKDGNsYWltZWRfbmFtZRgGIAEoCUISukgPcg0Y/wEyCF5bIC1+XSokIsQBChdCZWdpbkVucm9sbG1lbnRSZXNwb25zZRISCgplbnJvbGxtZW50GAEgASgMEhcKD2NyZWRlbnRpYWxfYmxvYhgCIAEoDBIYChBlbmNyeXB0ZWRfc2VjcmV0GAMgASgMEg4KBnJhbmRvbRgEIAEoDBIOCgZ0ZW5hbnQYBSABKAkSEQoJZWtfZGlnZXN0GAYgASgMEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLEAQoZQ29tcGxldGVFbnJvbGxtZW50UmVxdWVzdBIfCgplbnJvbGxtZW50GAEgASgMQgu6SAjIAQF6AxiAQBIiCg9hY3RpdmF0aW9uX2htYWMYAiABKAxCB7pIBHoCaCBIABImChFhY3RpdmF0aW9uX3NlY3JldBgDIAEoDEIJukgGegQQARhASAASLAoIZXZpZGVuY2UYBCABKAsyEi5hc3NheS52MS5FdmlkZW5jZUIGukgDyAEBQgwKCmFjdGl2YXRpb24iZAoaQ29tcGxldGVFbnJvbGxtZW50UmVzcG9uc2USDgoGZGV2aWNlGAEgASgJEiQKBXN0YXRlGAIgASgOMhUuYXNzYXkudjEuRGV2aWNlU3RhdGUSEAoIcmV2aXNpb24YAyABKAQqrgEKC0RldmljZVN0YXRlEhwKGERFVklDRV9TVEFURV9VTlNQRUNJRklFRBAAEhgKFERFVklDRV9TVEFURV9QRU5ESU5HEAESFwoTREVWSUNFX1NUQVRFX0FDVElWRRACEhoKFkRFVklDRV9TVEFURV9TVVNQRU5ERUQQAxIYChRERVZJQ0VfU1RBVEVfUkVWT0tFRBAEEhgKFERFVklDRV9TVEFURV9SRVRJUkVEEAUyzAEKEUVucm9sbG1lbnRTZXJ2aWNlElYKD0JlZ2luRW5yb2xsbWVudBIgLmFzc2F5LnYxLkJlZ2luRW5yb2xsbWVudFJlcXVlc3QaIS5hc3NheS52MS5CZWdpbkVucm9sbG1lbnRSZXNwb25zZRJfChJDb21wbGV0ZUVucm9sbG1lbnQSIy5hc3NheS52MS5Db21wbGV0ZUVucm9sbG1lbnRSZXF1ZXN0GiQuYXNzYXkudjEuQ29tcGxldGVFbnJvbGxtZW50UmVzcG9uc2ViBnByb3RvMw", [file_assay_v1_evidence, file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Chlhc3NheS92MS9lbnJvbGxtZW50LnByb3RvEghhc3NheS52MSKEAgoWQmVnaW5FbnJvbGxtZW50UmVxdWVzdBIeCglha19wdWJsaWMYASABKAxCC7pICMgBAXoDGIAQEh8KDnF1YWxpZmllZF9uYW1lGAIgASgMQge6SAR6AhhCEhsKCWVrX3B1YmxpYxgDIAEoDEIIukgFegMYgBASMAoUZWtfY2VydGlmaWNhdGVfY2hhaW4YBCADKAxCErpID5IBDBAIIgh6BhABGICAARIwChRha19jZXJ0aWZpY2F0ZV9jaGFpbhgFIAMoDEISukgPkgEMEAgiCHoGEAEYgIABEigKDGNsYWltZWRfbmFtZRgGIAEoCUISukgPcg0Y/wEyCF5bIC1+XSokIsQBChdCZWdpbkVucm9sbG1lbnRSZXNwb25zZRISCgplbnJvbGxtZW50GAEgASgMEhcKD2NyZWRlbnRpYWxfYmxvYhgCIAEoDBIYChBlbmNyeXB0ZWRfc2VjcmV0GAMgASgMEg4KBnJhbmRvbRgEIAEoDBIOCgZ0ZW5hbnQYBSABKAkSEQoJZWtfZGlnZXN0GAYgASgMEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLFAQoZQ29tcGxldGVFbnJvbGxtZW50UmVxdWVzdBIgCgplbnJvbGxtZW50GAEgASgMQgy6SAnIAQF6BBiAgAISIgoPYWN0aXZhdGlvbl9obWFjGAIgASgMQge6SAR6AmggSAASJgoRYWN0aXZhdGlvbl9zZWNyZXQYAyABKAxCCbpIBnoEEAEYQEgAEiwKCGV2aWRlbmNlGAQgASgLMhIuYXNzYXkudjEuRXZpZGVuY2VCBrpIA8gBAUIMCgphY3RpdmF0aW9uImQKGkNvbXBsZXRlRW5yb2xsbWVudFJlc3BvbnNlEg4KBmRldmljZRgBIAEoCRIkCgVzdGF0ZRgCIAEoDjIVLmFzc2F5LnYxLkRldmljZVN0YXRlEhAKCHJldmlzaW9uGAMgASgEKq4BCgtEZXZpY2VTdGF0ZRIcChhERVZJQ0VfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRERVZJQ0VfU1RBVEVfUEVORElORxABEhcKE0RFVklDRV9TVEFURV9BQ1RJVkUQAhIaChZERVZJQ0VfU1RBVEVfU1VTUEVOREVEEAMSGAoUREVWSUNFX1NUQVRFX1JFVk9LRUQQBBIYChRERVZJQ0VfU1RBVEVfUkVUSVJFRBAFMswBChFFbnJvbGxtZW50U2VydmljZRJWCg9CZWdpbkVucm9sbG1lbnQSIC5hc3NheS52MS5CZWdpbkVucm9sbG1lbnRSZXF1ZXN0GiEuYXNzYXkudjEuQmVnaW5FbnJvbGxtZW50UmVzcG9uc2USXwoSQ29tcGxldGVFbnJvbGxtZW50EiMuYXNzYXkudjEuQ29tcGxldGVFbnJvbGxtZW50UmVxdWVzdBokLmFzc2F5LnYxLkNvbXBsZXRlRW5yb2xsbWVudFJlc3BvbnNlYgZwcm90bzM", [file_assay_v1_evidence, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * What the device shows of its keys. Certificates are public: nothing here is believed for being sent.
@@ -48,15 +48,16 @@ export type BeginEnrollmentRequest = Message<"assay.v1.BeginEnrollmentRequest"> 
   ekPublic: Uint8Array;
 
   /**
-   * Certificates of the endorsement key, DER, its own first, which may be what an NV index holds.
+   * Certificates of the endorsement key, DER, its own first, which may be what an NV index holds. Those of both keys together
+   * have at most 24 KiB.
    *
    * @generated from field: repeated bytes ek_certificate_chain = 4;
    */
   ekCertificateChain: Uint8Array[];
 
   /**
-   * Certificates of the attestation key, as above, for virtual TPMs that have no certificate of an endorsement key. Either
-   * these or an endorsement key.
+   * Certificates of the attestation key, as above, for virtual TPMs that have no certificate of an endorsement key. Where
+   * there is an endorsement key as well, both have to hold.
    *
    * @generated from field: repeated bytes ak_certificate_chain = 5;
    */
@@ -179,8 +180,8 @@ export type CompleteEnrollmentRequest = Message<"assay.v1.CompleteEnrollmentRequ
   } | { case: undefined; value?: undefined };
 
   /**
-   * A quote by the attestation key over the enrollment transcript, with the PCR values. It has no event log: what the device
-   * booted is not judged here.
+   * A quote by the attestation key over the enrollment transcript, with the PCR values. It has no event log and no
+   * certificates: what the device booted is not judged here, and its certificates are known.
    *
    * @generated from field: assay.v1.Evidence evidence = 4;
    */
