@@ -88,6 +88,10 @@ GHZ := $(or $(shell command -v ghz),.cache/bin/ghz)
 loadtest: $(filter .cache/bin/ghz,$(GHZ)) ## Drive the server of `make run` with ghz
 	@for config in loadtest/ghz/*.json; do echo "$$config"; $(GHZ) --config $$config || exit 1; done
 
+.PHONY: devices
+devices: $(INSTALLED) ## Load a million devices, and time look-ups and pages (COUNT=20000: fewer)
+	@node loadtest/devices.ts --devices $(or $(COUNT),1000000) -o $(OUTPUT)
+
 .PHONY: coverage
 coverage: $(BUILT) ## Run every test and print the lines that none reached
 	@c8 --include 'src/**' --exclude 'src/gen/**' node test/run.ts

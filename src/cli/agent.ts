@@ -1,7 +1,9 @@
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Command, Option } from "commander"
 import { toHex } from "../bytes.ts"
+import { AssayError } from "../errors.ts"
+import { certificatePem } from "../evidence/x509/certificate.ts"
 import { Tier } from "../gen/assay/v1/result_pb.ts"
 import { readChain } from "./certificates.ts"
 import { parseConfirmation } from "./check-token.ts"
@@ -49,6 +51,8 @@ interface AttestOptions extends AgentOptions {
   readonly policy: string
   readonly confirmation?: string
   readonly akChain?: string[]
+  readonly certify?: boolean
+  readonly out: string
 }
 
 const HELP = `
@@ -56,6 +60,10 @@ Examples:
   assay agent key --out /tmp
   assay device register --ak /tmp/ak.pub --qualified-name /tmp/ak.qname --id gate-7
   assay agent attest --audience orders --device gate-7
+  assay agent attest --audience orders --device gate-7 --certify --out /etc/gate
+
+With --certify the agent has a P-256 key at 0x81008200, made when there is none, whose private half never leaves the TPM. The
+certificate ends with the session: attest again to renew it.
 
 The agent needs tpm2-tools. Its attestation key is a primary key of the endorsement hierarchy at 0x81010200, made when
 there is none. It quotes PCR 0 to 9 of SHA-256, and only digests that it computed itself.`
@@ -92,6 +100,8 @@ export const addAgent =
       .option("--policy <NAME>", "the policy that the device must be judged by", "")
       .option("--confirmation <KEY>", "the key that the session is bound to: x5t#S256:HEX or jkt:HEX")
       .option("--ak-chain <FILE...>", "certificates of the attestation key to show, its own first")
+      .option("--certify", "get a client certificate of a key in the TPM, to which the session is bound")
+      .option("--out <FOLDER>", "where the certificate goes, with its issuer's, as device.pem", ".")
       .action(context.reporting((options: AttestOptions) => attest(options, parts, context)))
   }
 
@@ -124,11 +134,45 @@ const key = async (options: AgentOptions & { readonly out: string }, parts: Agen
   }
 }
 
+type CertifiedKey = Awaited<ReturnType<DeviceSide["certifyKey"]>>
+
+/** The key that a certificate is asked for, if one is. @throws {AssayError} INPUT for two keys. */
+const keyToCertify = async (
+  { certify, confirmation }: AttestOptions,
+  attester: DeviceSide,
+): Promise<CertifiedKey | undefined> => {
+  if (certify !== true) return undefined
+  if (confirmation !== undefined)
+    throw new AssayError("INPUT", "--certify binds the session to its own key: leave --confirmation out", {
+      location: "--confirmation",
+    })
+  return attester.certifyKey()
+}
+
+const named = ({ name }: CertifiedKey) => ({ method: "name", name }) as const
+
+const confirmationOf = (options: AttestOptions) => {
+  const confirmation = parseConfirmation(options.confirmation)
+  return confirmation === "checked-elsewhere" ? undefined : confirmation
+}
+
+/** The file with the certificate, if one was issued. Whoever reads it meanwhile reads all of the old one, or of the new. */
+const writeCertificate = (
+  { out }: AttestOptions,
+  { certificateChain }: { readonly certificateChain: readonly Uint8Array[] },
+): string | undefined => {
+  if (certificateChain.length === 0) return undefined
+  const file = join(out, "device.pem")
+  writeFileSync(`${file}.new`, certificateChain.map(certificatePem).join(""))
+  renameSync(`${file}.new`, file)
+  return file
+}
+
 const attest = async (options: AttestOptions, parts: AgentParts, { io }: CommandContext): Promise<Report> => {
   const { address, credential, audience, device, policy } = options
-  const confirmation = parseConfirmation(options.confirmation)
-  const own = { audience, confirmation: confirmation === "checked-elsewhere" ? undefined : confirmation }
   const attester = await parts.agent(settingsOf(options))
+  const key = await keyToCertify(options, attester)
+  const own = { audience, confirmation: key === undefined ? confirmationOf(options) : named(key) }
   const gateway = parts.gateway(
     address,
     credential === undefined ? undefined : readFileSync(credential, "utf8").trim(),
@@ -136,7 +180,9 @@ const attest = async (options: AttestOptions, parts: AgentParts, { io }: Command
   try {
     const { request } = await challengeAndAnswer(gateway, attester, own, { device, policy })
     tpmOf(request).akCertificateChain = await readChain(options.akChain, io)
+    if (key !== undefined) request.certification = key.certification
     const verdict = await gateway.verify(request)
+    const certificate = writeCertificate(options, verdict)
     const token = verdict.token.value ?? ""
     const session = verdict.token.case === "sessionToken"
     const findings = (verdict.result?.findings ?? []).map(({ $typeName: _, tier, ...finding }) => ({
@@ -150,10 +196,12 @@ const attest = async (options: AttestOptions, parts: AgentParts, { io }: Command
         device: verdict.result?.device,
         findings,
         endorsements: (verdict.result?.endorsements ?? []).map(endorsementJson),
+        ...(certificate !== undefined && { certificate }),
         [session ? "sessionToken" : "resultToken"]: token,
       },
       table: () => [
         ...verdictLines(verdict),
+        ...(certificate === undefined ? [] : [`The certificate of the TPM's key is in ${certificate}.`]),
         session
           ? "A session token, and what it says:"
           : "A result token, which is no session, and what it says:",

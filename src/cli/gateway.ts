@@ -3,10 +3,11 @@ import type { MessageInitShape } from "@bufbuild/protobuf"
 import { timestampDate } from "@bufbuild/protobuf/wkt"
 import { toHex } from "../bytes.ts"
 import { AssayError, printable } from "../errors.ts"
-import type { Confirmation, Transcript as DeviceTranscript } from "../evidence/transcript.ts"
+import type { Transcript as DeviceTranscript, SessionKey } from "../evidence/transcript.ts"
 import type {
   CreateChallengeRequestSchema,
   CreateChallengeResponse,
+  KeyCertification,
   Transcript,
   VerifyRequest,
   VerifyResponse,
@@ -21,7 +22,7 @@ type ChallengeParts = Pick<CreateChallengeResponse, "challenge"> &
 /** What a device knows by itself, and takes from nobody. */
 export interface Own {
   readonly audience: string
-  readonly confirmation: Confirmation | undefined
+  readonly confirmation: SessionKey | undefined
 }
 
 /** A device that answers. */
@@ -30,6 +31,8 @@ export interface DeviceSide {
   readonly qualifiedName: Uint8Array
   answer(parts: ChallengeParts, own: Own): Promise<VerifyRequest>
   answerNonce(tenant: string, nonce: Uint8Array): Promise<VerifyRequest>
+  /** A key of its TPM, by its Name, and what a certificate of it is asked for by. */
+  certifyKey(): Promise<{ readonly name: Uint8Array; readonly certification: KeyCertification }>
 }
 
 /** A gateway's connection. */
@@ -64,16 +67,24 @@ export async function challengeAndAnswer(
   const { challenge, transcript } = await gateway.createChallenge({
     ...wanted,
     audience,
-    ...(confirmation && {
-      confirmation: {
-        method: { case: confirmation.method === "jkt" ? "jkt" : "x5tS256", value: confirmation.digest },
-      },
-    }),
+    ...(confirmation && { confirmation: { method: methodOf(confirmation) } }),
   })
   if (transcript === undefined) throw new AssayError("FIELD", "the challenge came without its transcript")
   const { random, tenant, device, policy } = transcript
   const request = await attester.answer({ challenge, random, tenant, device, policy }, own)
   return { request, evidence: tpmOf(request), transcript: { random, tenant, device, policy, ...own } }
+}
+
+/** The key as requests name it. */
+const methodOf = (key: SessionKey) => {
+  switch (key.method) {
+    case "x5t#S256":
+      return { case: "x5tS256", value: key.digest } as const
+    case "jkt":
+      return { case: "jkt", value: key.digest } as const
+    case "name":
+      return { case: "keyName", value: key.name } as const
+  }
 }
 
 /** The TPM evidence of a request. @throws {AssayError} FIELD. */

@@ -1,6 +1,7 @@
 import { createPrivateKey } from "node:crypto"
 import { utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
+import { certificatePem } from "../evidence/x509/certificate.ts"
 import type { Clock, Random } from "../service/ports.ts"
 import { type Authority, authorityOf, generateAuthority } from "./authority.ts"
 import { encryptedPkcs8 } from "./pkcs8.ts"
@@ -13,14 +14,6 @@ import { createPrivateFile, fileError, readPrivateFile, usablePassphrase } from 
 
 const FORM =
   /^-----BEGIN CERTIFICATE-----\n((?:[A-Za-z0-9+/=]{1,64}\n)+)-----END CERTIFICATE-----\n(-----BEGIN ENCRYPTED PRIVATE KEY-----\n(?:[A-Za-z0-9+/=]{1,64}\n)+-----END ENCRYPTED PRIVATE KEY-----\n)$/
-
-/** DER as a PEM block of a certificate (RFC 7468, 5), with a line feed at its end. */
-export const certificatePem = (der: Uint8Array): string => {
-  const lines = Buffer.from(der)
-    .toString("base64")
-    .replace(/.{1,64}/g, "$&\n")
-  return `-----BEGIN CERTIFICATE-----\n${lines}-----END CERTIFICATE-----\n`
-}
 
 /**
  * The authority as text. Takes 0.2 s, which is what a guess at the passphrase costs.

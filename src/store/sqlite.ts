@@ -22,7 +22,10 @@ export function createSqliteStore(
   options: { readonly trust?: TrustOptions } = {},
 ): Store {
   try {
-    return createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options })
+    const store = createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options })
+    // Builds and prepares what every verification asks, so that the first one need not wait for it.
+    void store.registry.snapshotFor("", new Uint8Array()).catch(() => {})
+    return store
   } catch (cause) {
     throw storeError("REGISTRY", cause)
   }

@@ -11,19 +11,21 @@ import { sameBytes, toHex } from "../../src/bytes.ts"
 import { createAdminClient } from "../../src/client/admin.ts"
 import { type AttestationClient, createAttestationClient } from "../../src/client/attestation.ts"
 import { readConfig } from "../../src/config.ts"
+import { createAgent } from "../../src/device/agent.ts"
 import { type Attester, type CertifiedKey, challengeParts, tpmEvidence } from "../../src/device/attester.ts"
 import { generateKeys } from "../../src/device/keys.ts"
 import { type Machine, swtpmMachine } from "../../src/device/machine.ts"
 import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/software.ts"
 import { createSoftwareKey, type SoftwareKey } from "../../src/device/software-key.ts"
+import { startSwtpm } from "../../src/device/swtpm.ts"
+import { certificatePem } from "../../src/evidence/x509/certificate.ts"
 import { KeyCertificationSchema, type VerifyResponse } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { Tier } from "../../src/gen/assay/v1/result_pb.ts"
-import { certificatePem } from "../../src/keys/authority-file.ts"
 import { createLog, start } from "../../src/main.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { pem, SERVER_AUTHORITY, writeServer } from "../support/callers.ts"
 import { needs } from "../support/vectors.ts"
-import { inFolder, run } from "./programs.ts"
+import { assay, inFolder, run } from "./programs.ts"
 
 const AUDIENCE = "orders"
 const PCRS = [0, 1, 2, 3, 4, 5, 6, 7]
@@ -51,7 +53,7 @@ const withServer = (act: (server: Running, folder: string) => Promise<void>): Pr
   })
 
 /** What an operator does for a device as it is now: its key, and a policy that lets it in so. */
-const register = async ({ admin }: Running, attester: Attester, id: string): Promise<void> => {
+const register = async (server: Running, attester: Attester, id: string): Promise<void> => {
   const { pcrBanks } = tpmEvidence(await attester.answerNonce("default", new Uint8Array(16)))
   const [{ values } = { values: new Uint8Array() }] = pcrBanks
   const references = Object.fromEntries(
@@ -65,12 +67,21 @@ const register = async ({ admin }: Running, attester: Attester, id: string): Pro
     ak: { binding: "operator" },
     session: { lifetimeSeconds: 600, admit: "warning", audiences: [AUDIENCE] },
   }
+  await admit(server, attester, id, policy)
+}
+
+/** Registers a device with a policy of its own. */
+const admit = async (
+  { admin }: Running,
+  { akPublic, qualifiedName }: Attester,
+  id: string,
+  policy: { readonly name: string },
+): Promise<void> => {
   const operator = createAdminClient(admin)
   try {
-    const { akPublic, qualifiedName } = attester
     await operator.registerDevice({ id, akPublic, qualifiedName })
     await operator.setPolicy(JSON.stringify(policy))
-    await operator.assignPolicy({ policy: id, device: id })
+    await operator.assignPolicy({ policy: policy.name, device: id })
   } finally {
     operator.close()
   }
@@ -172,6 +183,63 @@ needs("swtpm", test)("certifies a key that never leaves its TPM, and again after
       assert.equal(changed.certificateChain, [])
     } finally {
       gateway.close()
+    }
+  }),
+)
+
+/** A policy that lets in what booted nothing. */
+const UNBOOTED = {
+  version: 1,
+  name: "unbooted",
+  evidence: { banks: ["sha256"], pcrs: [0], eventLog: "optional", unextendedBootPcrs: "tolerated" },
+  references: [{ name: "nothing", pcrs: { sha256: { 0: "00".repeat(32) } } }],
+  ak: { binding: "operator" },
+  session: { lifetimeSeconds: 300, admit: "warning", audiences: [AUDIENCE] },
+}
+
+needs("swtpm", test)("gets a certificate from the command line, and keeps the last one when refused", () =>
+  withServer(async (server, folder) => {
+    const swtpm = await startSwtpm(["sha256"])
+    const command = async (...args: readonly string[]) => {
+      const ended = await assay([...args, "-o", "json"])
+      return { ...ended, answer: JSON.parse(ended.stdout === "" ? "{}" : ended.stdout) }
+    }
+    const where = ["--tcti", swtpm.tcti, "--eventlog", join(folder, "none"), "--out", folder]
+    const attest = (...args: readonly string[]) =>
+      command(
+        ...[
+          "agent",
+          "attest",
+          "--audience",
+          AUDIENCE,
+          "--device",
+          "gate-7",
+          "--address",
+          server.listen[0] ?? "",
+        ],
+        ...["--credential", server.credentials["gateway"] ?? "", ...where, ...args],
+      )
+    try {
+      const agent = await createAgent({ tcti: swtpm.tcti })
+      await admit(server, agent, "gate-7", UNBOOTED)
+
+      const got = await attest("--certify")
+      assert.is(got.status, 0, got.stderr)
+      const file = join(folder, "device.pem")
+      assert.is(got.answer.certificate, file)
+      const verify = ["verify", "-purpose", "sslclient", "-CAfile", "device-ca.pem", "device.pem"]
+      const published = await fetch(`${server.publicUrl}/.well-known/assay/device-ca.pem`)
+      writeFileSync(join(folder, "device-ca.pem"), await published.text())
+      assert.is((await run("openssl", verify, { cwd: folder })).status, 0)
+
+      const before = readFileSync(file, "utf8")
+      assert.is((await attest("--certify", "--confirmation", `jkt:${"00".repeat(32)}`)).status, 2)
+      await swtpm.extendPcr(0, new Map([["sha256", new Uint8Array(32).fill(1)]]))
+      const refused = await attest("--certify")
+      assert.equal([refused.status, refused.answer.certificate], [1, undefined])
+      assert.is(readFileSync(file, "utf8"), before)
+    } finally {
+      await swtpm.stop()
     }
   }),
 )

@@ -4,9 +4,9 @@ import { join } from "node:path"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex, utf8 } from "../../src/bytes.ts"
+import { certificatePem } from "../../src/evidence/x509/certificate.ts"
 import { generateAuthority } from "../../src/keys/authority.ts"
 import {
-  certificatePem,
   decodeAuthority,
   encodeAuthority,
   ensureAuthorityFile,

@@ -1,4 +1,5 @@
 import { suite } from "uvu"
+import { actsConformance } from "../support/ports/acts.ts"
 import { devicesConformance } from "../support/ports/devices.ts"
 import { journalConformance } from "../support/ports/journal.ts"
 import { memoryStore } from "../support/ports/memory.ts"
@@ -8,6 +9,7 @@ import { trustConformance } from "../support/ports/trust.ts"
 
 const test = suite("memoryStore")
 registryConformance(test, "memory", () => memoryStore().registry)
+actsConformance(test, "memory", memoryStore)
 devicesConformance(test, "memory", memoryStore)
 journalConformance(test, "memory", memoryStore)
 trustConformance(test, "memory", memoryStore)

@@ -1,6 +1,6 @@
 /** Real PostgreSQL servers for tests, each with its data and its socket in a folder of its own. */
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, statfsSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Client } from "pg"
@@ -16,6 +16,18 @@ const SUPERUSER = "assay"
 
 /** Settings of the server, as in postgresql.conf. */
 export type PostgresSettings = Readonly<Record<string, string>>
+
+/** What a server needs, and its log. */
+const DATA_BYTES = 1024 * 1024 * 1024
+
+const memoryFolder = (): string => {
+  try {
+    const { bavail, bsize } = statfsSync("/dev/shm")
+    return bavail * bsize > DATA_BYTES ? "/dev/shm" : tmpdir()
+  } catch {
+    return tmpdir()
+  }
+}
 
 /** What tests need of most servers: small, quick, and without a word to the disk. */
 const QUICK: PostgresSettings = {
@@ -53,12 +65,17 @@ export interface PostgresServer {
  *
  * @param options.settings Beside those that make it quick; `DURABLE` has it keep its word.
  * @param options.standbyOf Its data is a copy of that server's, which it then follows.
+ * @param options.isInMemory Its disk is memory, if there is enough of it: what is told to it takes no time.
  */
 export const createPostgres = (
-  options: { readonly settings?: PostgresSettings; readonly standbyOf?: PostgresServer } = {},
+  options: {
+    readonly settings?: PostgresSettings
+    readonly standbyOf?: PostgresServer
+    readonly isInMemory?: boolean
+  } = {},
 ): PostgresServer => {
   const programs = postgresPrograms() ?? ""
-  const folder = mkdtempSync(join(tmpdir(), "assay-pg-"))
+  const folder = mkdtempSync(join(options.isInMemory === true ? memoryFolder() : tmpdir(), "assay-pg-"))
   const data = join(folder, "data")
   let running: ServerProcess | undefined
   let hasData = false
@@ -164,7 +181,7 @@ export const createPostgres = (
 /** A server for all tests of a suite, started before the first of them, if PostgreSQL is installed. */
 export const usePostgres = <T>(
   test: uvu.Test<T>,
-  options: { readonly settings?: PostgresSettings } = {},
+  options: { readonly settings?: PostgresSettings; readonly isInMemory?: boolean } = {},
 ): PostgresServer => {
   const server = createPostgres(options)
   test.before(async () => {

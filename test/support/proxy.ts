@@ -10,6 +10,8 @@ export interface SocketProxy {
   readonly folder: string
   /** What becomes of what the server says: it is passed on, lost without a word, or lost with the connection. */
   replies: "passed" | "lost" | "reset"
+  /** Is called with what a client says, before it is passed on. */
+  heard: (said: Buffer) => void
   /** Ends all connections at once. */
   cut(): void
   /** Refuses new connections, or takes them again. */
@@ -35,7 +37,11 @@ export const createProxy = async (folder: string, name: string): Promise<SocketP
       return
     }
     const target = remember(createConnection(join(folder, name)))
-    client.pipe(target)
+    client.on("data", (said: Buffer) => {
+      proxy.heard(said)
+      if (!client.destroyed) target.write(said)
+    })
+    client.on("end", () => target.end())
     target.on("data", (chunk) => {
       if (proxy.replies === "passed") client.write(chunk)
       else if (proxy.replies === "reset") client.destroy()
@@ -47,6 +53,7 @@ export const createProxy = async (folder: string, name: string): Promise<SocketP
   const proxy: SocketProxy = {
     folder: own,
     replies: "passed",
+    heard: () => {},
     cut() {
       for (const socket of sockets) socket.destroy()
     },

@@ -152,6 +152,14 @@ export const fingerprintOf = (certificate: Certificate): string => {
 
 const fingerprints = new WeakMap<Certificate, string>()
 
+/** DER as the PEM block of a certificate, with a line feed at its end (RFC 7468, 5). */
+export const certificatePem = (der: Uint8Array): string => {
+  const lines = Buffer.from(der.buffer, der.byteOffset, der.length)
+    .toString("base64")
+    .replace(/.{1,64}/g, "$&\n")
+  return `-----BEGIN CERTIFICATE-----\n${lines}-----END CERTIFICATE-----\n`
+}
+
 /** How errors and lists call the certificate: its subject, or what else it has. */
 export const certificateText = (certificate: Certificate): string =>
   certificate.subject.key === ""

@@ -1,0 +1,214 @@
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { openPostgresDatabase } from "../../src/store/postgres.ts"
+import { migratePostgres } from "../../src/store/postgres-migrate.ts"
+import { POSTGRES_STEPS } from "../../src/store/schema-postgres.ts"
+import { openSqlite } from "../../src/store/sqlite-database.ts"
+import { rowsOf, statement } from "../../src/store/statement.ts"
+import { TABLE_NAMES } from "../../src/store/tables.ts"
+import { rejectsCode } from "../support/assert.ts"
+import { DURABLE, needs, usePostgres } from "../support/postgres.ts"
+import { scratch } from "./folder.ts"
+
+const test = suite("migratePostgres")
+const server = usePostgres(test, { settings: DURABLE, isInMemory: true })
+const check = needs("postgres", test)
+const { path } = scratch(test)
+
+/** A version of something else than Assay's own tables: one row, then a column more. */
+const OLD =
+  "CREATE TABLE notes (id integer PRIMARY KEY, note text NOT NULL); INSERT INTO notes VALUES (1, 'kept')"
+const NEW = "ALTER TABLE notes ADD COLUMN length integer; UPDATE notes SET length = length(note)"
+
+const versionAt = async (url: string): Promise<unknown> =>
+  (await server.query("SELECT version FROM assay.schema_version", url))[0]?.["version"]
+
+check("makes its tables once, however many replicas come at once", async () => {
+  const url = await server.createDatabase()
+  const opened = await Promise.all(
+    Array.from({ length: 6 }, () => openPostgresDatabase({ url, schema: "assay" })),
+  )
+  for (const database of opened) assert.is(await database.unready(), undefined)
+  await Promise.all(opened.map((database) => database.close()))
+  assert.is(await versionAt(url), POSTGRES_STEPS.length)
+})
+
+check("leaves what is of its version as it is", async () => {
+  const url = await server.createDatabase()
+  const look = () => server.query("SELECT oid, relname, xmin FROM pg_class ORDER BY oid", url)
+  await migratePostgres(url, '"assay"', POSTGRES_STEPS)
+  const before = await look()
+  await migratePostgres(url, '"assay"', POSTGRES_STEPS)
+  assert.equal(await look(), before)
+})
+
+check("brings an older schema up to date, with what is in it", async () => {
+  const url = await server.createDatabase()
+  await migratePostgres(url, '"assay"', [OLD])
+  assert.is(await versionAt(url), 1)
+  await migratePostgres(url, '"assay"', [OLD, NEW])
+  assert.is(await versionAt(url), 2)
+  assert.equal(await server.query("SELECT * FROM assay.notes", url), [{ id: 1, note: "kept", length: 4 }])
+  await rejectsCode(() => migratePostgres(url, '"assay"', [OLD]), "REGISTRY")
+})
+
+check("upgrades S-09 all of it or nothing", async () => {
+  const url = await server.createDatabase()
+  await migratePostgres(url, '"assay"', [OLD])
+  await rejectsCode(() => migratePostgres(url, '"assay"', [OLD, NEW, "SELECT 1 / 0"]), "REGISTRY")
+  assert.is(await versionAt(url), 1)
+  assert.equal(await server.query("SELECT * FROM assay.notes", url), [{ id: 1, note: "kept" }])
+  await migratePostgres(url, '"assay"', [OLD, NEW])
+  assert.is(await versionAt(url), 2)
+})
+
+check("lets S-09 a replica of an earlier version end what it writes, and no more", async () => {
+  const url = await server.createDatabase()
+  const old = await openPostgresDatabase({ url, schema: "assay" })
+  let upgraded = false
+  let upgrade: Promise<void> | undefined
+  const now = statement((builder) => builder.selectFrom("tenants").select("tenant"))
+  await old.write(function* () {
+    yield* rowsOf(now({}))
+    upgrade = migratePostgres(url, '"assay"', [...POSTGRES_STEPS, "CREATE TABLE later (a integer)"]).then(
+      () => {
+        upgraded = true
+      },
+    )
+    yield* rowsOf(SLEEP({}))
+    assert.not(upgraded)
+  })
+  await upgrade
+  assert.match(String(await old.unready()), /version 2/)
+  for (const refused of [
+    () => old.write(() => rowsOf(now({}))),
+    () => old.read(() => rowsOf(now({}))),
+    () => old.ask(now({})),
+  ]) {
+    const error = await refused().then(
+      () => undefined,
+      (cause: unknown) => cause,
+    )
+    assert.match(String(error), /version 2/)
+  }
+  await old.close()
+})
+
+const SLEEP = statement((builder) =>
+  builder.selectNoFrom((of) => of.fn("pg_sleep", [of.lit(0.3)]).as("slept")),
+)
+
+const refused: [what: string, sql: string][] = [
+  ["a later schema", `UPDATE assay.schema_version SET version = ${POSTGRES_STEPS.length + 1}`],
+  ["a much later schema", "UPDATE assay.schema_version SET version = 2147483647"],
+  ["a schema of version 0", "UPDATE assay.schema_version SET version = 0"],
+  ["a negative version", "UPDATE assay.schema_version SET version = -1"],
+  ["a schema that does not tell its version", "DELETE FROM assay.schema_version"],
+  ["a schema that has lost its version", "DROP TABLE assay.schema_version"],
+]
+for (const [what, sql] of refused)
+  check(`refuses S-03 ${what}, and leaves it as it is`, async () => {
+    const url = await server.createDatabase()
+    await migratePostgres(url, '"assay"', POSTGRES_STEPS)
+    await server.query(sql, url)
+    const look = () => server.query("SELECT oid, relname FROM pg_class ORDER BY oid", url)
+    const before = await look()
+    await rejectsCode(() => openPostgresDatabase({ url, schema: "assay" }), "REGISTRY")
+    assert.equal(await look(), before)
+  })
+
+check("refuses the schema of another program", async () => {
+  const url = await server.createDatabase()
+  await server.query("CREATE SCHEMA assay; CREATE TABLE assay.notes (id integer)", url)
+  await rejectsCode(() => openPostgresDatabase({ url, schema: "assay" }), "REGISTRY")
+})
+
+check("keeps to its schema, which a role of its own may own", async () => {
+  const url = await server.createDatabase()
+  await server.query("CREATE ROLE plain LOGIN; CREATE SCHEMA own_1 AUTHORIZATION plain", url)
+  const plain = url.replace("user=assay", "user=plain")
+  const database = await openPostgresDatabase({ url: plain, schema: "own_1" })
+  assert.is(await database.unready(), undefined)
+  await database.close()
+  const tables = await server.query(
+    "SELECT schemaname, count(*)::int AS n FROM pg_tables WHERE tableowner = 'plain' GROUP BY schemaname",
+    url,
+  )
+  assert.equal(tables, [{ schemaname: "own_1", n: TABLE_NAMES.length + 1 }])
+  await rejectsCode(() => openPostgresDatabase({ url: plain, schema: "other" }), "REGISTRY")
+})
+
+const COLUMNS = `SELECT table_name, column_name, is_nullable, data_type, collation_name
+  FROM information_schema.columns WHERE table_schema = 'assay' AND table_name <> 'schema_version'
+  ORDER BY table_name, column_name`
+
+check("has the columns that SQLite has, and text by its bytes", async () => {
+  const url = await server.createDatabase()
+  await migratePostgres(url, '"assay"', POSTGRES_STEPS)
+  const columns = await server.query(COLUMNS, url)
+  for (const column of columns)
+    if (column["data_type"] === "text")
+      assert.is(column["collation_name"], "C", `${column["table_name"]}.${column["column_name"]}`)
+  const file = openSqlite(path())
+  const theirs = file
+    .prepare(
+      `SELECT m.name AS t, c.name AS c, c."notnull" OR m.name || '.' || c.name = 'journal.position' AS n, c.type AS y
+       FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.name`,
+    )
+    .all()
+  file.close()
+  const TYPES: Readonly<Record<string, string>> = {
+    text: "TEXT",
+    bytea: "BLOB",
+    bigint: "INTEGER",
+    smallint: "INTEGER",
+  }
+  assert.equal(
+    columns.map((column) => [
+      column["table_name"],
+      column["column_name"],
+      column["is_nullable"] === "NO" ? 1 : 0,
+      TYPES[String(column["data_type"])],
+    ]),
+    theirs.map((column) => [column["t"], column["c"], column["n"], column["y"]]),
+  )
+})
+
+/** Keys and indexes: the table, whether each row is the only one, and the columns in their order. */
+const INDEXES = `SELECT c.relname || CASE WHEN i.indisunique THEN ' unique' ELSE '' END || ' (' || (
+    SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, n)
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum) || ')'
+    || CASE WHEN i.indpred IS NULL THEN '' ELSE ' partial' END AS index
+  FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid JOIN pg_namespace AS s ON s.oid = c.relnamespace
+  WHERE s.nspname = 'assay' AND c.relkind = 'r' AND c.relname <> 'schema_version'`
+
+check("has the keys and indexes that SQLite has, the tenant first in each", async () => {
+  const url = await server.createDatabase()
+  await migratePostgres(url, '"assay"', POSTGRES_STEPS)
+  const ours = (await server.query(INDEXES, url)).map(({ index }) => String(index)).sort()
+  const file = openSqlite(path())
+  const theirs = file
+    .prepare(
+      `SELECT m.name || CASE WHEN l."unique" THEN ' unique' ELSE '' END || ' (' ||
+         (SELECT group_concat(name, ', ') FROM (SELECT name FROM pragma_index_info(l.name) ORDER BY seqno)) || ')' ||
+         CASE WHEN l.partial THEN ' partial' ELSE '' END AS "index"
+       FROM sqlite_schema m JOIN pragma_index_list(m.name) l WHERE m.type = 'table'`,
+    )
+    .all()
+    .map((row) => String(row["index"]))
+    .sort()
+  file.close()
+  // The position of a record is the key of the whole file, and that of a tenant's records here.
+  const POSITION = "journal (tenant, position)"
+  assert.equal(
+    ours,
+    [...theirs.filter((index) => index !== POSITION), `journal unique ${POSITION.slice(8)}`].sort(),
+  )
+  for (const index of ours) {
+    const isOfAll =
+      index === "enrollment_tokens unique (secret_digest)" || index === "service_keys unique (name)"
+    if (!isOfAll) assert.match(index, /\(tenant[,)]/)
+  }
+})
+
+test.run()

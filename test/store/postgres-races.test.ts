@@ -1,0 +1,228 @@
+/** Several replicas on one PostgreSQL: of what excludes each other one thing happens, and what was decided on holds. */
+import { Client } from "pg"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { AssayError } from "../../src/errors.ts"
+import type { Store } from "../../src/store/store.ts"
+import { rejectsCode } from "../support/assert.ts"
+import {
+  digestOf,
+  newAct,
+  newAnchor,
+  newCommit,
+  newCounters,
+  newCrl,
+  newDevice,
+  newPolicy,
+  newRecord,
+  trustOf,
+} from "../support/ports/samples.ts"
+import { needs } from "../support/postgres.ts"
+import { SCHEMA, usePostgresStore } from "../support/postgres-store.ts"
+
+const test = suite("replicas on PostgreSQL")
+const { server, store, replica, query } = usePostgresStore(test)
+const check = needs("postgres", test)
+
+let others: Promise<readonly [Store, Store]> | undefined
+/** Three replicas on empty tables. */
+const replicas = async (): Promise<readonly [Store, Store, Store]> => {
+  const first = await store()
+  others ??= Promise.all([replica(), replica()])
+  return [first, ...(await others)]
+}
+
+/** What became of racing calls: how often each ended how. */
+const outcomesOf = async (calls: readonly Promise<unknown>[]): Promise<Readonly<Record<string, number>>> => {
+  const counts: Record<string, number> = {}
+  for (const outcome of await Promise.allSettled(calls)) {
+    const how = outcome.status === "fulfilled" ? "done" : codeOf(outcome.reason)
+    counts[how] = (counts[how] ?? 0) + 1
+  }
+  return counts
+}
+const codeOf = (error: unknown): string => (error instanceof AssayError ? error.code : String(error))
+
+/** Calls by all replicas at once, `n` by each. */
+const race = (
+  stores: readonly Store[],
+  n: number,
+  act: (store: Store, i: number) => Promise<unknown>,
+): Promise<Readonly<Record<string, number>>> =>
+  outcomesOf(stores.flatMap((one, s) => Array.from({ length: n }, (_, i) => act(one, s * n + i))))
+
+const racing: [what: string, fresh: (i: number) => ReturnType<typeof newDevice>][] = [
+  ["one id", (i) => newDevice("device-1", { akName: digestOf(`ak ${i}`) })],
+  ["one attestation key", (i) => newDevice(`device-${i}`, { akName: digestOf("ak") })],
+  ["one endorsement key", (i) => newDevice(`device-${i}`, { ek: digestOf("ek") })],
+  ["one device", () => newDevice("device-1")],
+]
+for (const [what, fresh] of racing)
+  check(`registers of many that race for ${what} exactly one`, async () => {
+    const stores = await replicas()
+    const outcomes = await race(stores, 8, (one, i) =>
+      one.registry.registerDevice(fresh(i), newAct("register-device")),
+    )
+    assert.equal(outcomes, { done: 1, DEVICE_EXISTS: 23 })
+    assert.equal(await query("SELECT count(*)::int AS n FROM devices"), [{ n: 1 }])
+    assert.equal(await query("SELECT count(*)::int AS n FROM journal"), [{ n: 1 }])
+    assert.equal(await query("SELECT revision FROM tenants"), [{ revision: "1" }])
+  })
+
+check("counts revisions of a policy without a gap, whoever sets them", async () => {
+  const stores = await replicas()
+  const outcomes = await race(stores, 10, (one, i) =>
+    one.registry.setPolicy(newPolicy("base", `document ${i}`), newAct("set-policy")),
+  )
+  assert.equal(outcomes, { done: 30 })
+  assert.equal(await query("SELECT max(revision)::int AS last, count(*)::int AS n FROM policy_documents"), [
+    { last: 30, n: 30 },
+  ])
+  assert.equal(await query("SELECT revision FROM tenants"), [{ revision: "30" }])
+})
+
+check("lets S-04 one of racing imports that were compared with the same trust pass", async () => {
+  const stores = await replicas()
+  const { generation } = await stores[0].trust.trustState("default")
+  const outcomes = await race(stores, 3, (one, i) =>
+    one.trust.importTrust("default", trustOf({ crls: [newCrl("a", i)] }), newAct("import-trust"), generation),
+  )
+  assert.equal(outcomes, { done: 1, SNAPSHOT_MOVED: 8 })
+  assert.is((await stores[1].trust.trustState("default")).generation, 1)
+})
+
+check("counts the records of each writer without a gap, and orders them all", async () => {
+  const stores = await replicas()
+  for (let round = 0; round < 3; round++)
+    await race(stores, 20, (one, i) => one.journal.append(newRecord(`device-${i}`)))
+  const rows = await query("SELECT writer, sequence::int FROM journal ORDER BY writer, sequence")
+  const writers = [...new Set(rows.map(({ writer }) => writer))]
+  assert.is(writers.length, 3)
+  assert.equal(
+    rows.map(({ sequence }) => sequence),
+    writers.flatMap(() => Array.from({ length: 60 }, (_, i) => i + 1)),
+  )
+  const records = await stores[2].journal.records("default", { limit: 1000 })
+  assert.is(records.length, 180)
+})
+
+check("never rewinds counters, whichever replica hears of a later boot first", async () => {
+  const stores = await replicas()
+  await stores[0].registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+  const boot = (resetCount: number) => newCommit({ counters: newCounters({ resetCount }), known: true })
+  const outcomes = await race(stores, 20, (one, i) => one.journal.append(newRecord("device-1"), boot(59 - i)))
+  assert.equal(Object.keys(outcomes).sort(), ["SNAPSHOT_MOVED", "done"])
+  assert.is((await stores[0].registry.device("default", "device-1")).counters?.resetCount, 59)
+})
+
+check("believes of two first answers from different boots one", async () => {
+  const stores = await replicas()
+  await stores[0].registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+  const first = (resetCount: number) => newCommit({ counters: newCounters({ resetCount }), known: false })
+  const outcomes = await race(stores, 1, (one, i) => one.journal.append(newRecord("device-1"), first(i)))
+  assert.equal(outcomes, { done: 1, SNAPSHOT_MOVED: 2 })
+})
+
+/** A transaction of another replica that has not ended yet. */
+const holding = async (
+  sql: string,
+  during: (end: () => Promise<unknown>) => Promise<void>,
+): Promise<void> => {
+  const client = new Client({ connectionString: server.url() })
+  await client.connect()
+  try {
+    await client.query(`SET search_path = ${SCHEMA}; BEGIN; ${sql}`)
+    await during(() => client.query("COMMIT"))
+  } finally {
+    await client.end()
+  }
+}
+const CLOSED = "SELECT pg_advisory_xact_lock(hashtextextended('default', 0))"
+const soon = (ms = 150): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+const underWay: [what: string, sql: string][] = [
+  ["the device", "UPDATE devices SET revision = 2"],
+  ["its policy", "UPDATE policies SET revision = 2"],
+  ["its default policy", "UPDATE default_policies SET policy = 'other'"],
+  ["its group's policy", "INSERT INTO group_policies VALUES ('default', 'lab', 'other')"],
+  ["the trust", "UPDATE trust_state SET generation = 2"],
+]
+for (const [what, sql] of underWay)
+  check(`refuses S-04 a commit while ${what} is changed, when the change is committed`, async () => {
+    const [{ registry, journal, trust }] = await replicas()
+    await registry.registerDevice(newDevice("device-1", { group: "lab" }), newAct("register-device"))
+    for (const name of ["base", "other"])
+      await registry.setPolicy(newPolicy(name, "one"), newAct("set-policy"))
+    await registry.assignPolicy("default", "base", { kind: "default" }, newAct("assign-policy"))
+    await trust.importTrust("default", trustOf({ anchors: [newAnchor("a")] }), newAct("import-trust"))
+    const revisions = { device: 1, policy: { name: "base", revision: 1 }, trust: 1 }
+    const commit = newCommit({ revisions, known: true })
+    await journal.append(newRecord("device-1"), commit)
+    await holding(`${CLOSED}; ${sql}`, async (end) => {
+      let ended = false
+      const appended = rejectsCode(async () => {
+        await journal.append(newRecord("device-1"), commit).finally(() => {
+          ended = true
+        })
+      }, "SNAPSHOT_MOVED")
+      await soon()
+      assert.not(ended)
+      await end()
+      await appended
+    })
+  })
+
+check("changes S-04 nothing of a tenant between the look and the commit of another replica", async () => {
+  const [{ registry }] = await replicas()
+  await holding("SELECT pg_advisory_xact_lock_shared(hashtextextended('default', 0))", async (end) => {
+    let ended = false
+    const changed = registry.setPolicy(newPolicy("base", "one"), newAct("set-policy")).then(() => {
+      ended = true
+    })
+    await registry.setPolicy(newPolicy("base", "one", "other"), newAct("set-policy"))
+    await soon()
+    assert.not(ended)
+    await end()
+    await changed
+  })
+})
+
+check("gives up on who holds what it needs, and writes nothing", async () => {
+  const [{ registry, journal }] = await replicas()
+  await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+  await holding(CLOSED, async () => {
+    const start = performance.now()
+    await Promise.all([
+      rejectsCode(() => registry.setPolicy(newPolicy("base", "one"), newAct("set-policy")), "REGISTRY"),
+      rejectsCode(() => journal.append(newRecord("device-1"), newCommit({ known: false })), "JOURNAL"),
+    ])
+    assert.ok(performance.now() - start < 3000)
+    await registry.device("default", "device-1") // readers wait for nobody
+  })
+  assert.equal(await query("SELECT count(*)::int AS n FROM policies"), [{ n: 0 }])
+  assert.is((await registry.device("default", "device-1")).counters, undefined)
+})
+
+check("shows S-09 all replicas the same generation, and lets none commit under an older one", async () => {
+  const stores = await replicas()
+  const { akName } = await stores[0].registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+  for (const [i, writer] of stores.entries()) {
+    const before = await stores[0].registry.snapshotFor("default", akName)
+    await writer.trust.importTrust(
+      "default",
+      trustOf({ anchors: [newAnchor(`${i}`)] }),
+      newAct("import-trust"),
+    )
+    for (const { trust, registry, journal } of stores) {
+      assert.is((await trust.trust("default")).generation, i + 1)
+      assert.is((await registry.snapshotFor("default", akName)).trustGeneration, i + 1)
+      const revisions = { device: 1, policy: undefined, trust: before.trustGeneration }
+      const commit = newCommit({ revisions, known: false })
+      await rejectsCode(() => journal.append(newRecord("device-1"), commit), "SNAPSHOT_MOVED")
+    }
+  }
+  const records = await stores[0].journal.records("default")
+  assert.not.ok(records.some(({ act }) => act === "verify"))
+})
+
+test.run()
