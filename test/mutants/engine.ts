@@ -111,8 +111,8 @@ export const ENGINE: readonly Mutant[] = [
     named: "N-04",
     covers: ["row-6", "N-04"],
     ...SEALING,
-    find: "utf8(`assay/v1/sealed/$",
-    replace: "utf8(`assay/v1/sealed/`) ?? utf8(`$",
+    find: 'enroll: utf8("assay/v1/sealed/enroll"),',
+    replace: 'enroll: utf8("assay/v1/sealed/attest"),',
     why: "An enrollment could be presented as a challenge.",
   },
   {

@@ -72,7 +72,7 @@ export const createRedis = (options: { readonly settings?: RedisSettings } = {})
     pause: () => running?.pause(),
     resume: () => running?.resume(),
     async stop() {
-      await running?.end("SIGTERM")
+      await running?.kill() // it may wait for a disk that it cannot write to
       rmSync(folder, { recursive: true, force: true })
     },
   }

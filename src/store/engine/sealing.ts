@@ -58,7 +58,7 @@ export function createSeal(random: Random): Seal {
     if (HEAD_BYTES + plain.length > max) throw new TypeError(`a sealed value has at most ${max} bytes`)
     const iv = nextIv()
     const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES })
-    cipher.setAAD(additionalData(value.purpose))
+    cipher.setAAD(ADDITIONAL_DATA[value.purpose])
     const ciphertext = cipher.update(plain)
     cipher.final()
     return concat(id, iv, cipher.getAuthTag(), ciphertext)
@@ -75,7 +75,7 @@ export const keyIdOf = (purpose: SealedPurpose, sealed: Uint8Array): Uint8Array 
 export const unseal = (purpose: SealedPurpose, sealed: Uint8Array, { id, key }: SealingKey): OpenedValue => {
   const iv = sealed.subarray(KEY_ID_BYTES, KEY_ID_BYTES + IV_BYTES)
   const decipher = createDecipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES })
-  decipher.setAAD(additionalData(purpose))
+  decipher.setAAD(ADDITIONAL_DATA[purpose])
   decipher.setAuthTag(sealed.subarray(KEY_ID_BYTES + IV_BYTES, HEAD_BYTES))
   const plain = decipher.update(sealed.subarray(HEAD_BYTES))
   try {
@@ -86,7 +86,10 @@ export const unseal = (purpose: SealedPurpose, sealed: Uint8Array, { id, key }: 
   return decode(purpose, plain, id)
 }
 
-const additionalData = (purpose: SealedPurpose): Uint8Array => utf8(`assay/v1/sealed/${purpose}`)
+const ADDITIONAL_DATA: Readonly<Record<SealedPurpose, Uint8Array>> = {
+  attest: utf8("assay/v1/sealed/attest"),
+  enroll: utf8("assay/v1/sealed/enroll"),
+}
 
 /** Shape, big-endian: fence, tenant, id and content, each with a u32 size before it; then the expiry as u64 ms since 1970. */
 const encode = (value: SingleUseValue, fence: string): Uint8Array => {

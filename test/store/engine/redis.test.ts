@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { openRedisLink, refusalOf } from "../../../src/store/engine/redis.ts"
@@ -111,6 +114,27 @@ onRedis("refuses N-07 to spend on a server that is full, and spends once there i
     }
   }),
 )
+
+onRedis("refuses S-01 to spend while nothing can be written to the disk, and spends once it can", () => {
+  const folder = mkdtempSync(join(tmpdir(), "assay-redis-disk-"))
+  return withRedis({ dir: folder, save: "1 1000000" }, async (redis) => {
+    const engine = await openReplica(server, { link: openRedisLink(redis.url) })
+    try {
+      const value = await handedOut(engine.singleUse, newValue(now()), now())
+      rmSync(folder, { recursive: true })
+      await redis.command("BGSAVE")
+      await waitUntil(3000, async () =>
+        String(await redis.command("INFO", "persistence")).includes("rdb_last_bgsave_status:err"),
+      )
+      await rejectsCode(() => engine.singleUse.spend(value, now()), "NONCE_STORE")
+      await redis.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+      await waitUntil(3000, () => engine.unready() === undefined)
+      await engine.singleUse.spend(value, now())
+    } finally {
+      await engine.close()
+    }
+  })
+})
 
 onRedis("remembers what was spent for longer than it lives, and not for ever", () =>
   withRedis({}, async (redis) => {
