@@ -6,7 +6,7 @@ import { createPostgres, DURABLE, needs, usePostgres } from "./postgres.ts"
 import { createRedis, KEEPING, useRedis } from "./redis.ts"
 
 const test = suite("servers of tests")
-const postgres = usePostgres(test)
+const postgres = usePostgres(test, { settings: DURABLE })
 const redis = useRedis(test)
 const onPostgres = needs("postgres", test)
 const onRedis = needs("redis", test)
@@ -19,22 +19,15 @@ onPostgres("PostgreSQL gives every test a database of its own", async () => {
 })
 
 onPostgres("PostgreSQL keeps what it acknowledged when it is killed", async () => {
-  const server = createPostgres({ settings: DURABLE })
-  try {
-    await server.start()
-    await server.query("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")
-    await server.kill()
-    let refused = false
-    await server.query("SELECT 1").catch(() => {
-      refused = true
-    })
-    assert.ok(refused)
-    await server.start({ application_name: "again" })
-    assert.equal(await server.query("SELECT n FROM t"), [{ n: 7 }])
-  } finally {
-    await server.stop()
-  }
-  assert.not(existsSync(server.socketFolder))
+  await postgres.query("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
+  await postgres.kill()
+  let refused = false
+  await postgres.query("SELECT 1").catch(() => {
+    refused = true
+  })
+  assert.ok(refused)
+  await postgres.start({ application_name: "again" })
+  assert.equal(await postgres.query("SELECT n FROM kept"), [{ n: 7 }])
 })
 
 onPostgres("PostgreSQL answers nobody while it is paused, and everybody after", async () => {
@@ -57,6 +50,7 @@ onPostgres("PostgreSQL is followed by a standby", async () => {
   } finally {
     await standby.stop()
   }
+  assert.not(existsSync(standby.socketFolder))
 })
 
 onRedis("Redis keeps what it acknowledged when it is killed, if it is to", async () => {
