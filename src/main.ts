@@ -13,7 +13,6 @@ import { runCli } from "./cli/program.ts"
 import { addInit, addServe, type InitFiles, type Running } from "./cli/serve.ts"
 import { createAdminClient } from "./client/admin.ts"
 import { createAttestationClient } from "./client/attestation.ts"
-import { verifyCompactBy } from "./client/compact.ts"
 import { verifySessionToken } from "./client/session.ts"
 import type { Config } from "./config.ts"
 import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
@@ -22,9 +21,10 @@ import { readEkCertificateChain } from "./device/nv.ts"
 import { pcrFile } from "./device/pcrfile.ts"
 import { certificatePem } from "./evidence/x509/certificate.ts"
 import { faultAt, withFaults } from "./faults.ts"
+import { verifyCompactBy } from "./jwt/compact.ts"
 import type { Authority } from "./keys/authority.ts"
 import { ensureAuthorityFile, readAuthorityFile } from "./keys/authority-file.ts"
-import { createDeviceAuthority, deviceOfUri } from "./keys/device-authority.ts"
+import { createDeviceAuthority } from "./keys/device-authority.ts"
 import type { SigningKey } from "./keys/key.ts"
 import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
 import {
@@ -37,7 +37,14 @@ import {
 import { createRandom } from "./keys/random.ts"
 import { createSigner } from "./keys/signer.ts"
 import { hostAndPort } from "./loopback.ts"
-import { certificateRules, localCallers, readCredential } from "./main/callers.ts"
+import {
+  certificateRules,
+  deviceCallers,
+  enrollmentTokens,
+  localCallers,
+  readCredential,
+  tokenRules,
+} from "./main/callers.ts"
 import { openAgreement } from "./main/engine.ts"
 import { servePrivate, servePublic } from "./main/web.ts"
 import { createServer } from "./server/server.ts"
@@ -205,10 +212,9 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       admin,
       credentials: credentials.map((caller) => readCredential(config, caller, random)),
       clientCertificates: certificateRules(config),
-      deviceAuthority: {
-        certificates: () => [authority.certificate.bytes],
-        deviceOf: (uri) => deviceOfUri(authority.trustDomain, uri),
-      },
+      tokenIssuers: tokenRules(config),
+      deviceAuthority: deviceCallers(authority),
+      enrollmentToken: enrollmentTokens(store.devices, clock),
       denied,
       reflection: config.reflection,
       development: config.development,

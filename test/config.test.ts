@@ -24,6 +24,7 @@ test("gives defaults for everything that nobody set", () => {
     ear: { default: "2026", audiences: {} },
     credentials: [],
     clientCertificates: [],
+    tokenIssuers: [],
     reflection: true,
     logLevel: "info",
   })
@@ -122,6 +123,7 @@ test("gives a configuration that no other call shares", () => {
   assert.is.not(readConfig({}, {}, undefined).web, readConfig({}, {}, undefined).web)
 })
 
+const ISSUER = "name: idp, issuer: https://a.example, audience: assay"
 const refused: readonly [name: string, document: string, location: string][] = [
   ["an unknown name", "port: 7400", "port"],
   ["an unknown name in a group", "web: {admin: x}", "web.admin"],
@@ -243,6 +245,34 @@ const refused: readonly [name: string, document: string, location: string][] = [
     "device certificates for longer than an hour",
     "deviceAuthority: {lifetimeSeconds: 3601}",
     "deviceAuthority.lifetimeSeconds",
+  ],
+  ["an issuer without keys", `tokenIssuers: [{${ISSUER}, role: gateway}]`, "tokenIssuers.0.keys"],
+  ["an issuer without a role", `tokenIssuers: [{${ISSUER}, keys: k}]`, "tokenIssuers.0.role"],
+  ["an issuer of devices", `tokenIssuers: [{${ISSUER}, keys: k, role: device}]`, "tokenIssuers.0.role"],
+  [
+    "a claim that makes devices",
+    `tokenIssuers: [{${ISSUER}, keys: k, role: {claim: roles, values: {a: device}}}]`,
+    "tokenIssuers.0.role",
+  ],
+  [
+    "an issuer whose tokens are Assay's sessions",
+    `tokenIssuers: [{${ISSUER}, keys: k, role: gateway, types: [assay-session+jwt]}]`,
+    "tokenIssuers.0.types.0",
+  ],
+  [
+    "tokens of more than a day",
+    `tokenIssuers: [{${ISSUER}, keys: k, role: gateway, lifetimeSecondsMax: 86401}]`,
+    "tokenIssuers.0.lifetimeSecondsMax",
+  ],
+  [
+    "a clock that is off by minutes",
+    `tokenIssuers: [{${ISSUER}, keys: k, role: gateway, clockToleranceSeconds: 61}]`,
+    "tokenIssuers.0.clockToleranceSeconds",
+  ],
+  [
+    "an issuer twice",
+    `tokenIssuers: [{${ISSUER}, keys: k, role: gateway}, {${ISSUER.replace("idp", "b")}, keys: k, role: operator}]`,
+    "tokenIssuers",
   ],
   ["an unknown log level", "logLevel: trace", "logLevel"],
 ]

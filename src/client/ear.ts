@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from "../evidence/json.ts"
-import { refusal } from "./compact.ts"
+import { refusal } from "../jwt/compact.ts"
 
 /** What an attestation result says that a session may be opened on. */
 export interface Ear {

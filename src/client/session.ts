@@ -3,9 +3,9 @@ import { fromBase64Url } from "../bytes.ts"
 import type { AssayError } from "../errors.ts"
 import { isObject, type JsonObject, parseCanonicalJson } from "../evidence/json.ts"
 import type { Confirmation } from "../evidence/transcript.ts"
-import { refusal, verifyCompact } from "./compact.ts"
+import { refusal, verifyCompact } from "../jwt/compact.ts"
+import { type JsonWebKeySet, KeySet, prepareKeySet } from "../jwt/keyset.ts"
 import { type Ear, readEar } from "./ear.ts"
-import { type JsonWebKeySet, KeySet, prepareKeySet } from "./keyset.ts"
 
 /** What a relying party has to say to have a session token checked. */
 export interface SessionTokenOptions {

@@ -35,6 +35,44 @@ const certificateRule = z
     error: "digests have to be listed",
   })
 
+/** What the values of a claim mean here. */
+const meaning = <T extends z.ZodType>(value: T) =>
+  z.strictObject({
+    claim: text().describe("The claim, a member of the token: text, or a list of texts."),
+    values: z
+      .record(text(), value)
+      .describe("What its values mean here. Exactly one meaning has to come out."),
+  })
+
+const tokenIssuer = z.strictObject({
+  name: name().describe("Begins its callers' ids: `jwt:NAME:SUBJECT`."),
+  issuer: text().describe("Exactly what `iss` is."),
+  audience: text().describe("Exactly what `aud` is, and no other beside it."),
+  keys: path().describe("File of the issuer's JWK Set. Read again when it changes; nothing is fetched."),
+  types: z
+    .array(text().refine((type) => !type.startsWith("assay-"), "a type of token that Assay issues itself"))
+    .min(1)
+    .default(["JWT", "at+jwt"])
+    .describe("What `typ` may be; `none` for a token without one."),
+  role: z.union([role(), meaning(role())]).describe("What the holders are, or which claim says so."),
+  tenant: z
+    .union([tenant(), meaning(tenant())])
+    .default("default")
+    .describe("Whose devices and policies the holders see, or which claim says so."),
+  lifetimeSecondsMax: z
+    .int()
+    .min(60)
+    .max(86_400)
+    .default(3600)
+    .describe("How long a token may be good for, from `iat` to `exp`."),
+  clockToleranceSeconds: z
+    .int()
+    .min(0)
+    .max(60)
+    .default(30)
+    .describe("How far the issuer's clock may be from this one."),
+})
+
 /** Who may call, and how each is known. */
 export const callers = {
   credentials: z
@@ -58,6 +96,14 @@ export const callers = {
     .refine(eachNameOnce, "a name twice")
     .default([])
     .describe("Callers that are known by a TLS client certificate."),
+  tokenIssuers: z
+    .array(tokenIssuer)
+    .refine(eachNameOnce, "a name twice")
+    .refine((all) => new Set(all.map(({ issuer }) => issuer)).size === all.length, "an issuer twice")
+    .default([])
+    .describe(
+      "Callers that are known by a signed token (JWT) of an issuer, sent as `authorization: Bearer TOKEN`.",
+    ),
   anonymous: z
     .boolean()
     .optional()

@@ -2,11 +2,15 @@
 import { hash } from "node:crypto"
 import { join, resolve } from "node:path"
 import type { Config } from "../config.ts"
+import type { Authority } from "../keys/authority.ts"
+import { deviceOfUri } from "../keys/device-authority.ts"
 import { ensurePassphraseFile, readPassphraseFile } from "../keys/privatefile.ts"
-import type { Credential } from "../server/caller.ts"
+import type { Meaning } from "../server/bearer.ts"
+import type { Credential, FindEnrollmentToken } from "../server/caller.ts"
 import type { CertificateFiles } from "../server/certificate-rules.ts"
-import type { CertificateId } from "../server/certificates.ts"
-import type { Random } from "../service/ports.ts"
+import type { CertificateId, DeviceAuthority } from "../server/certificates.ts"
+import type { TokenFiles } from "../server/token-rules.ts"
+import type { Clock, Devices, Random } from "../service/ports.ts"
 
 /** Local credentials that development mode makes, named for what their holders are. */
 const DEVELOPMENT_CALLERS = ["gateway", "backend"] as const
@@ -50,3 +54,36 @@ export const certificateRules = ({ clientCertificates }: Config): readonly Certi
 
 const idOf = (kind: CertificateId["kind"], ids: readonly string[] | undefined): CertificateId =>
   kind === "sha256" ? { kind, ids: ids ?? [] } : { kind, ids }
+
+/** Rules about tokens of issuers. */
+export const tokenRules = ({ tokenIssuers }: Config): readonly TokenFiles[] =>
+  tokenIssuers.map(({ keys, role, tenant, ...rule }) => ({
+    ...rule,
+    keys: resolve(keys),
+    role: meaningOf<LocalCaller["role"]>(role),
+    tenant: meaningOf(tenant),
+  }))
+
+const meaningOf = <T extends string>(
+  said: T | { readonly claim: string; readonly values: Readonly<Record<string, T>> },
+): Meaning<T> =>
+  typeof said === "string"
+    ? { kind: "fixed", value: said }
+    : { kind: "claim", claim: said.claim, values: new Map(Object.entries(said.values)) }
+
+/** Devices are known by the certificates of Assay's own CA. */
+export const deviceCallers = ({ certificate, trustDomain }: Authority): DeviceAuthority => {
+  const certificates = [certificate.bytes]
+  return { certificates: () => certificates, deviceOf: (uri) => deviceOfUri(trustDomain, uri) }
+}
+
+/**
+ * Finds enrollment tokens that have neither ended nor been revoked. One that is used up enrolls no more, which is looked at
+ * when it would; but who has enrolled with it may still attest.
+ */
+export const enrollmentTokens =
+  (devices: Pick<Devices, "enrollmentToken">, { now }: Clock): FindEnrollmentToken =>
+  async (sha256) => {
+    const token = await devices.enrollmentToken(sha256)
+    return token === undefined || token.revoked || token.expiresAt <= now() ? undefined : token
+  }

@@ -5,6 +5,7 @@ import {
   type handleUnaryCall,
   Metadata,
   ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
   type ServerInterceptor,
   type StatusObject,
   status,
@@ -13,7 +14,7 @@ import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import type { KnowCaller, Transport } from "./caller.ts"
+import type { Connection, KnowCaller, Transport } from "./caller.ts"
 import { codeOf, toStatus } from "./errors.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
 import type { Peers } from "./tls.ts"
@@ -115,27 +116,34 @@ export const observed =
         next({
           onReceiveMetadata: (metadata, forward) => {
             if (openToAll) return forward(metadata)
-            try {
-              const chain = edge.peers.chainOf(call.getConnectionInfo())
-              // A connection is what its listener says, and never less: what TLS has not seen is not served by it.
-              if ((chain === undefined) === (edge.transport === "tls"))
-                throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
-              caller = edge.knowCaller(metadata, {
-                transport: edge.transport,
-                peer: call.getPeer(),
-                chain: chain ?? [],
-              })
-              authorize(method, caller)
-            } catch (error) {
-              return call.sendStatus(fail(error))
+            const admit = (principal: Principal): void => {
+              caller = principal
+              authorize(method, principal)
+              contexts.set(metadata, { id, caller, fail, note })
+              forward(metadata)
             }
-            contexts.set(metadata, { id, caller, fail, note })
-            forward(metadata)
+            const refuse = (error: unknown): void => call.sendStatus(fail(error))
+            try {
+              const known = edge.knowCaller(metadata, connectionOf(call, edge))
+              // Waiting, if only for a moment, costs every call; most need not.
+              if (known instanceof Promise) known.then(admit).catch(refuse)
+              else admit(known)
+            } catch (error) {
+              refuse(error)
+            }
           },
           onCancel: () => end(status.CANCELLED),
         }),
     })
   }
+
+/** A connection is what its listener says: what TLS has not seen is not served as if it had. @throws {AssayError} CALLER_UNKNOWN. */
+function connectionOf(call: ServerInterceptingCallInterface, { transport, peers }: Edge): Connection {
+  const chain = peers.chainOf(call.getConnectionInfo())
+  if ((chain === undefined) === (transport === "tls"))
+    throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
+  return { transport, peer: call.getPeer(), chain: chain ?? [] }
+}
 
 /**
  * A unary handler: checks the request, calls, and answers with what came or with the failure. A call whose deadline

@@ -1,12 +1,13 @@
 /**
- * Who calls. Callers are told apart by what they cannot choose in a request: by a local credential that their operator gave
- * them, by a client certificate, else by the one connection that they hold; over a Unix socket, which has no number, by the
- * socket. None can be taken for another: ids begin with their kind, as `cert:`, `device:` and `local:`, but for
- * credentials' names, which have no colon.
+ * Who calls. Callers are told apart by what they cannot choose in a request: by a secret or a token that they were given, by
+ * a client certificate, else by the one connection that they hold; over a Unix socket, which has no number, by the socket.
+ * None can be taken for another: ids begin with their kind, as `cert:`, `jwt:`, `device:`, `enrollment:` and `local:`, but
+ * for credentials' names, which have no colon.
  */
 import { hash, timingSafeEqual } from "node:crypto"
 import type { Metadata, MetadataValue } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
+import type { KnowBearer } from "./bearer.ts"
 import type { KnowHolder, ShownChain } from "./certificates.ts"
 import type { Principal, Role } from "./roles.ts"
 
@@ -28,7 +29,10 @@ const TENANT = "default"
 const TENANT_METADATA = "assay-tenant"
 /** As in a DNS label, so that no spelling of a tenant is taken for another's. */
 const TENANT_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
-const CREDENTIAL = /^Bearer ([A-Za-z0-9._~+/-]{1,512}=*)$/i
+/** RFC 6750, 2.1. A token of an issuer has a few hundred characters, and more with many roles. */
+const BEARER = /^Bearer ([A-Za-z0-9._~+/-]{1,8192}=*)$/i
+/** How enrollment tokens begin, so that who finds one knows what it is. */
+const ENROLLMENT_PREFIX = "aet_"
 
 /**
  * Checks a list of credentials at start.
@@ -63,6 +67,11 @@ export interface Connection {
   readonly chain: ShownChain
 }
 
+/** An enrollment token, by the digest of its secret, if it can be used now. */
+export type FindEnrollmentToken = (
+  sha256: Uint8Array,
+) => Promise<{ readonly tenant: string; readonly id: string } | undefined>
+
 /** What callers are known by. */
 export interface CallerParts {
   readonly credentials: readonly Credential[]
@@ -72,16 +81,18 @@ export interface CallerParts {
    */
   readonly anonymous: boolean
   readonly holderOf: KnowHolder
+  readonly bearerOf: KnowBearer
+  readonly enrollmentToken: FindEnrollmentToken
 }
 
 /**
  * Says who makes a call: who holds what the authorization metadata has, if it has anything, and else who is at the
- * connection's other end.
+ * connection's other end. Only an enrollment token takes time to find.
  *
- * @throws {AssayError} CALLER_UNKNOWN for a caller who is nobody's, and for a TCP peer that is gone; PERMISSION for one who
- *   chooses a tenant; ID for a tenant that is none.
+ * @throws {AssayError} CALLER_UNKNOWN for a caller who is nobody's, and for a TCP peer that is gone; TOKEN_FORMAT and others
+ *   of its kind for a token of an issuer; PERMISSION for one who chooses a tenant; ID for a tenant that is none.
  */
-export type KnowCaller = (metadata: Metadata, connection: Connection) => Principal
+export type KnowCaller = (metadata: Metadata, connection: Connection) => Principal | Promise<Principal>
 
 /** The one place where a caller becomes somebody. */
 export const createKnowCaller =
@@ -98,9 +109,9 @@ export const createKnowCaller =
     // The file mode of the administration socket says who may use it.
     if (isOperator) return { tenant: tenantOf(tenant), id: "local:admin", role: "operator" }
     if (given.length === 0) return peerOf(connection, parts)
-    const [, secret] = (given.length === 1 && CREDENTIAL.exec(String(given[0]))) || []
+    const [, secret] = (given.length === 1 && BEARER.exec(String(given[0]))) || []
     if (secret === undefined) throw unknown("the authorization metadata is not one Bearer credential")
-    return holderOf(secret, connection, parts)
+    return bearerOf(secret, connection, parts)
   }
 
 /** Whoever uses the administration socket owns every tenant, and says which one is meant. @throws {AssayError} ID. */
@@ -128,14 +139,28 @@ function peerOf({ transport, peer, chain }: Connection, { anonymous, holderOf }:
   return { tenant: TENANT, id: `local:${transport === "tcp" ? peer : transport}`, role: "gateway" }
 }
 
-/** Who holds a secret. */
-function holderOf(secret: string, { transport }: Connection, { credentials }: CallerParts): Principal {
+/** Who holds what is sent along: a secret of this machine, an enrollment token, or a token of an issuer. */
+function bearerOf(
+  secret: string,
+  { transport }: Connection,
+  parts: CallerParts,
+): Principal | Promise<Principal> {
   const digest = hash("sha256", secret, "buffer")
   // Every entry is compared, so that the time taken tells nothing about which one came close.
-  const [found] = credentials.filter(({ sha256 }) => timingSafeEqual(digest, sha256))
+  const [found] = parts.credentials.filter(({ sha256 }) => timingSafeEqual(digest, sha256))
   // What people choose for a secret between two programs of one machine is not what keeps others out.
-  if (found === undefined || transport === "tls") throw unknown("no caller has this credential here")
-  return { tenant: found.tenant, id: found.name, role: found.role }
+  if (found !== undefined && transport !== "tls")
+    return { tenant: found.tenant, id: found.name, role: found.role }
+  if (secret.startsWith(ENROLLMENT_PREFIX)) return enrolleeOf(digest, parts)
+  if (secret.includes(".")) return parts.bearerOf(secret)
+  throw unknown("no caller has this credential here")
+}
+
+async function enrolleeOf(digest: Uint8Array, { enrollmentToken }: CallerParts): Promise<Principal> {
+  const found = await enrollmentToken(digest)
+  if (found === undefined) throw unknown("no enrollment token is this one, or it can no longer be used")
+  const { tenant, id } = found
+  return { tenant, id: `enrollment:${id}`, role: "device", own: { kind: "enrollment", token: id } }
 }
 
 const LOOPBACK_PEER = /^(127(?:\.\d{1,3}){3}|::1):\d+$/

@@ -70,7 +70,3 @@ function ruleOf(files: CertificateFiles, [authority, crls]: readonly Uint8Array[
     crls: lists.map(({ der, label }) => parseCrl(der, label)),
   }
 }
-
-/** A certificate as TLS libraries take it. */
-export const pemOf = (der: Uint8Array): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`

@@ -9,6 +9,7 @@ import type { Crl } from "../evidence/x509/crl.ts"
 import { verifyClientCertificate } from "../verification/client-certificate.ts"
 import { createTrust, type Trust } from "../verification/trust.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
+import { Memory } from "./memory.ts"
 import type { Principal, Role } from "./roles.ts"
 
 /** What of a certificate is its holder's id. */
@@ -76,8 +77,8 @@ interface Refused {
  * a refusal for a second. A certificate that two rules take for a caller is nobody's.
  */
 export function createKnowHolder({ rules, devices, denied, now }: CertificateParts): KnowHolder {
-  const known = new Memory<Known>()
-  const refused = new Memory<Refused>()
+  const known = new Memory<Known>(REMEMBERED_MAX)
+  const refused = new Memory<Refused>(REMEMBERED_MAX)
   let from: readonly unknown[] = []
   return (chain) => {
     const ruled = rules()
@@ -102,28 +103,6 @@ export function createKnowHolder({ rules, devices, denied, now }: CertificatePar
       if (error instanceof AssayError) refused.set(key, { error, validUntil: at.getTime() + REFUSED_MS })
       throw error
     }
-  }
-}
-
-/** Remembers what holds until an instant; of too many, the first gives way. */
-class Memory<T extends { readonly validUntil: number }> {
-  readonly #entries = new Map<string, T>()
-
-  get(key: string, at: Date): T | undefined {
-    const entry = this.#entries.get(key)
-    if (entry !== undefined && at.getTime() <= entry.validUntil) return entry
-    this.#entries.delete(key)
-    return undefined
-  }
-
-  set(key: string, entry: T): void {
-    const [first] = this.#entries.keys()
-    if (first !== undefined && this.#entries.size >= REMEMBERED_MAX) this.#entries.delete(first)
-    this.#entries.set(key, entry)
-  }
-
-  clear(): void {
-    this.#entries.clear()
   }
 }
 

@@ -22,6 +22,12 @@ const STATUS_OF: Readonly<Record<Kind, status>> = {
 /** Where gRPC has a finer word than the kind. */
 const STATUS_OF_CODE: Readonly<Partial<Record<Code, status>>> = {
   CALLER_UNKNOWN: status.UNAUTHENTICATED,
+  TOKEN_FORMAT: status.UNAUTHENTICATED,
+  TOKEN_ALG: status.UNAUTHENTICATED,
+  TOKEN_KEY: status.UNAUTHENTICATED,
+  TOKEN_SIGNATURE: status.UNAUTHENTICATED,
+  TOKEN_TIME: status.UNAUTHENTICATED,
+  TOKEN_CLAIMS: status.UNAUTHENTICATED,
   DEVICE_EXISTS: status.ALREADY_EXISTS,
 }
 

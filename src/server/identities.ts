@@ -1,9 +1,18 @@
 import type { Logger } from "pino"
 import type { AssayError } from "../errors.ts"
+import { certificatePem } from "../evidence/x509/certificate.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
-import { type Credential, checkCredentials, createKnowCaller, type KnowCaller } from "./caller.ts"
-import { type CertificateFiles, pemOf, watchCertificateRules } from "./certificate-rules.ts"
+import { createKnowBearer } from "./bearer.ts"
+import {
+  type Credential,
+  checkCredentials,
+  createKnowCaller,
+  type FindEnrollmentToken,
+  type KnowCaller,
+} from "./caller.ts"
+import { type CertificateFiles, watchCertificateRules } from "./certificate-rules.ts"
 import { createKnowHolder, type DeviceAuthority } from "./certificates.ts"
+import { type TokenFiles, type WatchedTokenRules, watchTokenRules } from "./token-rules.ts"
 
 /** By what a server's callers are known. */
 export interface IdentityConfig {
@@ -13,6 +22,10 @@ export interface IdentityConfig {
   /** Rules about client certificates, for listeners with TLS. */
   readonly clientCertificates?: readonly CertificateFiles[]
   readonly deviceAuthority?: DeviceAuthority
+  /** Rules about tokens of issuers. */
+  readonly tokenIssuers?: readonly TokenFiles[]
+  /** Finds enrollment tokens; without it there are none. */
+  readonly enrollmentToken?: FindEnrollmentToken
   /** Keys that nobody is trusted by. */
   readonly denied?: DeniedKeys
   readonly now?: () => Date
@@ -40,12 +53,12 @@ export interface Watching {
 /** Says in the log what becomes of replaced files. */
 export const watching = (log: Logger, changed: () => void, intervalMs: number | undefined): Watching => ({
   changed: () => {
-    log.info("took changed certificates")
+    log.info("took changed certificates or keys")
     changed()
   },
   alarm: (error) => {
-    if (error === undefined) log.info("changed certificates can be used again")
-    else log.error({ err: error }, "changed certificates cannot be used: those before them still are")
+    if (error === undefined) log.info("changed certificates and keys can be used again")
+    else log.error({ err: error }, "changed certificates or keys cannot be used: those before them still are")
   },
   ...(intervalMs !== undefined && { intervalMs }),
 })
@@ -59,20 +72,41 @@ const NONE_DENIED: DeniedKeys = { size: 0, find: () => undefined }
  */
 export function openIdentities(config: IdentityConfig, watch: Watching): Identities {
   const { credentials, anonymous, deviceAuthority } = config
+  const now = config.now ?? (() => new Date())
   checkCredentials(credentials)
   const certificates = watchCertificateRules(config.clientCertificates ?? [], watch)
+  let tokens: WatchedTokenRules
+  try {
+    tokens = watchTokenRules(config.tokenIssuers ?? [], watch)
+  } catch (error) {
+    certificates.close()
+    throw error
+  }
   const holderOf = createKnowHolder({
     rules: certificates.rules,
     devices: deviceAuthority,
     denied: config.denied ?? NONE_DENIED,
-    now: config.now ?? (() => new Date()),
+    now,
   })
   return {
-    ...certificates,
-    knowCaller: createKnowCaller({ credentials, anonymous, holderOf }),
+    knowCaller: createKnowCaller({
+      credentials,
+      anonymous,
+      holderOf,
+      bearerOf: createKnowBearer(tokens.rules, now),
+      enrollmentToken: config.enrollmentToken ?? (async () => undefined),
+    }),
     authorities: () => [
-      ...certificates.rules().flatMap(({ authorities }) => authorities.map(({ bytes }) => pemOf(bytes))),
-      ...(deviceAuthority?.certificates() ?? []).map(pemOf),
+      ...certificates
+        .rules()
+        .flatMap(({ authorities }) => authorities.map(({ bytes }) => certificatePem(bytes))),
+      ...(deviceAuthority?.certificates() ?? []).map(certificatePem),
     ],
+    unready: () => [...certificates.unready(), ...tokens.unready()],
+    look: async () => void (await Promise.all([certificates.look(), tokens.look()])),
+    close: () => {
+      certificates.close()
+      tokens.close()
+    },
   }
 }

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { CliIo, CliParts, TrustCalls } from "../../src/cli/parts.ts"
 import { runCli } from "../../src/cli/program.ts"
-import { verifyCompactBy } from "../../src/client/compact.ts"
 import { verifySessionToken } from "../../src/client/index.ts"
+import { verifyCompactBy } from "../../src/jwt/compact.ts"
 
 export const NOW = new Date("2026-03-01T12:00:00Z")
 

@@ -8,8 +8,8 @@ import type { uvu } from "uvu"
 import type { CliParts } from "../../src/cli/parts.ts"
 import { runCli } from "../../src/cli/program.ts"
 import { createAdminClient } from "../../src/client/admin.ts"
-import { verifyCompactBy } from "../../src/client/compact.ts"
 import { verifySessionToken } from "../../src/client/session.ts"
+import { verifyCompactBy } from "../../src/jwt/compact.ts"
 
 /** How a program ended. */
 export interface Ended {

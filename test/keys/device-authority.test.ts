@@ -201,7 +201,7 @@ for (const uri of [
   "spiffe://assay.internal",
   "",
 ])
-  test(`refuses to take ${JSON.stringify(uri)} for a device`, () =>
+  test(`refuses G-12 to take ${JSON.stringify(uri)} for a device`, () =>
     assert.is(deviceOfUri("assay.internal", uri), undefined))
 
 test("lets nothing out that does not verify", async () => {

@@ -41,11 +41,17 @@ const metadataOf = (...values: readonly string[]): Metadata => {
 const holderOf = (): never => {
   throw new AssayError("CALLER_UNKNOWN", "nobody")
 }
+/** Nor is any token. */
+const NO_TOKENS = { holderOf, bearerOf: holderOf, enrollmentToken: async () => undefined }
 const callerOf = (
   metadata: Metadata,
   peer: string,
-  { transport, ...parts }: Omit<CallerParts, "holderOf"> & { readonly transport: Transport },
-): Principal => createKnowCaller({ ...parts, holderOf })(metadata, { transport, peer, chain: [] })
+  { transport, ...parts }: Pick<CallerParts, "credentials" | "anonymous"> & { readonly transport: Transport },
+): Principal => {
+  const known = createKnowCaller({ ...NO_TOKENS, ...parts })(metadata, { transport, peer, chain: [] })
+  if (known instanceof Promise) throw new TypeError("nothing here takes time")
+  return known
+}
 const callerWith = (transport: Transport, peer: string, ...authorization: readonly string[]): string =>
   callerOf(metadataOf(...authorization), peer, { transport, credentials, anonymous: true }).id
 
@@ -101,7 +107,7 @@ const refused: [name: string, transport: Transport, peer: string, authorization:
   ["empty metadata", "unix", "unknown", [""]],
   ["two credentials, both good", "unix", "unknown", ["Bearer s3cret-of-gateway", "Bearer s3cret-of-gateway"]],
   ["a list of credentials in one value", "unix", "unknown", ["Bearer s3cret-of-gateway, Bearer x"]],
-  ["a very long credential", "unix", "unknown", [`Bearer ${"x".repeat(513)}`]],
+  ["a very long credential", "unix", "unknown", [`Bearer ${"x".repeat(8193)}`]],
   ["a TCP peer that is gone", "tcp", "unknown", []],
   ["a TCP peer of another machine", "tcp", "10.0.0.1:4711", []],
   ["a TCP peer of an IPv4-mapped address", "tcp", "::ffff:127.0.0.1:4711", []],
@@ -159,6 +165,41 @@ test("refuses G-11 a tenant beside a credential, on the administration socket to
   const admission = { credentials, anonymous: true }
   for (const transport of ["tcp", "unix", "admin"] as const)
     throwsCode(() => callerOf(metadata, "127.0.0.1:1", { transport, ...admission }), "PERMISSION")
+})
+
+test("takes who holds an enrollment token for a device that enrolls, in the token's tenant", async () => {
+  const asked: string[] = []
+  const know = createKnowCaller({
+    ...NO_TOKENS,
+    credentials,
+    anonymous: false,
+    enrollmentToken: async (sha256) => {
+      asked.push(Buffer.from(sha256).toString("hex"))
+      return asked.length === 1 ? { tenant: "acme", id: "token-7" } : undefined
+    },
+  })
+  const metadata = metadataOf("Bearer aet_0123456789abcdef")
+  for (const transport of ["tls", "unix"] as const) {
+    const call = async () => know(metadata, { transport, peer: "unknown", chain: [] })
+    if (asked.length > 0) await rejectsCode(call, "CALLER_UNKNOWN")
+    else
+      assert.equal(await call(), {
+        tenant: "acme",
+        id: "enrollment:token-7",
+        role: "device",
+        own: { kind: "enrollment", token: "token-7" },
+      })
+  }
+  assert.equal(asked, Array(2).fill(hash("sha256", "aet_0123456789abcdef", "hex")))
+})
+test("refuses G-11 an enrollment token where there are none, and while nobody can say", async () => {
+  const metadata = metadataOf("Bearer aet_0123456789abcdef")
+  const connection = { transport: "tls", peer: "unknown", chain: [] } as const
+  const none = createKnowCaller({ ...NO_TOKENS, credentials, anonymous: false })
+  await rejectsCode(async () => none(metadata, connection), "CALLER_UNKNOWN")
+  const enrollmentToken = () => Promise.reject(new AssayError("REGISTRY", "down"))
+  const down = createKnowCaller({ ...NO_TOKENS, credentials, anonymous: false, enrollmentToken })
+  await rejectsCode(async () => down(metadata, connection), "REGISTRY")
 })
 
 const lists: [name: string, list: Credential[]][] = [

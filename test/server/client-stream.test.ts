@@ -260,6 +260,8 @@ test("is left by a caller who cancels", () => {
       const leaving = new AbortController()
       const slow = async function* () {
         yield* documents(3)
+        // Not before the server has begun with it.
+        await until(() => open.size > 0)
         setTimeout(() => leaving.abort(), 5)
         await pause(50)
         yield* documents(3)

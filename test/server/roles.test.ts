@@ -10,7 +10,9 @@ import type { Credential } from "../../src/server/caller.ts"
 import { authorize, isOpenToAll, methodsWithEntry, type Principal, ROLES } from "../../src/server/roles.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { throwsCode } from "../support/assert.ts"
+import { makeAuthority, makeClient, writeServer } from "../support/callers.ts"
 import { inFolder, type Running, running } from "./fake.ts"
+import { connectAs } from "./tls.ts"
 
 const test = suite("roles")
 
@@ -135,6 +137,8 @@ const outcomeOf = (client: Client, method: string, authorization: string | undef
   })
 
 const SECRETS = ["gateway", "backend", "operator", "auditor"] as const
+const own = makeAuthority("Device CA")
+const device = makeClient(own, "spiffe://assay.example/tenant/default/device/device-1")
 const local: readonly Credential[] = SECRETS.map((role) => ({
   name: `the-${role}`,
   role,
@@ -149,7 +153,21 @@ const served = async (
 ): Promise<void> =>
   inFolder(async (folder) => {
     const { value: server, methods } = await observing(() =>
-      running({}, { credentials: local, anonymous: false, admin: `unix:${folder}/admin.sock`, reflection }),
+      running(
+        {},
+        {
+          credentials: local,
+          listen: ["127.0.0.1:0", { address: "127.0.0.1:0", tls: writeServer(folder) }],
+          admin: `unix:${folder}/admin.sock`,
+          anonymous: false,
+          deviceAuthority: {
+            certificates: () => [own.der],
+            deviceOf: () => ({ tenant: "default", device: "device-1" }),
+          },
+          enrollmentToken: async () => ({ tenant: "default", id: "token-1" }),
+          reflection,
+        },
+      ),
     )
     try {
       await act(server, methods)
@@ -158,38 +176,59 @@ const served = async (
     }
   })
 
-test("G-11 walks every method that a server adds with every credential, and with none", () =>
+/** Everybody with a way in: by a credential, by an enrollment token, by a certificate, or by the administration socket. */
+const waysInto = ([publicly = "", secure = "", admin = ""]: readonly string[]) => {
+  const client = new Client(publicly, credentials.createInsecure())
+  const socket = new Client(admin, credentials.createInsecure())
+  const tls = connectAs(secure, device)
+  const nobody = connectAs(secure)
+  const ways: readonly (readonly [who: Who | "nobody", client: Client, authorization?: string])[] = [
+    ...SECRETS.map((role) => [role, client, `Bearer secret-of-${role}`] as const),
+    ["operator", socket],
+    ["enrollee", client, "Bearer aet_0123456789"],
+    ["enrollee", nobody, "Bearer aet_0123456789"],
+    ["device", tls],
+    // What is sent along is who calls, whatever the connection.
+    ["enrollee", tls, "Bearer aet_0123456789"],
+    ["auditor", socket, "Bearer secret-of-auditor"],
+    ["nobody", client],
+    ["nobody", client, "Bearer secret-of-nobody"],
+    ["nobody", client, "Basic secret-of-operator"],
+    ["nobody", nobody],
+    ["nobody", nobody, "Bearer secret-of-operator"],
+    ["nobody", tls, "Bearer secret-of-operator"],
+  ]
+  const close = (): void => {
+    for (const one of [client, socket, tls, nobody]) one.close()
+  }
+  return { ways, close }
+}
+
+const DENIED = { code: status.PERMISSION_DENIED, reason: "PERMISSION" }
+const UNKNOWN = { code: status.UNAUTHENTICATED, reason: "CALLER_UNKNOWN" }
+
+test("G-11 walks every method that a server adds with everybody who has a way in, and with nobody", () =>
   served(true, async (server, methods) => {
     assert.ok(methods.some((method) => method.startsWith("grpc.health.v1.")))
     assert.ok(methods.some((method) => method.startsWith("grpc.reflection.v1.")))
     for (const name of ["AttestationService/Verify", "DeviceService/GetDevice", "TrustService/ImportTrust"])
       assert.ok(methods.includes(`assay.v1.${name}`))
-    const [publicly = "", admin = ""] = server.addresses
-    const client = new Client(publicly, credentials.createInsecure())
-    const socket = new Client(admin, credentials.createInsecure())
-    const denied = { code: status.PERMISSION_DENIED, reason: "PERMISSION" }
-    const unknown = { code: status.UNAUTHENTICATED, reason: "CALLER_UNKNOWN" }
-    for (const method of methods) {
-      const open = method.startsWith("grpc.")
-      for (const role of SECRETS) {
-        const outcome = await outcomeOf(client, method, `Bearer secret-of-${role}`)
-        if (!mayCall(method, role)) assert.equal(outcome, denied, `${method} of ${role}`)
+    const { ways, close } = waysInto(server.addresses)
+    for (const method of methods)
+      for (const [who, client, authorization] of ways) {
+        const outcome = await outcomeOf(client, method, authorization)
+        const open = method.startsWith("grpc.")
+        const what = `${method} of ${who}, ${authorization ?? "by the connection"}`
+        if (who === "nobody" && !open) assert.equal(outcome, UNKNOWN, what)
+        else if (who !== "nobody" && !mayCall(method, who)) assert.equal(outcome, DENIED, what)
         else if (outcome.code !== status.OK)
           // An empty message is not always a request: then it was read, so its caller was let through.
-          assert.is(outcome.code, open ? status.UNKNOWN : status.INVALID_ARGUMENT, `${method} of ${role}`)
+          assert.is(outcome.code, open ? status.UNKNOWN : status.INVALID_ARGUMENT, what)
       }
-      for (const authorization of [undefined, "Bearer secret-of-nobody", "Basic x"]) {
-        const outcome = await outcomeOf(client, method, authorization)
-        if (open) assert.is.not(outcome.code, status.UNAUTHENTICATED, method)
-        else assert.equal(outcome, unknown, `${method} of nobody`)
-      }
-      const { code } = await outcomeOf(socket, method, undefined)
-      assert.is(code === status.PERMISSION_DENIED, !mayCall(method, "operator"), `${method} on the socket`)
-    }
-    client.close()
-    socket.close()
-    const callers = new Set(server.seen.map(({ caller }) => caller.id))
-    for (const id of callers) assert.match(id, /^(the-(gateway|backend|operator|auditor)|local:admin)$/)
+    close()
+    const ids = new Set(server.seen.map(({ caller }) => caller.id))
+    const known = /^(the-(gateway|backend|operator|auditor)|local:admin|device:device-1|enrollment:token-1)$/
+    for (const id of ids) assert.match(id, known)
   }))
 
 test("refuses G-11 reflection to everybody where it is switched off", () =>
@@ -197,13 +236,11 @@ test("refuses G-11 reflection to everybody where it is switched off", () =>
     assert.not.ok(methods.some((method) => method.includes("reflection")))
     const reflecting = methodsWithEntry().filter((method) => method.includes("reflection"))
     assert.is(reflecting.length, 2)
-    for (const address of server.addresses) {
-      const client = new Client(address, credentials.createInsecure())
-      for (const method of reflecting)
-        for (const authorization of [undefined, "Bearer secret-of-operator"])
-          assert.is((await outcomeOf(client, method, authorization)).code, status.UNIMPLEMENTED)
-      client.close()
-    }
+    const { ways, close } = waysInto(server.addresses)
+    for (const method of reflecting)
+      for (const [, client, authorization] of ways)
+        assert.is((await outcomeOf(client, method, authorization)).code, status.UNIMPLEMENTED)
+    close()
   }))
 
 test.run()

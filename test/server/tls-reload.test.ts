@@ -44,7 +44,7 @@ test("shows a new certificate to new connections, and leaves those that there ar
     assert.is(await shownAt(address), "next")
     assert.is(await outcomeOn(client), "OK")
     assert.equal(unready(), [])
-    assert.is(lines.filter(({ msg }) => msg === "took changed certificates").length, 1)
+    assert.is(lines.filter(({ msg }) => msg === "took changed certificates or keys").length, 1)
     client.close()
   }))
 

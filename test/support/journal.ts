@@ -1,6 +1,6 @@
 /** Journals for tests: records of many kinds, chained, with signed checkpoints between them. */
-import { verifyCompact } from "../../src/client/compact.ts"
-import { prepareKeySet } from "../../src/client/keyset.ts"
+import { verifyCompact } from "../../src/jwt/compact.ts"
+import { prepareKeySet } from "../../src/jwt/keyset.ts"
 import { encodeCheckpoint } from "../../src/result/checkpoint.ts"
 import { anchorsDigest } from "../../src/verification/journal/anchors.ts"
 import { CHAIN_START, type ChainHead, nextHead } from "../../src/verification/journal/chain.ts"
