@@ -122,7 +122,7 @@ export const ACTS: readonly {
     act: "enroll-device",
     run: ({ devices }, act) => devices.enroll(newEnrolled("device-2", { trust: 1, token: "token" }), act),
     device: "device-2",
-    revisions: revisions({ device: 1 }),
+    revisions: revisions({ device: 1, trust: 1 }),
   },
   {
     what: "a revocation",
