@@ -75,6 +75,7 @@ function portsOn(folder: string): Ports {
       build: "bench",
       challengeLifetimeMs: 120_000,
       enrollment: { approval: "automatic", lifetimeMs: 300_000 },
+      silenceMs: 86_400_000,
       earForm: () => "2026",
     },
   }

@@ -127,6 +127,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
         approval: config.enrollment.approval,
         lifetimeMs: config.enrollment.lifetimeSeconds * 1000,
       },
+      silenceMs: config.devices.silenceSeconds * 1000,
       earForm: (audience: string) => earForms.get(audience) ?? config.ear.default,
     }
     const metrics = createMetrics({

@@ -210,6 +210,13 @@ export const ATTACKS: readonly AttackClass[] = [
       "Values of one release belong together. A quote matches one set as a whole, over all of its banks, or none; the finding names what differs from the nearest.",
   },
   {
+    id: "P-06",
+    title: "What is another tenant's",
+    words:
+      "Devices, policies, trust and tokens belong to a tenant, and the tenant is the caller's own, whatever a request says. What another tenant has is answered as what is not there, in the same words. Page tokens and etags are bound to the tenant that they were made for.",
+    gets: "The call ends with NOT_FOUND, or with FAILED_PRECONDITION and INVALID_ARGUMENT for an etag and a page token.",
+  },
+  {
     id: "P-07",
     title: "A policy that evidence changes",
     words:

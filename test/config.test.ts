@@ -18,6 +18,7 @@ test("gives defaults for everything that nobody set", () => {
     engine: { kind: "memory", schema: "assay_engine", plaintext: false },
     clock: { boundSeconds: 5 },
     epoch: { lengthSeconds: 300 },
+    devices: { silenceSeconds: 86_400 },
     trust: {
       refresh: { hosts: [], intervalSeconds: 300, timeoutSeconds: 10, maxBytes: 16_777_216 },
     },

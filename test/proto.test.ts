@@ -25,7 +25,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { PolicyService } from "../src/gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../src/gen/assay/v1/attestation_pb.ts"
-import { DeviceService } from "../src/gen/assay/v1/device_pb.ts"
+import { DeviceService, EnrollmentTokenService } from "../src/gen/assay/v1/device_pb.ts"
 import { EnrollmentService } from "../src/gen/assay/v1/enrollment_pb.ts"
 import { TrustService } from "../src/gen/assay/v1/trust_pb.ts"
 
@@ -113,12 +113,22 @@ test("holds of google.rpc what is published", () => {
 })
 
 /** Every message that a request of ours can hold. */
-const services = [AttestationService, DeviceService, EnrollmentService, PolicyService, TrustService]
+const services = [
+  AttestationService,
+  DeviceService,
+  EnrollmentService,
+  EnrollmentTokenService,
+  PolicyService,
+  TrustService,
+]
 const requests = services.flatMap(({ methods }) => methods.map(({ input }) => input))
+const FIELD_MASK = "google.protobuf.FieldMask"
 const withNested = (message: DescMessage, seen = new Set<DescMessage>()): Set<DescMessage> => {
   if (!seen.has(message)) {
     seen.add(message)
-    for (const field of message.fields) if (field.message !== undefined) withNested(field.message, seen)
+    // What a field mask may name is a rule of the field that it stands in.
+    for (const { message: nested } of message.fields)
+      if (nested !== undefined && nested.typeName !== FIELD_MASK) withNested(nested, seen)
   }
   return seen
 }
@@ -131,6 +141,27 @@ test("bounds every text, every bytes and every list that a request can hold", ()
       if (field.fieldKind === "list") {
         assert.is(rules?.type.case, "repeated", name)
         if (rules?.type.case === "repeated") assert.ok(rules.type.value.maxItems > 0n, name)
+        bounded++
+      } else if (field.fieldKind === "map") {
+        assert.is(rules?.type.case, "map", name)
+        if (rules?.type.case !== "map") continue
+        const { maxPairs, keys, values } = rules.type.value
+        assert.ok(maxPairs > 0n, name)
+        for (const part of [keys, values]) {
+          assert.is(part?.type.case, "string", name)
+          if (part?.type.case === "string") assert.ok(part.type.value.maxLen > 0n, name)
+        }
+        bounded++
+      } else if (field.message?.typeName === FIELD_MASK) {
+        assert.is(rules?.type.case, "fieldMask", name)
+        if (rules?.type.case === "fieldMask") assert.ok(rules.type.value.in.length > 0, name)
+        bounded++
+      } else if (field.message?.typeName === "google.protobuf.Duration") {
+        assert.is(rules?.type.case, "duration", name)
+        if (rules?.type.case === "duration") {
+          assert.is(rules.type.value.lessThan.case, "lte", name)
+          assert.is(rules.type.value.greaterThan.case, "gte", name)
+        }
         bounded++
       } else if (field.scalar === ScalarType.BYTES) {
         assert.is(rules?.type.case, "bytes", name)

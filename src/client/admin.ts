@@ -7,12 +7,6 @@ import {
   type SetPolicyResponse,
 } from "../gen/assay/v1/admin_pb.ts"
 import {
-  DeviceService,
-  type GetDeviceResponse,
-  type RegisterDeviceRequestSchema,
-  type RegisterDeviceResponse,
-} from "../gen/assay/v1/device_pb.ts"
-import {
   type DismissPendingIssuerResponse,
   type GetAnchorResponse,
   type GetPendingIssuerResponse,
@@ -32,20 +26,16 @@ import {
   TrustService,
 } from "../gen/assay/v1/trust_pb.ts"
 import { type CallOptions, type ConnectionOptions, connect } from "./connection.ts"
+import { type DeviceClient, deviceClient } from "./devices.ts"
 
 /** What is checked for long, and what is read for long: 1,000 certificates, or a list of a million entries. */
 const LONG_DEADLINE_MS = 120_000
 
-/** A client of the administration socket. Every method throws the server's AssayError. */
-export interface AdminClient {
-  registerDevice(
-    request: MessageInitShape<typeof RegisterDeviceRequestSchema>,
-    options?: CallOptions,
-  ): Promise<RegisterDeviceResponse>
-  getDevice(id: string, options?: CallOptions): Promise<GetDeviceResponse>
+/** A client for operators. Every method throws the server's AssayError. */
+export interface AdminClient extends DeviceClient {
   /** `document` is YAML or JSON. */
   setPolicy(document: string, options?: CallOptions): Promise<SetPolicyResponse>
-  /** Without a device, for all that have no policy of their own. */
+  /** To a device or a group; with neither, for every device that nothing else is assigned to. */
   assignPolicy(
     request: MessageInitShape<typeof AssignPolicyRequestSchema>,
     options?: CallOptions,
@@ -84,19 +74,18 @@ export interface AdminClient {
 }
 
 /**
- * A client for the administration socket at `address`, `unix:/absolute/path`.
+ * A client for the server at `address`: its administration socket, `unix:/absolute/path`, or with `options.tls` any other.
  *
  * @throws {AssayError} INPUT.
  */
 export function createAdminClient(address: string, options: ConnectionOptions = {}): AdminClient {
-  const { unary, close } = connect(address, options)
-  const { registerDevice, getDevice } = DeviceService.method
+  const connection = connect(address, options)
+  const { unary, close } = connection
   const { setPolicy, assignPolicy, getPolicy } = PolicyService.method
   const trust = TrustService.method
   const long = { deadlineMs: LONG_DEADLINE_MS }
   return {
-    registerDevice: (request, call) => unary(registerDevice, request, call),
-    getDevice: (id, call) => unary(getDevice, { id }, call),
+    ...deviceClient(connection),
     setPolicy: (document, call) => unary(setPolicy, { document }, call),
     assignPolicy: (request, call) => unary(assignPolicy, request, call),
     getPolicy: (name, call) => unary(getPolicy, { name }, call),

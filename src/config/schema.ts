@@ -146,6 +146,19 @@ export const schema = z
       })
       .prefault({})
       .describe("Epochs, for devices that only send."),
+    devices: z
+      .strictObject({
+        silenceSeconds: z
+          .int()
+          .min(60)
+          .max(31_536_000)
+          .default(86_400)
+          .describe(
+            "How long ago a device's last session may be before it is listed as silent. Nothing else follows.",
+          ),
+      })
+      .prefault({})
+      .describe("Devices."),
     trust: z
       .strictObject({
         refresh: refresh

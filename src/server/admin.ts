@@ -8,28 +8,10 @@ import {
   SetPolicyRequestSchema,
   SetPolicyResponseSchema,
 } from "../gen/assay/v1/admin_pb.ts"
-import {
-  type DeviceService,
-  GetDeviceRequestSchema,
-  GetDeviceResponseSchema,
-  RegisterDeviceRequestSchema,
-  RegisterDeviceResponseSchema,
-} from "../gen/assay/v1/device_pb.ts"
 import type { Handlers } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { unary } from "./call.ts"
-import { assignmentFromProto, deviceToProto, policyToProto, registerDeviceInputFromProto } from "./convert.ts"
-
-/** Convert, call, convert. */
-export const deviceHandlers = (service: Service): Handlers<typeof DeviceService> => ({
-  registerDevice: unary(RegisterDeviceRequestSchema, async (request, caller) => {
-    const device = await service.registerDevice(registerDeviceInputFromProto(request), caller)
-    return create(RegisterDeviceResponseSchema, { device: deviceToProto(device) })
-  }),
-  getDevice: unary(GetDeviceRequestSchema, async ({ id }, caller) =>
-    create(GetDeviceResponseSchema, { device: deviceToProto(await service.device(id, caller)) }),
-  ),
-})
+import { assignmentFromProto, policyToProto } from "./convert.ts"
 
 /** Convert, call, convert. */
 export const policyHandlers = (service: Service): Handlers<typeof PolicyService> => ({
@@ -38,7 +20,11 @@ export const policyHandlers = (service: Service): Handlers<typeof PolicyService>
   ),
   assignPolicy: unary(AssignPolicyRequestSchema, async (request, caller) => {
     await service.assignPolicy(assignmentFromProto(request), caller)
-    return create(AssignPolicyResponseSchema, { policy: request.policy, device: request.device })
+    return create(AssignPolicyResponseSchema, {
+      policy: request.policy,
+      device: request.device,
+      group: request.group,
+    })
   }),
   getPolicy: unary(GetPolicyRequestSchema, async ({ name }, caller) =>
     create(GetPolicyResponseSchema, { policy: policyToProto(await service.policy(name, caller)) }),

@@ -11,19 +11,13 @@ import type { SessionKey, Transcript } from "../evidence/transcript.ts"
 import type { TpmSpecification } from "../evidence/x509/tpm-attributes.ts"
 import * as admin from "../gen/assay/v1/admin_pb.ts"
 import * as attestation from "../gen/assay/v1/attestation_pb.ts"
-import * as devices from "../gen/assay/v1/device_pb.ts"
 import * as evidence from "../gen/assay/v1/evidence_pb.ts"
 import * as results from "../gen/assay/v1/result_pb.ts"
 import type { EndorsementResult } from "../result/endorsement.ts"
 import type { AttestationResult } from "../result/result.ts"
-import type { DeviceRecord, Epoch, PolicyRecord } from "../service/ports.ts"
-import type {
-  ChallengeInput,
-  CreatedChallenge,
-  FreshnessInput,
-  RegisterDeviceInput,
-  VerifyInput,
-} from "../service/service.ts"
+import type { AssignPolicyInput } from "../service/policy.ts"
+import type { Epoch, PolicyRecord } from "../service/ports.ts"
+import type { ChallengeInput, CreatedChallenge, FreshnessInput, VerifyInput } from "../service/service.ts"
 import type { RevocationStatus } from "../verification/revocation.ts"
 
 /** What the rules of the schema exclude, and the types do not. */
@@ -120,26 +114,15 @@ function hashFromProto(hash: evidence.HashAlgorithm, index: number): HashName {
   }
 }
 
-/** Copies what is kept: bytes of a message are views on the buffer that it was received in. */
-export const registerDeviceInputFromProto = (
-  request: devices.RegisterDeviceRequest,
-): RegisterDeviceInput => ({
-  id: request.id,
-  akPublic: request.akPublic.slice(),
-  qualifiedName: presentBytes(request.qualifiedName.slice()),
-  endorsement: {
-    ekCertificateChain: request.ekCertificateChain.map((certificate) => certificate.slice()),
-    akCertificateChain: request.akCertificateChain.map((certificate) => certificate.slice()),
-    ekPublic: presentBytes(request.ekPublic.slice()),
-  },
-})
-
-/** The device that a policy is assigned to; nothing for the tenant's default. */
-export const assignmentFromProto = (
-  request: admin.AssignPolicyRequest,
-): { policy: string; device: string | undefined } => ({
-  policy: request.policy,
-  device: request.device === "" ? undefined : request.device,
+/** Nothing stands for what a policy is not assigned to by itself. */
+export const assignmentFromProto = ({
+  policy,
+  device,
+  group,
+}: admin.AssignPolicyRequest): AssignPolicyInput => ({
+  policy,
+  device: device === "" ? undefined : device,
+  group: group === "" ? undefined : group,
 })
 
 /** A challenge, for its maker. */
@@ -258,7 +241,8 @@ function tokenToProto({ kind, compact }: AttestationResult["token"]): attestatio
   }
 }
 
-const TIER: Readonly<Record<Tier, results.Tier>> = {
+/** Tiers by their names. */
+export const TIER: Readonly<Record<Tier, results.Tier>> = {
   none: results.Tier.UNSPECIFIED,
   affirming: results.Tier.AFFIRMING,
   warning: results.Tier.WARNING,
@@ -307,16 +291,6 @@ export const epochToProto = ({
     startTime: timestampFromDate(epoch.startsAt),
     endTime: timestampFromDate(epoch.endsAt),
     token,
-  })
-
-/** A device, without what only verification needs. */
-export const deviceToProto = (device: DeviceRecord): devices.Device =>
-  create(devices.DeviceSchema, {
-    id: device.id,
-    akName: device.akName,
-    revision: BigInt(device.revision),
-    policy: device.policy ?? "",
-    createTime: timestampFromDate(device.createdAt),
   })
 
 /** A policy. */

@@ -48,6 +48,23 @@ const METHODS: Readonly<Record<string, Allowed>> = {
 
   "assay.v1.DeviceService/RegisterDevice": ADMINISTERING,
   "assay.v1.DeviceService/GetDevice": READING,
+  "assay.v1.DeviceService/ListDevices": READING,
+  "assay.v1.DeviceService/UpdateDevice": ADMINISTERING,
+  "assay.v1.DeviceService/ApproveDevice": ADMINISTERING,
+  "assay.v1.DeviceService/SuspendDevice": ADMINISTERING,
+  "assay.v1.DeviceService/ResumeDevice": ADMINISTERING,
+  "assay.v1.DeviceService/RevokeDevice": ADMINISTERING,
+  "assay.v1.DeviceService/RetireDevice": ADMINISTERING,
+  "assay.v1.DeviceService/DeleteDevice": ADMINISTERING,
+  "assay.v1.DeviceService/PermitEnrollment": ADMINISTERING,
+  "assay.v1.DeviceService/TransferDevice": ADMINISTERING,
+  "assay.v1.DeviceService/AcceptFirmware": ADMINISTERING,
+  "assay.v1.DeviceService/ImportDevices": ADMINISTERING,
+  "assay.v1.DeviceService/ExportDevices": READING,
+
+  "assay.v1.EnrollmentTokenService/CreateEnrollmentToken": ADMINISTERING,
+  "assay.v1.EnrollmentTokenService/ListEnrollmentTokens": READING,
+  "assay.v1.EnrollmentTokenService/RevokeEnrollmentToken": ADMINISTERING,
 
   "assay.v1.PolicyService/SetPolicy": ADMINISTERING,
   "assay.v1.PolicyService/AssignPolicy": ADMINISTERING,

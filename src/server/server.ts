@@ -5,15 +5,16 @@ import type { Logger } from "pino"
 import type { Code } from "../errors.ts"
 import { PolicyService } from "../gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
-import { DeviceService } from "../gen/assay/v1/device_pb.ts"
+import { DeviceService, EnrollmentTokenService } from "../gen/assay/v1/device_pb.ts"
 import { EnrollmentService } from "../gen/assay/v1/enrollment_pb.ts"
 import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
-import { deviceHandlers, policyHandlers } from "./admin.ts"
+import { policyHandlers } from "./admin.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { type Edge, type Observe, observed } from "./call.ts"
 import type { Transport } from "./caller.ts"
+import { DEVICE_FIELDS_MAX, deviceHandlers, enrollmentTokenHandlers } from "./devices.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
 import {
@@ -145,7 +146,9 @@ export function createServer(config: ServerConfig): AssayServer {
     const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }
     addService(server, AttestationService, attestationHandlers(config.service, stream), decodeStrictly)
     addService(server, EnrollmentService, enrollmentHandlers(config.service), decodeStrictly)
-    addService(server, DeviceService, deviceHandlers(config.service), decodeStrictly)
+    const readDevice = strictDecoder(DEVICE_FIELDS_MAX)
+    addService(server, DeviceService, deviceHandlers(config.service, stream), readDevice)
+    addService(server, EnrollmentTokenService, enrollmentTokenHandlers(config.service), readDevice)
     addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
     addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
     const health = new HealthImplementation()
@@ -205,6 +208,7 @@ const SERVICES: readonly DescService[] = [
   AttestationService,
   EnrollmentService,
   DeviceService,
+  EnrollmentTokenService,
   PolicyService,
   TrustService,
 ]

@@ -1,7 +1,9 @@
 import { hash } from "node:crypto"
 import { parsePolicy } from "../appraisal/policy.ts"
-import { lengthPrefixed, utf8 } from "../bytes.ts"
+import { utf8 } from "../bytes.ts"
+import { AssayError } from "../errors.ts"
 import { actOf } from "./act.ts"
+import { askedDigest } from "./asked.ts"
 import type { Caller, PolicyRecord, PolicyTarget, Ports } from "./ports.ts"
 
 /**
@@ -23,19 +25,35 @@ export const createSetPolicy =
     )
   }
 
+/** Which policy, and whom it judges: a device, a group, or with neither every device that nothing else is assigned to. */
+export interface AssignPolicyInput {
+  readonly policy: string
+  readonly device?: string | undefined
+  readonly group?: string | undefined
+}
+
 /**
- * Assigns a policy to a device, or to every device of the tenant that has none of its own.
+ * Assigns a policy to a device, to every device of a group that has none of its own, or to every device of the tenant that
+ * has neither.
  *
- * @throws {AssayError} POLICY_NOT_FOUND, DEVICE_NOT_FOUND; REGISTRY, JOURNAL.
+ * @throws {AssayError} FIELD for a device and a group at once; POLICY_NOT_FOUND, DEVICE_NOT_FOUND; REGISTRY, JOURNAL.
  */
 export const createAssignPolicy =
   (ports: Ports) =>
-  async (
-    { policy, device }: { policy: string; device: string | undefined },
-    caller: Caller,
-  ): Promise<void> => {
-    const target: PolicyTarget = device === undefined ? { kind: "default" } : { kind: "device", id: device }
-    const asked = hash("sha256", lengthPrefixed(...[policy, target.kind, device ?? ""].map(utf8)), "buffer")
+  async ({ policy, device, group }: AssignPolicyInput, caller: Caller): Promise<void> => {
+    const target = targetOf(device, group)
+    const asked = askedDigest(policy, target.kind, device ?? group ?? "")
     const act = actOf(ports, caller, "assign-policy", asked)
     await ports.registry.assignPolicy(caller.tenant, policy, target, act)
   }
+
+/** @throws {AssayError} FIELD. */
+const targetOf = (device: string | undefined, group: string | undefined): PolicyTarget => {
+  if (device !== undefined && group !== undefined)
+    throw new AssayError("FIELD", "a policy is assigned to a device or to a group, not to both at once", {
+      location: "group",
+      expected: "a device or a group",
+    })
+  if (device !== undefined) return { kind: "device", id: device }
+  return group === undefined ? { kind: "default" } : { kind: "group", name: group }
+}

@@ -69,6 +69,8 @@ export interface Settings {
     /** Whether devices that have proven their keys are active, or wait for their operator. */
     readonly approval: "automatic" | "operator"
   }
+  /** How long ago a device's last session may be before it counts as silent. */
+  readonly silenceMs: number
   /** The wire form of results for an audience. */
   readonly earForm: (audience: string) => EarForm
 }

@@ -4,10 +4,11 @@ import type { AttestationResult } from "../result/result.ts"
 import { type BeginEnrollmentInput, type BegunEnrollment, createBeginEnrollment } from "./begin-enrollment.ts"
 import { createCreateChallenge } from "./challenge.ts"
 import { type CompleteEnrollmentInput, createCompleteEnrollment } from "./complete-enrollment.ts"
+import { createDeviceUseCases, type DeviceUseCases } from "./devices.ts"
+import { createEnrollmentTokenUseCases, type EnrollmentTokenUseCases } from "./enrollment-tokens.ts"
 import { createEpoch } from "./epoch.ts"
-import { createAssignPolicy, createSetPolicy } from "./policy.ts"
+import { type AssignPolicyInput, createAssignPolicy, createSetPolicy } from "./policy.ts"
 import type { Caller, DeviceRecord, Epoch, PolicyRecord, Ports } from "./ports.ts"
-import { createRegisterDevice } from "./register.ts"
 import { createTrustUseCases, type TrustUseCases } from "./trust.ts"
 import { createVerify } from "./verify.ts"
 
@@ -59,16 +60,14 @@ export interface EndorsementInput {
 }
 
 /** Every use case. */
-export interface Service extends TrustUseCases {
+export interface Service extends TrustUseCases, DeviceUseCases, EnrollmentTokenUseCases {
   createChallenge(input: ChallengeInput, caller: Caller): Promise<CreatedChallenge>
   verify(input: VerifyInput, caller: Caller): Promise<AttestationResult>
   epoch(caller: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }>
   beginEnrollment(input: BeginEnrollmentInput, caller: Caller): Promise<BegunEnrollment>
   completeEnrollment(input: CompleteEnrollmentInput, caller: Caller): Promise<DeviceRecord>
-  registerDevice(input: RegisterDeviceInput, caller: Caller): Promise<DeviceRecord>
-  device(id: string, caller: Caller): Promise<DeviceRecord>
   setPolicy(document: string, caller: Caller): Promise<PolicyRecord>
-  assignPolicy(input: { policy: string; device: string | undefined }, caller: Caller): Promise<void>
+  assignPolicy(input: AssignPolicyInput, caller: Caller): Promise<void>
   policy(name: string, caller: Caller): Promise<PolicyRecord>
 }
 
@@ -79,10 +78,10 @@ export const createService = (ports: Ports): Service => ({
   epoch: createEpoch(ports),
   beginEnrollment: createBeginEnrollment(ports),
   completeEnrollment: createCompleteEnrollment(ports),
-  registerDevice: createRegisterDevice(ports),
-  device: (id, caller) => ports.registry.device(caller.tenant, id),
   setPolicy: createSetPolicy(ports),
   assignPolicy: createAssignPolicy(ports),
   policy: (name, caller) => ports.registry.policy(caller.tenant, name),
   ...createTrustUseCases(ports),
+  ...createDeviceUseCases(ports),
+  ...createEnrollmentTokenUseCases(ports),
 })

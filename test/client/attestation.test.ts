@@ -136,8 +136,8 @@ admin("calls each method of the administration socket", () =>
       },
       { method: "device", input: "device-1", caller },
       { method: "setPolicy", input: "name: servers", caller },
-      { method: "assignPolicy", input: { policy: "servers", device: "device-1" }, caller },
-      { method: "assignPolicy", input: { policy: "servers", device: undefined }, caller },
+      { method: "assignPolicy", input: { policy: "servers", device: "device-1", group: undefined }, caller },
+      { method: "assignPolicy", input: { policy: "servers", device: undefined, group: undefined }, caller },
       { method: "policy", input: "servers", caller },
     ])
     client.close()

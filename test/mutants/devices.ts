@@ -6,28 +6,28 @@ export const DEVICES: readonly Mutant[] = [
   ...mutantsOf("src/server/wire.ts", "test/server/wire.test.ts", [
     [
       "map-key-twice",
-      "G-07",
+      "a key twice",
       "if (keys.has(",
       "if (seen.size < 0 && keys.has(",
       "Of two labels with one key the last would win, unseen by whoever looked at the first.",
     ],
     [
       "map-entry-two-values",
-      "G-07",
+      "an entry with two values",
       'if (seen.has(number)) this.#note("FIELD", path, "an entry with two keys or values")',
       "",
       "An entry could carry a value that nobody looks at.",
     ],
     [
       "map-entry-more",
-      "G-07",
+      "more than key and value",
       'this.#note("FIELD", path, "an entry with more than key and value")',
       "void 0",
       "An entry could carry what nobody reads.",
     ],
     [
       "map-entry-uncounted",
-      "G-07",
+      "more in an entry than",
       "    this.#count(path)\n",
       "",
       "A flood within maps would be built before it is refused.",

@@ -9,6 +9,7 @@ import { ENROLL } from "./enroll.ts"
 import { ENROLLMENT } from "./enrollment.ts"
 import { IDENTITY } from "./identity.ts"
 import { JOURNAL } from "./journal.ts"
+import { MANAGING } from "./managing.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
 import { REFRESH } from "./refresh.ts"
@@ -25,6 +26,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CALLERS,
   ...JOURNAL,
   ...DEVICES,
+  ...MANAGING,
   ...ENDORSEMENT,
   ...ENROLLMENT,
   ...ENROLL,
@@ -80,5 +82,6 @@ export const CLASSES: readonly string[] = [
   "P-01",
   "P-02",
   "P-05",
+  "P-06",
   "P-07",
 ]

@@ -11,7 +11,9 @@ import { HashAlgorithm } from "../../src/gen/assay/v1/evidence_pb.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import { createServer, type ServerConfig } from "../../src/server/server.ts"
 import type { BegunEnrollment } from "../../src/service/begin-enrollment.ts"
-import type { Caller, DeviceRecord, ListedEk, PendingIssuer, PolicyRecord } from "../../src/service/ports.ts"
+import type { DeviceView } from "../../src/service/device-view.ts"
+import type { EnrollmentTokenView } from "../../src/service/enrollment-tokens.ts"
+import type { Caller, ListedEk, PendingIssuer, PolicyRecord } from "../../src/service/ports.ts"
 import type { Service } from "../../src/service/service.ts"
 import type { AnchorView, CrlView, IntermediateView } from "../../src/service/trust.ts"
 
@@ -51,26 +53,56 @@ export const result = (id = "result-1"): AttestationResult => ({
   attestAt: new Date(AT.getTime() + 30_000),
 })
 
-const device: DeviceRecord = {
+/** A device with everything that one can have. */
+export const device: DeviceView = {
   tenant: "default",
   id: "device-1",
   akPublic: ones(90),
   akName: ones(34),
-  qualifiedName: undefined,
-  endorsement: { ekCertificateChain: [], akCertificateChain: [], ekDigest: undefined },
-  ek: undefined,
-  binding: "operator",
-  group: "",
-  labels: new Map(),
-  claimedName: "",
+  qualifiedName: ones(34),
+  endorsement: { ekCertificateChain: [ones(700)], akCertificateChain: [ones(600)], ekDigest: undefined },
+  ek: ones(32),
+  binding: "activation",
+  group: "edge",
+  labels: new Map([["site", "north 4"]]),
+  claimedName: "press 3",
   state: "active",
   policy: "servers",
   revision: 3,
   createdAt: AT,
-  token: undefined,
-  permit: undefined,
-  counters: undefined,
-  lastResult: undefined,
+  token: "et-1",
+  permit: { kind: "board-swap", ek: ones(32), expiresAt: AT },
+  counters: {
+    clockMs: 5n,
+    resetCount: 6,
+    restartCount: 7,
+    safe: true,
+    firmwareVersion: undefined,
+    recordedAt: AT,
+  },
+  lastResult: { at: AT, tier: "warning", code: "AK_BINDING_UNPROVEN", admittedAt: AT },
+  freshness: "due",
+  tpm: {
+    manufacturer: "id:49465800",
+    vendor: "IFX",
+    model: "SLB 9670",
+    version: "id:00070055",
+    specification: undefined,
+    securityAssertions: undefined,
+  },
+  etag: "etag-3",
+}
+
+const enrollmentToken: EnrollmentTokenView = {
+  tenant: "default",
+  id: "et-1",
+  usesMax: 5,
+  uses: 2,
+  createdAt: AT,
+  expiresAt: AT,
+  revoked: false,
+  group: "edge",
+  labels: new Map([["site", "north 4"]]),
 }
 
 const begun: BegunEnrollment = {
@@ -157,6 +189,34 @@ export const fakeService = (seen: Seen, overrides: Partial<Service> = {}): Servi
     completeEnrollment: remember("completeEnrollment", () => device),
     registerDevice: remember("registerDevice", () => device),
     device: remember("device", () => device),
+    listDevices: remember("listDevices", () => ({ devices: [device], nextPageToken: "next" })),
+    updateDevice: remember("updateDevice", () => device),
+    moveDevice: async (verb, input, caller) => {
+      seen.push({ method: `moveDevice ${verb}`, input, caller })
+      return device
+    },
+    deleteDevice: remember("deleteDevice", () => undefined),
+    permitEnrollment: remember("permitEnrollment", () => device),
+    importDevices: async (devices, caller) => {
+      const input: unknown[] = []
+      for await (const one of devices) input.push(one)
+      seen.push({ method: "importDevices", input, caller })
+      return { added: input.length, unchanged: 1 }
+    },
+    exportDevices: async function* (filter, caller) {
+      seen.push({ method: "exportDevices", input: filter, caller })
+      yield device
+      yield { ...device, id: "device-2" }
+    },
+    createEnrollmentToken: remember("createEnrollmentToken", () => ({
+      token: enrollmentToken,
+      secret: "aet_secret",
+    })),
+    listEnrollmentTokens: remember("listEnrollmentTokens", () => ({
+      tokens: [enrollmentToken],
+      nextPageToken: "",
+    })),
+    revokeEnrollmentToken: remember("revokeEnrollmentToken", () => undefined),
     setPolicy: remember("setPolicy", () => policy),
     assignPolicy: remember("assignPolicy", () => undefined),
     policy: remember("policy", () => policy),

@@ -126,6 +126,7 @@ reflection("lists the services of each listener", () =>
         "assay.v1.AttestationService",
         "assay.v1.DeviceService",
         "assay.v1.EnrollmentService",
+        "assay.v1.EnrollmentTokenService",
         "assay.v1.PolicyService",
         "assay.v1.TrustService",
       ])

@@ -3,6 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { lengthPrefixed, toHex, utf8 } from "../../src/bytes.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { documentWith } from "../support/core.ts"
 import { attest, codesOf, enroll, GATEWAY, START, withService } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
 
@@ -197,6 +198,21 @@ test("refuses P-06 a policy of another tenant", () =>
     )
     assert.is((await service.policy("test", GATEWAY)).revision, 1)
     assert.is(await registry.groupPolicy("default", ""), undefined)
+  }))
+
+test("refuses a policy for a device and a group at once", () =>
+  withService(async ({ service }) => {
+    const input = { policy: "base", device: "device-1", group: "edge" }
+    await rejectsCode(() => service.assignPolicy(input, GATEWAY), "FIELD")
+  }))
+
+test("judges a group's devices by the policy that is assigned to it", () =>
+  withService(async ({ service, registry }) => {
+    const { name } = await service.setPolicy(documentWith({ name: "edge-policy" }), GATEWAY)
+    await service.assignPolicy({ policy: name, group: "edge" }, GATEWAY)
+    assert.is((await registry.groupPolicy("default", "edge"))?.name, name)
+    assert.is(await registry.groupPolicy("default", ""), undefined)
+    assert.is(await registry.groupPolicy("other", "edge"), undefined)
   }))
 
 test.run()

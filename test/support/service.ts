@@ -100,6 +100,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
       build: "test",
       challengeLifetimeMs: 60_000,
       enrollment: { approval: "automatic", lifetimeMs: 300_000 },
+      silenceMs: 86_400_000,
       earForm: options.earForm ?? (() => "2026"),
     },
   }

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file assay/v1/admin.proto.
  */
 export const file_assay_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChRhc3NheS92MS9hZG1pbi5wcm90bxIIYXNzYXkudjEiSgoGUG9saWN5EgwKBG5hbWUYASABKAkSEAoIcmV2aXNpb24YAiABKAQSEAoIZG9jdW1lbnQYAyABKAkSDgoGZGlnZXN0GAQgASgMIjIKEFNldFBvbGljeVJlcXVlc3QSHgoIZG9jdW1lbnQYASABKAlCDLpICcgBAXIEKICAECI1ChFTZXRQb2xpY3lSZXNwb25zZRIgCgZwb2xpY3kYASABKAsyEC5hc3NheS52MS5Qb2xpY3kifQoTQXNzaWduUG9saWN5UmVxdWVzdBIyCgZwb2xpY3kYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSMgoGZGV2aWNlGAIgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kIjYKFEFzc2lnblBvbGljeVJlc3BvbnNlEg4KBnBvbGljeRgBIAEoCRIOCgZkZXZpY2UYAiABKAkiRAoQR2V0UG9saWN5UmVxdWVzdBIwCgRuYW1lGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokIjUKEUdldFBvbGljeVJlc3BvbnNlEiAKBnBvbGljeRgBIAEoCzIQLmFzc2F5LnYxLlBvbGljeTLqAQoNUG9saWN5U2VydmljZRJECglTZXRQb2xpY3kSGi5hc3NheS52MS5TZXRQb2xpY3lSZXF1ZXN0GhsuYXNzYXkudjEuU2V0UG9saWN5UmVzcG9uc2USTQoMQXNzaWduUG9saWN5Eh0uYXNzYXkudjEuQXNzaWduUG9saWN5UmVxdWVzdBoeLmFzc2F5LnYxLkFzc2lnblBvbGljeVJlc3BvbnNlEkQKCUdldFBvbGljeRIaLmFzc2F5LnYxLkdldFBvbGljeVJlcXVlc3QaGy5hc3NheS52MS5HZXRQb2xpY3lSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("ChRhc3NheS92MS9hZG1pbi5wcm90bxIIYXNzYXkudjEiSgoGUG9saWN5EgwKBG5hbWUYASABKAkSEAoIcmV2aXNpb24YAiABKAQSEAoIZG9jdW1lbnQYAyABKAkSDgoGZGlnZXN0GAQgASgMIjIKEFNldFBvbGljeVJlcXVlc3QSHgoIZG9jdW1lbnQYASABKAlCDLpICcgBAXIEKICAECI1ChFTZXRQb2xpY3lSZXNwb25zZRIgCgZwb2xpY3kYASABKAsyEC5hc3NheS52MS5Qb2xpY3kisAEKE0Fzc2lnblBvbGljeVJlcXVlc3QSMgoGcG9saWN5GAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEjIKBmRldmljZRgCIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JBIxCgVncm91cBgDIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JCJFChRBc3NpZ25Qb2xpY3lSZXNwb25zZRIOCgZwb2xpY3kYASABKAkSDgoGZGV2aWNlGAIgASgJEg0KBWdyb3VwGAMgASgJIkQKEEdldFBvbGljeVJlcXVlc3QSMAoEbmFtZRgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCI1ChFHZXRQb2xpY3lSZXNwb25zZRIgCgZwb2xpY3kYASABKAsyEC5hc3NheS52MS5Qb2xpY3ky6gEKDVBvbGljeVNlcnZpY2USRAoJU2V0UG9saWN5EhouYXNzYXkudjEuU2V0UG9saWN5UmVxdWVzdBobLmFzc2F5LnYxLlNldFBvbGljeVJlc3BvbnNlEk0KDEFzc2lnblBvbGljeRIdLmFzc2F5LnYxLkFzc2lnblBvbGljeVJlcXVlc3QaHi5hc3NheS52MS5Bc3NpZ25Qb2xpY3lSZXNwb25zZRJECglHZXRQb2xpY3kSGi5hc3NheS52MS5HZXRQb2xpY3lSZXF1ZXN0GhsuYXNzYXkudjEuR2V0UG9saWN5UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate]);
 
 /**
  * A policy.
@@ -113,11 +113,19 @@ export type AssignPolicyRequest = Message<"assay.v1.AssignPolicyRequest"> & {
   policy: string;
 
   /**
-   * The device; empty for every device without a policy of its own.
+   * The device; empty for a group's or the tenant's default policy.
    *
    * @generated from field: string device = 2;
    */
   device: string;
+
+  /**
+   * The group, for every device in it without a policy of its own. At most one of device and group; with neither, the policy
+   * judges every device of the tenant that nothing else is assigned to.
+   *
+   * @generated from field: string group = 3;
+   */
+  group: string;
 };
 
 /**
@@ -141,11 +149,18 @@ export type AssignPolicyResponse = Message<"assay.v1.AssignPolicyResponse"> & {
   policy: string;
 
   /**
-   * The device, or empty for the default.
+   * The device, or empty.
    *
    * @generated from field: string device = 2;
    */
   device: string;
+
+  /**
+   * The group, or empty; the tenant's default if there is neither.
+   *
+   * @generated from field: string group = 3;
+   */
+  group: string;
 };
 
 /**
@@ -214,7 +229,7 @@ export const PolicyService: GenService<{
     output: typeof SetPolicyResponseSchema;
   },
   /**
-   * Assigns a policy to a device, or to all devices that have none of their own.
+   * Assigns a policy to a device, to a group, or to all devices that have neither.
    *
    * @generated from rpc assay.v1.PolicyService.AssignPolicy
    */

@@ -4,18 +4,22 @@
 
 // Devices as their operators manage them.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { DeviceState } from "./enrollment_pb.ts";
+import { file_assay_v1_enrollment } from "./enrollment_pb.ts";
+import type { Tier } from "./result_pb.ts";
+import { file_assay_v1_result } from "./result_pb.ts";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file assay/v1/device.proto.
  */
 export const file_assay_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChVhc3NheS92MS9kZXZpY2UucHJvdG8SCGFzc2F5LnYxIngKBkRldmljZRIKCgJpZBgBIAEoCRIPCgdha19uYW1lGAIgASgMEhAKCHJldmlzaW9uGAMgASgEEg4KBnBvbGljeRgEIAEoCRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiiQIKFVJlZ2lzdGVyRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIeCglha19wdWJsaWMYAiABKAxCC7pICMgBAXoDGIAQEh8KDnF1YWxpZmllZF9uYW1lGAMgASgMQge6SAR6AhhCEjAKFGVrX2NlcnRpZmljYXRlX2NoYWluGAQgAygMQhK6SA+SAQwQCCIIegYQARiAgAESMAoUYWtfY2VydGlmaWNhdGVfY2hhaW4YBSADKAxCErpID5IBDBAIIgh6BhABGICAARIbCglla19wdWJsaWMYBiABKAxCCLpIBXoDGIAQIjoKFlJlZ2lzdGVyRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIkIKEEdldERldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQiNQoRR2V0RGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlMqoBCg1EZXZpY2VTZXJ2aWNlElMKDlJlZ2lzdGVyRGV2aWNlEh8uYXNzYXkudjEuUmVnaXN0ZXJEZXZpY2VSZXF1ZXN0GiAuYXNzYXkudjEuUmVnaXN0ZXJEZXZpY2VSZXNwb25zZRJECglHZXREZXZpY2USGi5hc3NheS52MS5HZXREZXZpY2VSZXF1ZXN0GhsuYXNzYXkudjEuR2V0RGV2aWNlUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChVhc3NheS92MS9kZXZpY2UucHJvdG8SCGFzc2F5LnYxIqUFCgZEZXZpY2USCgoCaWQYASABKAkSDwoHYWtfbmFtZRgCIAEoDBIQCghyZXZpc2lvbhgDIAEoBBIOCgZwb2xpY3kYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBXN0YXRlGAYgASgOMhUuYXNzYXkudjEuRGV2aWNlU3RhdGUSJgoJZnJlc2huZXNzGAcgASgOMhMuYXNzYXkudjEuRnJlc2huZXNzEg0KBWdyb3VwGAggASgJEiwKBmxhYmVscxgJIAMoCzIcLmFzc2F5LnYxLkRldmljZS5MYWJlbHNFbnRyeRIUCgxjbGFpbWVkX25hbWUYCiABKAkSEQoJZWtfZGlnZXN0GAsgASgMEiUKB2JpbmRpbmcYDCABKA4yFC5hc3NheS52MS5LZXlCaW5kaW5nEiUKA3RwbRgNIAEoCzIYLmFzc2F5LnYxLlRwbURlc2NyaXB0aW9uEi8KC2F0dGVzdF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgthdHRlc3RfdGllchgPIAEoDjIOLmFzc2F5LnYxLlRpZXISEwoLYXR0ZXN0X2NvZGUYECABKAkSMAoMc2Vzc2lvbl90aW1lGBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVjbG9jaxgRIAEoCzIULmFzc2F5LnYxLkNsb2NrU3RhdGUSKgoGcGVybWl0GBIgASgLMhouYXNzYXkudjEuRW5yb2xsbWVudFBlcm1pdBIMCgRldGFnGBMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRgoOVHBtRGVzY3JpcHRpb24SFAoMbWFudWZhY3R1cmVyGAEgASgJEg0KBW1vZGVsGAIgASgJEg8KB3ZlcnNpb24YAyABKAkijAEKCkNsb2NrU3RhdGUSEAoIY2xvY2tfbXMYASABKAQSEwoLcmVzZXRfY291bnQYAiABKA0SFQoNcmVzdGFydF9jb3VudBgDIAEoDRIMCgRzYWZlGAQgASgIEh0KEGZpcm13YXJlX3ZlcnNpb24YBSABKARIAIgBAUITChFfZmlybXdhcmVfdmVyc2lvbiKCAQoQRW5yb2xsbWVudFBlcm1pdBIqCgZyZWFzb24YASABKA4yGi5hc3NheS52MS5FbnJvbGxtZW50UmVhc29uEhEKCWVrX2RpZ2VzdBgCIAEoDBIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiiQIKFVJlZ2lzdGVyRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIeCglha19wdWJsaWMYAiABKAxCC7pICMgBAXoDGIAQEh8KDnF1YWxpZmllZF9uYW1lGAMgASgMQge6SAR6AhhCEjAKFGVrX2NlcnRpZmljYXRlX2NoYWluGAQgAygMQhK6SA+SAQwQCCIIegYQARiAgAESMAoUYWtfY2VydGlmaWNhdGVfY2hhaW4YBSADKAxCErpID5IBDBAIIgh6BhABGICAARIbCglla19wdWJsaWMYBiABKAxCCLpIBXoDGIAQIjoKFlJlZ2lzdGVyRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIkIKEEdldERldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQiNQoRR2V0RGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIoQBChJMaXN0RGV2aWNlc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBIYCgZmaWx0ZXIYAyABKAlCCLpIBXIDGIAIEhkKCG9yZGVyX2J5GAQgASgJQge6SARyAhggIlEKE0xpc3REZXZpY2VzUmVzcG9uc2USIQoHZGV2aWNlcxgBIAMoCzIQLmFzc2F5LnYxLkRldmljZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiuQMKE1VwZGF0ZURldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSMQoFZ3JvdXAYAiABKAlCIrpIH3IdGD8yGV4oW2EtejAtOV1bYS16MC05Ll8tXSopPyQScgoGbGFiZWxzGAMgAygLMikuYXNzYXkudjEuVXBkYXRlRGV2aWNlUmVxdWVzdC5MYWJlbHNFbnRyeUI3ukg0mgExECAiHHIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQqD3INGP8BMgheWyAtfl0qJBIyCgZwb2xpY3kYBCABKAlCIrpIH3IdGD8yGV4oW2EtejAtOV1bYS16MC05Ll8tXSopPyQSUQoLdXBkYXRlX21hc2sYBSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQiC6SB3IAQHiARcSBWdyb3VwEgZsYWJlbHMSBnBvbGljeRIVCgRldGFnGAYgASgJQge6SARyAhhAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOAoUVXBkYXRlRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIl0KFEFwcHJvdmVEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiOQoVQXBwcm92ZURldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJdChRTdXNwZW5kRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIVCgRldGFnGAIgASgJQge6SARyAhhAIjkKFVN1c3BlbmREZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiXAoTUmVzdW1lRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIVCgRldGFnGAIgASgJQge6SARyAhhAIjgKFFJlc3VtZURldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJcChNSZXZva2VEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiOAoUUmV2b2tlRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIlwKE1JldGlyZURldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI4ChRSZXRpcmVEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiXAoTRGVsZXRlRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIVCgRldGFnGAIgASgJQge6SARyAhhAIhYKFERlbGV0ZURldmljZVJlc3BvbnNlIvQBChdQZXJtaXRFbnJvbGxtZW50UmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBI2CgZyZWFzb24YAiABKA4yGi5hc3NheS52MS5FbnJvbGxtZW50UmVhc29uQgq6SAeCAQQQASAAEhoKCWVrX2RpZ2VzdBgDIAEoDEIHukgEegIYIBI+CghsaWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgJqeATICCAESFQoEZXRhZxgFIAEoCUIHukgEcgIYQCI8ChhQZXJtaXRFbnJvbGxtZW50UmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIl4KFVRyYW5zZmVyRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIVCgRldGFnGAIgASgJQge6SARyAhhAIjoKFlRyYW5zZmVyRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIl4KFUFjY2VwdEZpcm13YXJlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIVCgRldGFnGAIgASgJQge6SARyAhhAIjoKFkFjY2VwdEZpcm13YXJlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIkYKFEltcG9ydERldmljZXNSZXF1ZXN0Ei4KBmRldmljZRgBIAEoCzIWLmFzc2F5LnYxLkRldmljZUV4cG9ydEIGukgDyAEBIjkKFUltcG9ydERldmljZXNSZXNwb25zZRINCgVhZGRlZBgBIAEoBBIRCgl1bmNoYW5nZWQYAiABKAQiMAoURXhwb3J0RGV2aWNlc1JlcXVlc3QSGAoGZmlsdGVyGAEgASgJQgi6SAVyAxiACCI/ChVFeHBvcnREZXZpY2VzUmVzcG9uc2USJgoGZGV2aWNlGAEgASgLMhYuYXNzYXkudjEuRGV2aWNlRXhwb3J0IqAGCgxEZXZpY2VFeHBvcnQSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSHgoJYWtfcHVibGljGAIgASgMQgu6SAjIAQF6AxiAEBIfCg5xdWFsaWZpZWRfbmFtZRgDIAEoDEIHukgEegIYQhIaCglla19kaWdlc3QYBCABKAxCB7pIBHoCGCASMAoUZWtfY2VydGlmaWNhdGVfY2hhaW4YBSADKAxCErpID5IBDBAIIgh6BhABGICAARIwChRha19jZXJ0aWZpY2F0ZV9jaGFpbhgGIAMoDEISukgPkgEMEAgiCHoGEAEYgIABEjEKB2JpbmRpbmcYByABKA4yFC5hc3NheS52MS5LZXlCaW5kaW5nQgq6SAeCAQQQASAAEjAKBXN0YXRlGAggASgOMhUuYXNzYXkudjEuRGV2aWNlU3RhdGVCCrpIB4IBBBABIAASMQoFZ3JvdXAYCSABKAlCIrpIH3IdGD8yGV4oW2EtejAtOV1bYS16MC05Ll8tXSopPyQSawoGbGFiZWxzGAogAygLMiIuYXNzYXkudjEuRGV2aWNlRXhwb3J0LkxhYmVsc0VudHJ5Qje6SDSaATEQICIcchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCoPcg0Y/wEyCF5bIC1+XSokEigKDGNsYWltZWRfbmFtZRgLIAEoCUISukgPcg0Y/wEyCF5bIC1+XSokEjIKBnBvbGljeRgMIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JBI3CgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARIjCgVjbG9jaxgOIAEoCzIULmFzc2F5LnYxLkNsb2NrU3RhdGUSLwoLYXR0ZXN0X3RpbWUYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi2gIKHENyZWF0ZUVucm9sbG1lbnRUb2tlblJlcXVlc3QSGwoIdXNlc19tYXgYASABKA1CCbpIBioEGMCEPRI+CghsaWZldGltZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgOeEDzICCAESMQoFZ3JvdXAYAyABKAlCIrpIH3IdGD8yGV4oW2EtejAtOV1bYS16MC05Ll8tXSopPyQSewoGbGFiZWxzGAQgAygLMjIuYXNzYXkudjEuQ3JlYXRlRW5yb2xsbWVudFRva2VuUmVxdWVzdC5MYWJlbHNFbnRyeUI3ukg0mgExECAiHHIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQqD3INGP8BMgheWyAtfl0qJBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlkKHUNyZWF0ZUVucm9sbG1lbnRUb2tlblJlc3BvbnNlEigKBXRva2VuGAEgASgLMhkuYXNzYXkudjEuRW5yb2xsbWVudFRva2VuEg4KBnNlY3JldBgCIAEoCSKlAgoPRW5yb2xsbWVudFRva2VuEgoKAmlkGAEgASgJEhAKCHVzZXNfbWF4GAIgASgNEgwKBHVzZXMYAyABKA0SLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXZva2VkGAYgASgIEg0KBWdyb3VwGAcgASgJEjUKBmxhYmVscxgIIAMoCzIlLmFzc2F5LnYxLkVucm9sbG1lbnRUb2tlbi5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlgKG0xpc3RFbnJvbGxtZW50VG9rZW5zUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEImIKHExpc3RFbnJvbGxtZW50VG9rZW5zUmVzcG9uc2USKQoGdG9rZW5zGAEgAygLMhkuYXNzYXkudjEuRW5yb2xsbWVudFRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJOChxSZXZva2VFbnJvbGxtZW50VG9rZW5SZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokIh8KHVJldm9rZUVucm9sbG1lbnRUb2tlblJlc3BvbnNlKnsKCUZyZXNobmVzcxIZChVGUkVTSE5FU1NfVU5TUEVDSUZJRUQQABITCg9GUkVTSE5FU1NfRlJFU0gQARIRCg1GUkVTSE5FU1NfRFVFEAISFQoRRlJFU0hORVNTX09WRVJEVUUQAxIUChBGUkVTSE5FU1NfU0lMRU5UEAQqfAoKS2V5QmluZGluZxIbChdLRVlfQklORElOR19VTlNQRUNJRklFRBAAEhoKFktFWV9CSU5ESU5HX0FDVElWQVRJT04QARIbChdLRVlfQklORElOR19DRVJUSUZJQ0FURRACEhgKFEtFWV9CSU5ESU5HX09QRVJBVE9SEAMqnwEKEEVucm9sbG1lbnRSZWFzb24SIQodRU5ST0xMTUVOVF9SRUFTT05fVU5TUEVDSUZJRUQQABIjCh9FTlJPTExNRU5UX1JFQVNPTl9SRV9FTlJPTExNRU5UEAESIQodRU5ST0xMTUVOVF9SRUFTT05fQUtfUk9UQVRJT04QAhIgChxFTlJPTExNRU5UX1JFQVNPTl9CT0FSRF9TV0FQEAMy0gkKDURldmljZVNlcnZpY2USUwoOUmVnaXN0ZXJEZXZpY2USHy5hc3NheS52MS5SZWdpc3RlckRldmljZVJlcXVlc3QaIC5hc3NheS52MS5SZWdpc3RlckRldmljZVJlc3BvbnNlEkQKCUdldERldmljZRIaLmFzc2F5LnYxLkdldERldmljZVJlcXVlc3QaGy5hc3NheS52MS5HZXREZXZpY2VSZXNwb25zZRJKCgtMaXN0RGV2aWNlcxIcLmFzc2F5LnYxLkxpc3REZXZpY2VzUmVxdWVzdBodLmFzc2F5LnYxLkxpc3REZXZpY2VzUmVzcG9uc2USTQoMVXBkYXRlRGV2aWNlEh0uYXNzYXkudjEuVXBkYXRlRGV2aWNlUmVxdWVzdBoeLmFzc2F5LnYxLlVwZGF0ZURldmljZVJlc3BvbnNlElAKDUFwcHJvdmVEZXZpY2USHi5hc3NheS52MS5BcHByb3ZlRGV2aWNlUmVxdWVzdBofLmFzc2F5LnYxLkFwcHJvdmVEZXZpY2VSZXNwb25zZRJQCg1TdXNwZW5kRGV2aWNlEh4uYXNzYXkudjEuU3VzcGVuZERldmljZVJlcXVlc3QaHy5hc3NheS52MS5TdXNwZW5kRGV2aWNlUmVzcG9uc2USTQoMUmVzdW1lRGV2aWNlEh0uYXNzYXkudjEuUmVzdW1lRGV2aWNlUmVxdWVzdBoeLmFzc2F5LnYxLlJlc3VtZURldmljZVJlc3BvbnNlEk0KDFJldm9rZURldmljZRIdLmFzc2F5LnYxLlJldm9rZURldmljZVJlcXVlc3QaHi5hc3NheS52MS5SZXZva2VEZXZpY2VSZXNwb25zZRJNCgxSZXRpcmVEZXZpY2USHS5hc3NheS52MS5SZXRpcmVEZXZpY2VSZXF1ZXN0Gh4uYXNzYXkudjEuUmV0aXJlRGV2aWNlUmVzcG9uc2USTQoMRGVsZXRlRGV2aWNlEh0uYXNzYXkudjEuRGVsZXRlRGV2aWNlUmVxdWVzdBoeLmFzc2F5LnYxLkRlbGV0ZURldmljZVJlc3BvbnNlElkKEFBlcm1pdEVucm9sbG1lbnQSIS5hc3NheS52MS5QZXJtaXRFbnJvbGxtZW50UmVxdWVzdBoiLmFzc2F5LnYxLlBlcm1pdEVucm9sbG1lbnRSZXNwb25zZRJTCg5UcmFuc2ZlckRldmljZRIfLmFzc2F5LnYxLlRyYW5zZmVyRGV2aWNlUmVxdWVzdBogLmFzc2F5LnYxLlRyYW5zZmVyRGV2aWNlUmVzcG9uc2USUwoOQWNjZXB0RmlybXdhcmUSHy5hc3NheS52MS5BY2NlcHRGaXJtd2FyZVJlcXVlc3QaIC5hc3NheS52MS5BY2NlcHRGaXJtd2FyZVJlc3BvbnNlElIKDUltcG9ydERldmljZXMSHi5hc3NheS52MS5JbXBvcnREZXZpY2VzUmVxdWVzdBofLmFzc2F5LnYxLkltcG9ydERldmljZXNSZXNwb25zZSgBElIKDUV4cG9ydERldmljZXMSHi5hc3NheS52MS5FeHBvcnREZXZpY2VzUmVxdWVzdBofLmFzc2F5LnYxLkV4cG9ydERldmljZXNSZXNwb25zZTABMtMCChZFbnJvbGxtZW50VG9rZW5TZXJ2aWNlEmgKFUNyZWF0ZUVucm9sbG1lbnRUb2tlbhImLmFzc2F5LnYxLkNyZWF0ZUVucm9sbG1lbnRUb2tlblJlcXVlc3QaJy5hc3NheS52MS5DcmVhdGVFbnJvbGxtZW50VG9rZW5SZXNwb25zZRJlChRMaXN0RW5yb2xsbWVudFRva2VucxIlLmFzc2F5LnYxLkxpc3RFbnJvbGxtZW50VG9rZW5zUmVxdWVzdBomLmFzc2F5LnYxLkxpc3RFbnJvbGxtZW50VG9rZW5zUmVzcG9uc2USaAoVUmV2b2tlRW5yb2xsbWVudFRva2VuEiYuYXNzYXkudjEuUmV2b2tlRW5yb2xsbWVudFRva2VuUmVxdWVzdBonLmFzc2F5LnYxLlJldm9rZUVucm9sbG1lbnRUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_assay_v1_enrollment, file_assay_v1_result, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A device.
@@ -52,11 +56,116 @@ export type Device = Message<"assay.v1.Device"> & {
   policy: string;
 
   /**
-   * When it was registered.
+   * When it was registered or enrolled.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * Where it stands.
+   *
+   * @generated from field: assay.v1.DeviceState state = 6;
+   */
+  state: DeviceState;
+
+  /**
+   * Whether it has attested lately.
+   *
+   * @generated from field: assay.v1.Freshness freshness = 7;
+   */
+  freshness: Freshness;
+
+  /**
+   * What policies are assigned by, beside the device itself.
+   *
+   * @generated from field: string group = 8;
+   */
+  group: string;
+
+  /**
+   * What its operator notes.
+   *
+   * @generated from field: map<string, string> labels = 9;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * What it called itself when it enrolled. Nothing is decided by it.
+   *
+   * @generated from field: string claimed_name = 10;
+   */
+  claimedName: string;
+
+  /**
+   * SHA-256 of its endorsement key's SubjectPublicKeyInfo; empty if that is not known.
+   *
+   * @generated from field: bytes ek_digest = 11;
+   */
+  ekDigest: Uint8Array;
+
+  /**
+   * What binds its attestation key to a TPM.
+   *
+   * @generated from field: assay.v1.KeyBinding binding = 12;
+   */
+  binding: KeyBinding;
+
+  /**
+   * Its TPM, as the certificate of its endorsement or attestation key says.
+   *
+   * @generated from field: assay.v1.TpmDescription tpm = 13;
+   */
+  tpm?: TpmDescription | undefined;
+
+  /**
+   * When it last answered a challenge; nothing if it never did.
+   *
+   * @generated from field: google.protobuf.Timestamp attest_time = 14;
+   */
+  attestTime?: Timestamp | undefined;
+
+  /**
+   * The tier that it got then.
+   *
+   * @generated from field: assay.v1.Tier attest_tier = 15;
+   */
+  attestTier: Tier;
+
+  /**
+   * The worst code of that result, if there was one.
+   *
+   * @generated from field: string attest_code = 16;
+   */
+  attestCode: string;
+
+  /**
+   * When it last got a session; nothing if it never did.
+   *
+   * @generated from field: google.protobuf.Timestamp session_time = 20;
+   */
+  sessionTime?: Timestamp | undefined;
+
+  /**
+   * What its TPM last said of its clock; nothing before it did, and nothing after it was allowed to start anew.
+   *
+   * @generated from field: assay.v1.ClockState clock = 17;
+   */
+  clock?: ClockState | undefined;
+
+  /**
+   * What it may enroll again for; nothing if it may not.
+   *
+   * @generated from field: assay.v1.EnrollmentPermit permit = 18;
+   */
+  permit?: EnrollmentPermit | undefined;
+
+  /**
+   * Changes with each administrative change: hand it back to change only what you have seen.
+   *
+   * @generated from field: string etag = 19;
+   */
+  etag: string;
 };
 
 /**
@@ -65,6 +174,125 @@ export type Device = Message<"assay.v1.Device"> & {
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
   messageDesc(file_assay_v1_device, 0);
+
+/**
+ * A TPM as a certificate tells of it.
+ *
+ * @generated from message assay.v1.TpmDescription
+ */
+export type TpmDescription = Message<"assay.v1.TpmDescription"> & {
+  /**
+   * The maker, as the TCG vendor registry spells it.
+   *
+   * @generated from field: string manufacturer = 1;
+   */
+  manufacturer: string;
+
+  /**
+   * The model, visible ASCII.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * The version in the certificate, visible ASCII.
+   *
+   * @generated from field: string version = 3;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message assay.v1.TpmDescription.
+ * Use `create(TpmDescriptionSchema)` to create a new message.
+ */
+export const TpmDescriptionSchema: GenMessage<TpmDescription> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 1);
+
+/**
+ * What a TPM last said of its clock.
+ *
+ * @generated from message assay.v1.ClockState
+ */
+export type ClockState = Message<"assay.v1.ClockState"> & {
+  /**
+   * Milliseconds that the TPM has been on since it was cleared.
+   *
+   * @generated from field: uint64 clock_ms = 1;
+   */
+  clockMs: bigint;
+
+  /**
+   * How often it was reset.
+   *
+   * @generated from field: uint32 reset_count = 2;
+   */
+  resetCount: number;
+
+  /**
+   * How often it was resumed since.
+   *
+   * @generated from field: uint32 restart_count = 3;
+   */
+  restartCount: number;
+
+  /**
+   * Whether it is sure that its clock has not gone back.
+   *
+   * @generated from field: bool safe = 4;
+   */
+  safe: boolean;
+
+  /**
+   * As it was first seen. Absent while another is accepted and has not been seen yet.
+   *
+   * @generated from field: optional uint64 firmware_version = 5;
+   */
+  firmwareVersion?: bigint | undefined;
+};
+
+/**
+ * Describes the message assay.v1.ClockState.
+ * Use `create(ClockStateSchema)` to create a new message.
+ */
+export const ClockStateSchema: GenMessage<ClockState> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 2);
+
+/**
+ * What a device may enroll again for, once.
+ *
+ * @generated from message assay.v1.EnrollmentPermit
+ */
+export type EnrollmentPermit = Message<"assay.v1.EnrollmentPermit"> & {
+  /**
+   * For what.
+   *
+   * @generated from field: assay.v1.EnrollmentReason reason = 1;
+   */
+  reason: EnrollmentReason;
+
+  /**
+   * SHA-256 of the endorsement key's SubjectPublicKeyInfo that it must enroll with.
+   *
+   * @generated from field: bytes ek_digest = 2;
+   */
+  ekDigest: Uint8Array;
+
+  /**
+   * Until when.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message assay.v1.EnrollmentPermit.
+ * Use `create(EnrollmentPermitSchema)` to create a new message.
+ */
+export const EnrollmentPermitSchema: GenMessage<EnrollmentPermit> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 3);
 
 /**
  * Which device to register.
@@ -121,7 +349,7 @@ export type RegisterDeviceRequest = Message<"assay.v1.RegisterDeviceRequest"> & 
  * Use `create(RegisterDeviceRequestSchema)` to create a new message.
  */
 export const RegisterDeviceRequestSchema: GenMessage<RegisterDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 1);
+  messageDesc(file_assay_v1_device, 4);
 
 /**
  * The new device.
@@ -142,7 +370,7 @@ export type RegisterDeviceResponse = Message<"assay.v1.RegisterDeviceResponse"> 
  * Use `create(RegisterDeviceResponseSchema)` to create a new message.
  */
 export const RegisterDeviceResponseSchema: GenMessage<RegisterDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 2);
+  messageDesc(file_assay_v1_device, 5);
 
 /**
  * Which device to look up.
@@ -163,7 +391,7 @@ export type GetDeviceRequest = Message<"assay.v1.GetDeviceRequest"> & {
  * Use `create(GetDeviceRequestSchema)` to create a new message.
  */
 export const GetDeviceRequestSchema: GenMessage<GetDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 3);
+  messageDesc(file_assay_v1_device, 6);
 
 /**
  * The device.
@@ -184,10 +412,1207 @@ export type GetDeviceResponse = Message<"assay.v1.GetDeviceResponse"> & {
  * Use `create(GetDeviceResponseSchema)` to create a new message.
  */
 export const GetDeviceResponseSchema: GenMessage<GetDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 4);
+  messageDesc(file_assay_v1_device, 7);
 
 /**
- * Devices that Assay knows.
+ * Which devices to list.
+ *
+ * @generated from message assay.v1.ListDevicesRequest
+ */
+export type ListDevicesRequest = Message<"assay.v1.ListDevicesRequest"> & {
+  /**
+   * At most this many; 1 to 1000, 100 if it is 0. There may be fewer, or none, and yet a next page.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * ListDevicesResponse.next_page_token of the page before, with the same filter and order.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * All of these, joined by AND: state=active, group="edge", policy="fleet" (its own), labels.site="x" (one label),
+   * id="gate-*" (how it begins), freshness=silent. Empty for every device.
+   *
+   * @generated from field: string filter = 3;
+   */
+  filter: string;
+
+  /**
+   * id, id desc, create_time or create_time desc; id if it is empty.
+   *
+   * @generated from field: string order_by = 4;
+   */
+  orderBy: string;
+};
+
+/**
+ * Describes the message assay.v1.ListDevicesRequest.
+ * Use `create(ListDevicesRequestSchema)` to create a new message.
+ */
+export const ListDevicesRequestSchema: GenMessage<ListDevicesRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 8);
+
+/**
+ * One page.
+ *
+ * @generated from message assay.v1.ListDevicesResponse
+ */
+export type ListDevicesResponse = Message<"assay.v1.ListDevicesResponse"> & {
+  /**
+   * The devices.
+   *
+   * @generated from field: repeated assay.v1.Device devices = 1;
+   */
+  devices: Device[];
+
+  /**
+   * For the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message assay.v1.ListDevicesResponse.
+ * Use `create(ListDevicesResponseSchema)` to create a new message.
+ */
+export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 9);
+
+/**
+ * What to change. What the mask does not name must be left empty.
+ *
+ * @generated from message assay.v1.UpdateDeviceRequest
+ */
+export type UpdateDeviceRequest = Message<"assay.v1.UpdateDeviceRequest"> & {
+  /**
+   * The device's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its new group; empty for none.
+   *
+   * @generated from field: string group = 2;
+   */
+  group: string;
+
+  /**
+   * Its new labels, at most 32: all of them, or those that the mask names.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * The policy of its own; empty takes it away.
+   *
+   * @generated from field: string policy = 4;
+   */
+  policy: string;
+
+  /**
+   * Which of group, labels and policy to take over; labels.KEY for one label, which goes if there is no value for it.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 5;
+   */
+  updateMask?: FieldMask | undefined;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 6;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.UpdateDeviceRequest.
+ * Use `create(UpdateDeviceRequestSchema)` to create a new message.
+ */
+export const UpdateDeviceRequestSchema: GenMessage<UpdateDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 10);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.UpdateDeviceResponse
+ */
+export type UpdateDeviceResponse = Message<"assay.v1.UpdateDeviceResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.UpdateDeviceResponse.
+ * Use `create(UpdateDeviceResponseSchema)` to create a new message.
+ */
+export const UpdateDeviceResponseSchema: GenMessage<UpdateDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 11);
+
+/**
+ * Which device to let in.
+ *
+ * @generated from message assay.v1.ApproveDeviceRequest
+ */
+export type ApproveDeviceRequest = Message<"assay.v1.ApproveDeviceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.ApproveDeviceRequest.
+ * Use `create(ApproveDeviceRequestSchema)` to create a new message.
+ */
+export const ApproveDeviceRequestSchema: GenMessage<ApproveDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 12);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.ApproveDeviceResponse
+ */
+export type ApproveDeviceResponse = Message<"assay.v1.ApproveDeviceResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.ApproveDeviceResponse.
+ * Use `create(ApproveDeviceResponseSchema)` to create a new message.
+ */
+export const ApproveDeviceResponseSchema: GenMessage<ApproveDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 13);
+
+/**
+ * Which device to suspend.
+ *
+ * @generated from message assay.v1.SuspendDeviceRequest
+ */
+export type SuspendDeviceRequest = Message<"assay.v1.SuspendDeviceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.SuspendDeviceRequest.
+ * Use `create(SuspendDeviceRequestSchema)` to create a new message.
+ */
+export const SuspendDeviceRequestSchema: GenMessage<SuspendDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 14);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.SuspendDeviceResponse
+ */
+export type SuspendDeviceResponse = Message<"assay.v1.SuspendDeviceResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.SuspendDeviceResponse.
+ * Use `create(SuspendDeviceResponseSchema)` to create a new message.
+ */
+export const SuspendDeviceResponseSchema: GenMessage<SuspendDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 15);
+
+/**
+ * Which device to let in again.
+ *
+ * @generated from message assay.v1.ResumeDeviceRequest
+ */
+export type ResumeDeviceRequest = Message<"assay.v1.ResumeDeviceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.ResumeDeviceRequest.
+ * Use `create(ResumeDeviceRequestSchema)` to create a new message.
+ */
+export const ResumeDeviceRequestSchema: GenMessage<ResumeDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 16);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.ResumeDeviceResponse
+ */
+export type ResumeDeviceResponse = Message<"assay.v1.ResumeDeviceResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.ResumeDeviceResponse.
+ * Use `create(ResumeDeviceResponseSchema)` to create a new message.
+ */
+export const ResumeDeviceResponseSchema: GenMessage<ResumeDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 17);
+
+/**
+ * Which device to revoke.
+ *
+ * @generated from message assay.v1.RevokeDeviceRequest
+ */
+export type RevokeDeviceRequest = Message<"assay.v1.RevokeDeviceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.RevokeDeviceRequest.
+ * Use `create(RevokeDeviceRequestSchema)` to create a new message.
+ */
+export const RevokeDeviceRequestSchema: GenMessage<RevokeDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 18);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.RevokeDeviceResponse
+ */
+export type RevokeDeviceResponse = Message<"assay.v1.RevokeDeviceResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.RevokeDeviceResponse.
+ * Use `create(RevokeDeviceResponseSchema)` to create a new message.
+ */
+export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 19);
+
+/**
+ * Which device to retire.
+ *
+ * @generated from message assay.v1.RetireDeviceRequest
+ */
+export type RetireDeviceRequest = Message<"assay.v1.RetireDeviceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.RetireDeviceRequest.
+ * Use `create(RetireDeviceRequestSchema)` to create a new message.
+ */
+export const RetireDeviceRequestSchema: GenMessage<RetireDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 20);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.RetireDeviceResponse
+ */
+export type RetireDeviceResponse = Message<"assay.v1.RetireDeviceResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.RetireDeviceResponse.
+ * Use `create(RetireDeviceResponseSchema)` to create a new message.
+ */
+export const RetireDeviceResponseSchema: GenMessage<RetireDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 21);
+
+/**
+ * Which device to forget.
+ *
+ * @generated from message assay.v1.DeleteDeviceRequest
+ */
+export type DeleteDeviceRequest = Message<"assay.v1.DeleteDeviceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.DeleteDeviceRequest.
+ * Use `create(DeleteDeviceRequestSchema)` to create a new message.
+ */
+export const DeleteDeviceRequestSchema: GenMessage<DeleteDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 22);
+
+/**
+ * It is gone.
+ *
+ * @generated from message assay.v1.DeleteDeviceResponse
+ */
+export type DeleteDeviceResponse = Message<"assay.v1.DeleteDeviceResponse"> & {
+};
+
+/**
+ * Describes the message assay.v1.DeleteDeviceResponse.
+ * Use `create(DeleteDeviceResponseSchema)` to create a new message.
+ */
+export const DeleteDeviceResponseSchema: GenMessage<DeleteDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 23);
+
+/**
+ * What to allow.
+ *
+ * @generated from message assay.v1.PermitEnrollmentRequest
+ */
+export type PermitEnrollmentRequest = Message<"assay.v1.PermitEnrollmentRequest"> & {
+  /**
+   * The device's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * For what.
+   *
+   * @generated from field: assay.v1.EnrollmentReason reason = 2;
+   */
+  reason: EnrollmentReason;
+
+  /**
+   * Of a board swap: SHA-256 of the new endorsement key's SubjectPublicKeyInfo. Empty otherwise.
+   *
+   * @generated from field: bytes ek_digest = 3;
+   */
+  ekDigest: Uint8Array;
+
+  /**
+   * For how long; an hour if it is absent, a second to 30 days.
+   *
+   * @generated from field: google.protobuf.Duration lifetime = 4;
+   */
+  lifetime?: Duration | undefined;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 5;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.PermitEnrollmentRequest.
+ * Use `create(PermitEnrollmentRequestSchema)` to create a new message.
+ */
+export const PermitEnrollmentRequestSchema: GenMessage<PermitEnrollmentRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 24);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.PermitEnrollmentResponse
+ */
+export type PermitEnrollmentResponse = Message<"assay.v1.PermitEnrollmentResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.PermitEnrollmentResponse.
+ * Use `create(PermitEnrollmentResponseSchema)` to create a new message.
+ */
+export const PermitEnrollmentResponseSchema: GenMessage<PermitEnrollmentResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 25);
+
+/**
+ * Which device to transfer.
+ *
+ * @generated from message assay.v1.TransferDeviceRequest
+ */
+export type TransferDeviceRequest = Message<"assay.v1.TransferDeviceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.TransferDeviceRequest.
+ * Use `create(TransferDeviceRequestSchema)` to create a new message.
+ */
+export const TransferDeviceRequestSchema: GenMessage<TransferDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 26);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.TransferDeviceResponse
+ */
+export type TransferDeviceResponse = Message<"assay.v1.TransferDeviceResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.TransferDeviceResponse.
+ * Use `create(TransferDeviceResponseSchema)` to create a new message.
+ */
+export const TransferDeviceResponseSchema: GenMessage<TransferDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 27);
+
+/**
+ * Which device to take other firmware of.
+ *
+ * @generated from message assay.v1.AcceptFirmwareRequest
+ */
+export type AcceptFirmwareRequest = Message<"assay.v1.AcceptFirmwareRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The etag that the decision was made on; empty for whatever is current.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message assay.v1.AcceptFirmwareRequest.
+ * Use `create(AcceptFirmwareRequestSchema)` to create a new message.
+ */
+export const AcceptFirmwareRequestSchema: GenMessage<AcceptFirmwareRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 28);
+
+/**
+ * The device as it is now.
+ *
+ * @generated from message assay.v1.AcceptFirmwareResponse
+ */
+export type AcceptFirmwareResponse = Message<"assay.v1.AcceptFirmwareResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message assay.v1.AcceptFirmwareResponse.
+ * Use `create(AcceptFirmwareResponseSchema)` to create a new message.
+ */
+export const AcceptFirmwareResponseSchema: GenMessage<AcceptFirmwareResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 29);
+
+/**
+ * One device of an import.
+ *
+ * @generated from message assay.v1.ImportDevicesRequest
+ */
+export type ImportDevicesRequest = Message<"assay.v1.ImportDevicesRequest"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.DeviceExport device = 1;
+   */
+  device?: DeviceExport | undefined;
+};
+
+/**
+ * Describes the message assay.v1.ImportDevicesRequest.
+ * Use `create(ImportDevicesRequestSchema)` to create a new message.
+ */
+export const ImportDevicesRequestSchema: GenMessage<ImportDevicesRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 30);
+
+/**
+ * What became of an import.
+ *
+ * @generated from message assay.v1.ImportDevicesResponse
+ */
+export type ImportDevicesResponse = Message<"assay.v1.ImportDevicesResponse"> & {
+  /**
+   * How many devices were not there before.
+   *
+   * @generated from field: uint64 added = 1;
+   */
+  added: bigint;
+
+  /**
+   * How many were there already, with the same keys.
+   *
+   * @generated from field: uint64 unchanged = 2;
+   */
+  unchanged: bigint;
+};
+
+/**
+ * Describes the message assay.v1.ImportDevicesResponse.
+ * Use `create(ImportDevicesResponseSchema)` to create a new message.
+ */
+export const ImportDevicesResponseSchema: GenMessage<ImportDevicesResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 31);
+
+/**
+ * Gives out all devices.
+ *
+ * @generated from message assay.v1.ExportDevicesRequest
+ */
+export type ExportDevicesRequest = Message<"assay.v1.ExportDevicesRequest"> & {
+  /**
+   * As in ListDevicesRequest.
+   *
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+};
+
+/**
+ * Describes the message assay.v1.ExportDevicesRequest.
+ * Use `create(ExportDevicesRequestSchema)` to create a new message.
+ */
+export const ExportDevicesRequestSchema: GenMessage<ExportDevicesRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 32);
+
+/**
+ * One device of an export.
+ *
+ * @generated from message assay.v1.ExportDevicesResponse
+ */
+export type ExportDevicesResponse = Message<"assay.v1.ExportDevicesResponse"> & {
+  /**
+   * The device.
+   *
+   * @generated from field: assay.v1.DeviceExport device = 1;
+   */
+  device?: DeviceExport | undefined;
+};
+
+/**
+ * Describes the message assay.v1.ExportDevicesResponse.
+ * Use `create(ExportDevicesResponseSchema)` to create a new message.
+ */
+export const ExportDevicesResponseSchema: GenMessage<ExportDevicesResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 33);
+
+/**
+ * All of a device that another registry needs to know it by. Its operator vouches for it with the import.
+ *
+ * @generated from message assay.v1.DeviceExport
+ */
+export type DeviceExport = Message<"assay.v1.DeviceExport"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * TPMT_PUBLIC of its attestation key.
+   *
+   * @generated from field: bytes ak_public = 2;
+   */
+  akPublic: Uint8Array;
+
+  /**
+   * The attestation key's qualified name, if it is known.
+   *
+   * @generated from field: bytes qualified_name = 3;
+   */
+  qualifiedName: Uint8Array;
+
+  /**
+   * SHA-256 of the endorsement key's SubjectPublicKeyInfo, if it is known.
+   *
+   * @generated from field: bytes ek_digest = 4;
+   */
+  ekDigest: Uint8Array;
+
+  /**
+   * Certificates of the endorsement key, its own first.
+   *
+   * @generated from field: repeated bytes ek_certificate_chain = 5;
+   */
+  ekCertificateChain: Uint8Array[];
+
+  /**
+   * Certificates of the attestation key, its own first.
+   *
+   * @generated from field: repeated bytes ak_certificate_chain = 6;
+   */
+  akCertificateChain: Uint8Array[];
+
+  /**
+   * What binds its attestation key.
+   *
+   * @generated from field: assay.v1.KeyBinding binding = 7;
+   */
+  binding: KeyBinding;
+
+  /**
+   * Where it stands.
+   *
+   * @generated from field: assay.v1.DeviceState state = 8;
+   */
+  state: DeviceState;
+
+  /**
+   * Its group.
+   *
+   * @generated from field: string group = 9;
+   */
+  group: string;
+
+  /**
+   * Its labels, at most 32.
+   *
+   * @generated from field: map<string, string> labels = 10;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * What it called itself.
+   *
+   * @generated from field: string claimed_name = 11;
+   */
+  claimedName: string;
+
+  /**
+   * The policy of its own.
+   *
+   * @generated from field: string policy = 12;
+   */
+  policy: string;
+
+  /**
+   * When it was registered.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 13;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * What its TPM last said of its clock. It has to say something later, and so cannot be rolled back by the move.
+   *
+   * @generated from field: assay.v1.ClockState clock = 14;
+   */
+  clock?: ClockState | undefined;
+
+  /**
+   * When that was judged: with the clock, or neither.
+   *
+   * @generated from field: google.protobuf.Timestamp attest_time = 15;
+   */
+  attestTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message assay.v1.DeviceExport.
+ * Use `create(DeviceExportSchema)` to create a new message.
+ */
+export const DeviceExportSchema: GenMessage<DeviceExport> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 34);
+
+/**
+ * What a token is to let in.
+ *
+ * @generated from message assay.v1.CreateEnrollmentTokenRequest
+ */
+export type CreateEnrollmentTokenRequest = Message<"assay.v1.CreateEnrollmentTokenRequest"> & {
+  /**
+   * How many devices; 1 to 1,000,000, 1 if it is 0.
+   *
+   * @generated from field: uint32 uses_max = 1;
+   */
+  usesMax: number;
+
+  /**
+   * For how long; a day if it is absent, a second to 365 days.
+   *
+   * @generated from field: google.protobuf.Duration lifetime = 2;
+   */
+  lifetime?: Duration | undefined;
+
+  /**
+   * The group that its devices are put into.
+   *
+   * @generated from field: string group = 3;
+   */
+  group: string;
+
+  /**
+   * The labels that its devices get, at most 32.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message assay.v1.CreateEnrollmentTokenRequest.
+ * Use `create(CreateEnrollmentTokenRequestSchema)` to create a new message.
+ */
+export const CreateEnrollmentTokenRequestSchema: GenMessage<CreateEnrollmentTokenRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 35);
+
+/**
+ * The token, this once with its secret.
+ *
+ * @generated from message assay.v1.CreateEnrollmentTokenResponse
+ */
+export type CreateEnrollmentTokenResponse = Message<"assay.v1.CreateEnrollmentTokenResponse"> & {
+  /**
+   * The token.
+   *
+   * @generated from field: assay.v1.EnrollmentToken token = 1;
+   */
+  token?: EnrollmentToken | undefined;
+
+  /**
+   * What a device shows, as `authorization: Bearer …`.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message assay.v1.CreateEnrollmentTokenResponse.
+ * Use `create(CreateEnrollmentTokenResponseSchema)` to create a new message.
+ */
+export const CreateEnrollmentTokenResponseSchema: GenMessage<CreateEnrollmentTokenResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 36);
+
+/**
+ * A token that lets devices enroll.
+ *
+ * @generated from message assay.v1.EnrollmentToken
+ */
+export type EnrollmentToken = Message<"assay.v1.EnrollmentToken"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How many devices it may let in.
+   *
+   * @generated from field: uint32 uses_max = 2;
+   */
+  usesMax: number;
+
+  /**
+   * How many it has let in.
+   *
+   * @generated from field: uint32 uses = 3;
+   */
+  uses: number;
+
+  /**
+   * When it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Until when it lets devices in.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 5;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Whether it was ended.
+   *
+   * @generated from field: bool revoked = 6;
+   */
+  revoked: boolean;
+
+  /**
+   * The group that its devices are put into.
+   *
+   * @generated from field: string group = 7;
+   */
+  group: string;
+
+  /**
+   * The labels that its devices get.
+   *
+   * @generated from field: map<string, string> labels = 8;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message assay.v1.EnrollmentToken.
+ * Use `create(EnrollmentTokenSchema)` to create a new message.
+ */
+export const EnrollmentTokenSchema: GenMessage<EnrollmentToken> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 37);
+
+/**
+ * Which tokens to list.
+ *
+ * @generated from message assay.v1.ListEnrollmentTokensRequest
+ */
+export type ListEnrollmentTokensRequest = Message<"assay.v1.ListEnrollmentTokensRequest"> & {
+  /**
+   * At most this many; 1 to 1000, 100 if it is 0.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * ListEnrollmentTokensResponse.next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message assay.v1.ListEnrollmentTokensRequest.
+ * Use `create(ListEnrollmentTokensRequestSchema)` to create a new message.
+ */
+export const ListEnrollmentTokensRequestSchema: GenMessage<ListEnrollmentTokensRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 38);
+
+/**
+ * One page, in the order of ids.
+ *
+ * @generated from message assay.v1.ListEnrollmentTokensResponse
+ */
+export type ListEnrollmentTokensResponse = Message<"assay.v1.ListEnrollmentTokensResponse"> & {
+  /**
+   * The tokens.
+   *
+   * @generated from field: repeated assay.v1.EnrollmentToken tokens = 1;
+   */
+  tokens: EnrollmentToken[];
+
+  /**
+   * For the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message assay.v1.ListEnrollmentTokensResponse.
+ * Use `create(ListEnrollmentTokensResponseSchema)` to create a new message.
+ */
+export const ListEnrollmentTokensResponseSchema: GenMessage<ListEnrollmentTokensResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 39);
+
+/**
+ * Which token to end.
+ *
+ * @generated from message assay.v1.RevokeEnrollmentTokenRequest
+ */
+export type RevokeEnrollmentTokenRequest = Message<"assay.v1.RevokeEnrollmentTokenRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message assay.v1.RevokeEnrollmentTokenRequest.
+ * Use `create(RevokeEnrollmentTokenRequestSchema)` to create a new message.
+ */
+export const RevokeEnrollmentTokenRequestSchema: GenMessage<RevokeEnrollmentTokenRequest> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 40);
+
+/**
+ * It lets nobody in any more.
+ *
+ * @generated from message assay.v1.RevokeEnrollmentTokenResponse
+ */
+export type RevokeEnrollmentTokenResponse = Message<"assay.v1.RevokeEnrollmentTokenResponse"> & {
+};
+
+/**
+ * Describes the message assay.v1.RevokeEnrollmentTokenResponse.
+ * Use `create(RevokeEnrollmentTokenResponseSchema)` to create a new message.
+ */
+export const RevokeEnrollmentTokenResponseSchema: GenMessage<RevokeEnrollmentTokenResponse> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 41);
+
+/**
+ * Whether a device has attested lately: how long ago it last got a session. It tells of silence and decides nothing.
+ *
+ * @generated from enum assay.v1.Freshness
+ */
+export const Freshness = {
+  /**
+   * Not known.
+   *
+   * @generated from enum value: FRESHNESS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Within the first two thirds of a session's lifetime under its policy.
+   *
+   * @generated from enum value: FRESHNESS_FRESH = 1;
+   */
+  FRESH: 1,
+
+  /**
+   * Within the last third: it should attest again now.
+   *
+   * @generated from enum value: FRESHNESS_DUE = 2;
+   */
+  DUE: 2,
+
+  /**
+   * Longer ago: that session has ended. Also without a policy, under which there is none.
+   *
+   * @generated from enum value: FRESHNESS_OVERDUE = 3;
+   */
+  OVERDUE: 3,
+
+  /**
+   * Not for as long as the service is configured to bear, or never.
+   *
+   * @generated from enum value: FRESHNESS_SILENT = 4;
+   */
+  SILENT: 4,
+} as const;
+
+/**
+ * Whether a device has attested lately: how long ago it last got a session. It tells of silence and decides nothing.
+ *
+ * @generated from enum assay.v1.Freshness
+ */
+export type Freshness = (typeof Freshness)[keyof typeof Freshness] | UnknownEnum;
+
+/**
+ * Describes the enum assay.v1.Freshness.
+ */
+export const FreshnessSchema: GenEnum<Freshness> = /*@__PURE__*/
+  enumDesc(file_assay_v1_device, 0);
+
+/**
+ * What binds an attestation key to a TPM.
+ *
+ * @generated from enum assay.v1.KeyBinding
+ */
+export const KeyBinding = {
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: KEY_BINDING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Credential activation: the TPM of the endorsement key proved that it holds the key.
+   *
+   * @generated from enum value: KEY_BINDING_ACTIVATION = 1;
+   */
+  ACTIVATION: 1,
+
+  /**
+   * A certificate of the key.
+   *
+   * @generated from enum value: KEY_BINDING_CERTIFICATE = 2;
+   */
+  CERTIFICATE: 2,
+
+  /**
+   * The operator's word.
+   *
+   * @generated from enum value: KEY_BINDING_OPERATOR = 3;
+   */
+  OPERATOR: 3,
+} as const;
+
+/**
+ * What binds an attestation key to a TPM.
+ *
+ * @generated from enum assay.v1.KeyBinding
+ */
+export type KeyBinding = (typeof KeyBinding)[keyof typeof KeyBinding] | UnknownEnum;
+
+/**
+ * Describes the enum assay.v1.KeyBinding.
+ */
+export const KeyBindingSchema: GenEnum<KeyBinding> = /*@__PURE__*/
+  enumDesc(file_assay_v1_device, 1);
+
+/**
+ * Why a device enrolls again.
+ *
+ * @generated from enum assay.v1.EnrollmentReason
+ */
+export const EnrollmentReason = {
+  /**
+   * No reason.
+   *
+   * @generated from enum value: ENROLLMENT_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Its TPM was cleared: counters start anew.
+   *
+   * @generated from enum value: ENROLLMENT_REASON_RE_ENROLLMENT = 1;
+   */
+  RE_ENROLLMENT: 1,
+
+  /**
+   * It has another attestation key in the same TPM.
+   *
+   * @generated from enum value: ENROLLMENT_REASON_AK_ROTATION = 2;
+   */
+  AK_ROTATION: 2,
+
+  /**
+   * It has another board, and so another TPM.
+   *
+   * @generated from enum value: ENROLLMENT_REASON_BOARD_SWAP = 3;
+   */
+  BOARD_SWAP: 3,
+} as const;
+
+/**
+ * Why a device enrolls again.
+ *
+ * @generated from enum assay.v1.EnrollmentReason
+ */
+export type EnrollmentReason = (typeof EnrollmentReason)[keyof typeof EnrollmentReason] | UnknownEnum;
+
+/**
+ * Describes the enum assay.v1.EnrollmentReason.
+ */
+export const EnrollmentReasonSchema: GenEnum<EnrollmentReason> = /*@__PURE__*/
+  enumDesc(file_assay_v1_device, 2);
+
+/**
+ * Devices that Assay knows. Every change is journaled, moves the device's revision on, and holds at once on every replica.
  *
  * @generated from service assay.v1.DeviceService
  */
@@ -212,6 +1637,176 @@ export const DeviceService: GenService<{
     input: typeof GetDeviceRequestSchema;
     output: typeof GetDeviceResponseSchema;
   },
+  /**
+   * Lists devices, page by page.
+   *
+   * @generated from rpc assay.v1.DeviceService.ListDevices
+   */
+  listDevices: {
+    methodKind: "unary";
+    input: typeof ListDevicesRequestSchema;
+    output: typeof ListDevicesResponseSchema;
+  },
+  /**
+   * Changes what an operator says about a device: group, labels, policy.
+   *
+   * @generated from rpc assay.v1.DeviceService.UpdateDevice
+   */
+  updateDevice: {
+    methodKind: "unary";
+    input: typeof UpdateDeviceRequestSchema;
+    output: typeof UpdateDeviceResponseSchema;
+  },
+  /**
+   * Lets a pending device in.
+   *
+   * @generated from rpc assay.v1.DeviceService.ApproveDevice
+   */
+  approveDevice: {
+    methodKind: "unary";
+    input: typeof ApproveDeviceRequestSchema;
+    output: typeof ApproveDeviceResponseSchema;
+  },
+  /**
+   * Ends a device's sessions and gives it no new ones, until it is resumed.
+   *
+   * @generated from rpc assay.v1.DeviceService.SuspendDevice
+   */
+  suspendDevice: {
+    methodKind: "unary";
+    input: typeof SuspendDeviceRequestSchema;
+    output: typeof SuspendDeviceResponseSchema;
+  },
+  /**
+   * Lets a suspended device in again.
+   *
+   * @generated from rpc assay.v1.DeviceService.ResumeDevice
+   */
+  resumeDevice: {
+    methodKind: "unary";
+    input: typeof ResumeDeviceRequestSchema;
+    output: typeof ResumeDeviceResponseSchema;
+  },
+  /**
+   * Ends a device's sessions, for good: it is not trusted any more.
+   *
+   * @generated from rpc assay.v1.DeviceService.RevokeDevice
+   */
+  revokeDevice: {
+    methodKind: "unary";
+    input: typeof RevokeDeviceRequestSchema;
+    output: typeof RevokeDeviceResponseSchema;
+  },
+  /**
+   * Takes a device out of service, for good: it did nothing wrong.
+   *
+   * @generated from rpc assay.v1.DeviceService.RetireDevice
+   */
+  retireDevice: {
+    methodKind: "unary";
+    input: typeof RetireDeviceRequestSchema;
+    output: typeof RetireDeviceResponseSchema;
+  },
+  /**
+   * Forgets a device. Its id is never given again; its records stay in the journal.
+   *
+   * @generated from rpc assay.v1.DeviceService.DeleteDevice
+   */
+  deleteDevice: {
+    methodKind: "unary";
+    input: typeof DeleteDeviceRequestSchema;
+    output: typeof DeleteDeviceResponseSchema;
+  },
+  /**
+   * Allows a device to enroll once more, after its TPM was cleared, with another attestation key, or with another board.
+   *
+   * @generated from rpc assay.v1.DeviceService.PermitEnrollment
+   */
+  permitEnrollment: {
+    methodKind: "unary";
+    input: typeof PermitEnrollmentRequestSchema;
+    output: typeof PermitEnrollmentResponseSchema;
+  },
+  /**
+   * Takes a device out of service and frees its keys, so that it can enroll under a new id with its new owner.
+   *
+   * @generated from rpc assay.v1.DeviceService.TransferDevice
+   */
+  transferDevice: {
+    methodKind: "unary";
+    input: typeof TransferDeviceRequestSchema;
+    output: typeof TransferDeviceResponseSchema;
+  },
+  /**
+   * Accepts another TPM firmware than the one first seen: the next attestation says which.
+   *
+   * @generated from rpc assay.v1.DeviceService.AcceptFirmware
+   */
+  acceptFirmware: {
+    methodKind: "unary";
+    input: typeof AcceptFirmwareRequestSchema;
+    output: typeof AcceptFirmwareResponseSchema;
+  },
+  /**
+   * Brings devices in from an export, in the order they come: 500 at a time, and of those all or none. What came before a
+   * failure stays, and may come again.
+   *
+   * @generated from rpc assay.v1.DeviceService.ImportDevices
+   */
+  importDevices: {
+    methodKind: "client_streaming";
+    input: typeof ImportDevicesRequestSchema;
+    output: typeof ImportDevicesResponseSchema;
+  },
+  /**
+   * Gives all devices out, in the order of their ids.
+   *
+   * @generated from rpc assay.v1.DeviceService.ExportDevices
+   */
+  exportDevices: {
+    methodKind: "server_streaming";
+    input: typeof ExportDevicesRequestSchema;
+    output: typeof ExportDevicesResponseSchema;
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_assay_v1_device, 0);
+
+/**
+ * Tokens that let devices enroll by themselves.
+ *
+ * @generated from service assay.v1.EnrollmentTokenService
+ */
+export const EnrollmentTokenService: GenService<{
+  /**
+   * Makes a token. Its secret is shown once, and kept nowhere.
+   *
+   * @generated from rpc assay.v1.EnrollmentTokenService.CreateEnrollmentToken
+   */
+  createEnrollmentToken: {
+    methodKind: "unary";
+    input: typeof CreateEnrollmentTokenRequestSchema;
+    output: typeof CreateEnrollmentTokenResponseSchema;
+  },
+  /**
+   * Lists tokens, without their secrets.
+   *
+   * @generated from rpc assay.v1.EnrollmentTokenService.ListEnrollmentTokens
+   */
+  listEnrollmentTokens: {
+    methodKind: "unary";
+    input: typeof ListEnrollmentTokensRequestSchema;
+    output: typeof ListEnrollmentTokensResponseSchema;
+  },
+  /**
+   * Ends a token.
+   *
+   * @generated from rpc assay.v1.EnrollmentTokenService.RevokeEnrollmentToken
+   */
+  revokeEnrollmentToken: {
+    methodKind: "unary";
+    input: typeof RevokeEnrollmentTokenRequestSchema;
+    output: typeof RevokeEnrollmentTokenResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_assay_v1_device, 1);
 

@@ -1,0 +1,105 @@
+/** Devices as their operators see them. */
+import { hash } from "node:crypto"
+import { parsePolicy } from "../appraisal/policy.ts"
+import { lengthPrefixed, toBase64Url, toHex, utf8 } from "../bytes.ts"
+import { AssayError } from "../errors.ts"
+import { parseChain } from "../evidence/evidence.ts"
+import { type TpmIdentity, tpmIdentityOf } from "../verification/tpm-identity.ts"
+import { type Freshness, freshnessOf } from "./device-freshness.ts"
+import type { DeviceRecord, PolicyRecord, Ports } from "./ports.ts"
+
+/** A device, and what follows from its record, its policy and the time. */
+export interface DeviceView extends DeviceRecord {
+  readonly freshness: Freshness
+  /** Its TPM as the certificate of its endorsement or attestation key says, if it has one that says it. */
+  readonly tpm: TpmIdentity | undefined
+  readonly etag: string
+}
+
+const ETAG_BYTES = 16
+
+/** Names one revision of one device. */
+export const etagOf = ({ tenant, id, revision }: DeviceRecord): string =>
+  toBase64Url(
+    hash(
+      "sha256",
+      lengthPrefixed(utf8("assay/v1/etag"), utf8(tenant), utf8(id), utf8(String(revision))),
+      "buffer",
+    ).subarray(0, ETAG_BYTES),
+  )
+
+/** Views of devices of one tenant. Of many, each policy is read once. */
+export type ViewDevices = (tenant: string, devices: readonly DeviceRecord[]) => Promise<readonly DeviceView[]>
+
+/** Between which as many devices others get their turn: a certificate takes about 0.1 ms. */
+const BREATH = 32
+
+/** How devices are viewed. @throws {AssayError} REGISTRY. */
+export const createViewDevices = (
+  ports: Pick<Ports, "registry" | "clock" | "settings" | "breathe">,
+): ViewDevices => {
+  const lifetimeOf = createLifetimes()
+  return async (tenant, devices) => {
+    const at = ports.clock.now()
+    const policies = policiesOf(ports, tenant)
+    const views: DeviceView[] = []
+    for (const [i, device] of devices.entries()) {
+      if (i % BREATH === BREATH - 1) await ports.breathe()
+      const policy = await policies(device)
+      views.push({
+        ...device,
+        freshness: freshnessOf(
+          device.lastResult?.admittedAt,
+          policy === undefined ? undefined : lifetimeOf(policy),
+          ports.settings.silenceMs,
+          at,
+        ),
+        tpm: tpmOf(device),
+        etag: etagOf(device),
+      })
+    }
+    return views
+  }
+}
+
+/** The policy that a device is judged by: each is asked for once. */
+const policiesOf = ({ registry }: Pick<Ports, "registry">, tenant: string) => {
+  const asked = new Map<string, Promise<PolicyRecord | undefined>>()
+  return ({ policy, group }: DeviceRecord): Promise<PolicyRecord | undefined> => {
+    const key = policy === undefined ? `group ${group}` : `policy ${policy}`
+    const answer =
+      asked.get(key) ??
+      (policy === undefined ? registry.groupPolicy(tenant, group) : registry.policy(tenant, policy))
+    asked.set(key, answer)
+    return answer
+  }
+}
+
+const LIFETIMES_MAX = 1000
+
+/** How long sessions live under a policy. A document never changes, so that it is parsed once. */
+const createLifetimes = () => {
+  const known = new Map<string, number>()
+  return ({ document, digest }: PolicyRecord): number => {
+    const key = toHex(digest)
+    const lifetimeMs = known.get(key) ?? parsePolicy(document).session.lifetimeSeconds * 1000
+    if (known.size >= LIFETIMES_MAX) known.clear()
+    known.set(key, lifetimeMs)
+    return lifetimeMs
+  }
+}
+
+/** What a certificate says that does not say it as the profile wants is nothing to tell. */
+const tpmOf = ({ endorsement }: DeviceRecord): TpmIdentity | undefined => {
+  const chains = [
+    ...endorsement.ekCertificateChain.slice(0, 1),
+    ...endorsement.akCertificateChain.slice(0, 1),
+  ]
+  try {
+    const [leaf] = parseChain(chains.slice(0, 1), "certificate")
+    return leaf === undefined ? undefined : tpmIdentityOf(leaf)
+  } catch (error) {
+    if (error instanceof AssayError) return undefined
+    throw error
+  }
+}
