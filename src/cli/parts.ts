@@ -8,11 +8,6 @@ import type {
   SetPolicyResponse,
 } from "../gen/assay/v1/admin_pb.ts"
 import type {
-  GetDeviceResponse,
-  RegisterDeviceRequestSchema,
-  RegisterDeviceResponse,
-} from "../gen/assay/v1/device_pb.ts"
-import type {
   DismissPendingIssuerResponse,
   GetAnchorResponse,
   GetPendingIssuerResponse,
@@ -32,13 +27,10 @@ import type {
 } from "../gen/assay/v1/trust_pb.ts"
 import type { VerifyJws } from "../verification/journal/checkpoint.ts"
 import type { AddCommand } from "./command.ts"
+import type { DeviceCalls } from "./device-calls.ts"
 
-/** Calls over the administration socket. Every method throws the server's AssayError. */
-export interface AdminCalls extends TrustCalls {
-  registerDevice(
-    request: MessageInitShape<typeof RegisterDeviceRequestSchema>,
-  ): Promise<RegisterDeviceResponse>
-  getDevice(id: string): Promise<GetDeviceResponse>
+/** Calls of an operator. Every method throws the server's AssayError. */
+export interface AdminCalls extends TrustCalls, DeviceCalls {
   setPolicy(document: string): Promise<SetPolicyResponse>
   assignPolicy(request: MessageInitShape<typeof AssignPolicyRequestSchema>): Promise<AssignPolicyResponse>
   getPolicy(name: string): Promise<GetPolicyResponse>
@@ -60,6 +52,14 @@ export interface TrustCalls {
   getPendingIssuer(id: string): Promise<GetPendingIssuerResponse>
   dismissPendingIssuer(id: string): Promise<DismissPendingIssuerResponse>
   getTrustState(): Promise<GetTrustStateResponse>
+}
+
+/** How a server is reached, beside its address. */
+export interface Reach {
+  /** A credential or an enrollment token. */
+  readonly credential?: string
+  /** TLS, in PEM; without a `ca`, whom Node trusts. */
+  readonly tls?: { readonly ca?: Uint8Array; readonly certificate?: Uint8Array; readonly key?: Uint8Array }
 }
 
 /** How a session token is to be checked; `client/session.ts` says what each means. */
@@ -91,8 +91,8 @@ export interface CheckedSession {
 export interface CliParts {
   /** Of this program. */
   readonly version: string
-  /** `unix:/absolute/path` or a loopback address. @throws {AssayError} INPUT. */
-  readonly adminClient: (address: string) => AdminCalls
+  /** `unix:/absolute/path` or a loopback address, with TLS any other. @throws {AssayError} INPUT. */
+  readonly adminClient: (address: string, reach: Reach) => AdminCalls
   /** @throws {AssayError} of the kind `denied`. */
   readonly verifySessionToken: (token: string, check: SessionCheck) => CheckedSession
   /** Verifies by any of these key sets. @throws {AssayError} TOKEN_KEY for one that is none. */
@@ -104,6 +104,8 @@ export interface CliParts {
 /** The process that a command runs in. Tests hand in another. */
 export interface CliIo {
   readonly out: (text: string) => void
+  /** Resolves when `out` may be given more: at once, but for a reader that is slower than we are. */
+  readonly written: () => Promise<void>
   readonly err: (text: string) => void
   /** Whether a person reads `out`: then the default is a table, else JSON. */
   readonly isTerminal: boolean
@@ -122,6 +124,16 @@ export const processIo = (): CliIo => {
   })
   return {
     out: (text) => void process.stdout.write(text),
+    written: () =>
+      new Promise((resolve) => {
+        const { stdout } = process
+        if (!stdout.writableNeedDrain || stdout.destroyed) return resolve()
+        const go = (): void => {
+          for (const event of ["drain", "close", "error"]) stdout.off(event, go)
+          resolve()
+        }
+        for (const event of ["drain", "close", "error"]) stdout.on(event, go)
+      }),
     err: (text) => void process.stderr.write(text),
     isTerminal,
     colors: isTerminal && (process.env["NO_COLOR"] ?? "") === "",

@@ -1,4 +1,4 @@
-import type { Command } from "commander"
+import { type Command, Option } from "commander"
 import { printable } from "../errors.ts"
 import { type AdminOptions, policyJson, present, withAdmin, withAdminOption } from "./admin.ts"
 import type { CommandContext } from "./command.ts"
@@ -8,7 +8,8 @@ import { fieldLines, type Report } from "./output.ts"
 const HELP = `
 Examples:
   assay policy set fleet.yaml
-  assay policy assign fleet                       to every device that has no policy of its own
+  assay policy assign fleet                       to every device that nothing else is assigned to
+  assay policy assign edge --group edge           to every device of the group without a policy of its own
   assay policy assign fleet.yaml --device gate-7  the file is set first
   assay policy show fleet
 
@@ -16,6 +17,7 @@ For assign, an argument with a slash or with the ending .yaml, .yml or .json is 
 
 interface AssignOptions extends AdminOptions {
   readonly device?: string
+  readonly group?: string
 }
 
 /** `assay policy …`: what devices are judged by. */
@@ -35,8 +37,9 @@ export const addPolicy = (program: Command, context: CommandContext): void => {
       }),
     )
   withAdminOption(policy.command("assign <NAME_OR_FILE>"))
-    .description("Assign a policy to a device, or to all that have none of their own.")
+    .description("Assign a policy to a device, to a group, or to all that have neither.")
     .option("--device <ID>", "the device")
+    .addOption(new Option("--group <NAME>", "the group").conflicts("device"))
     .action(reporting((what: string, options: AssignOptions) => assign(what, options, context)))
   withAdminOption(policy.command("show <NAME>"))
     .description("Show the latest revision of a policy.")
@@ -53,23 +56,27 @@ const isFile = (text: string): boolean => text === "-" || /\/|\.(yaml|yml|json)$
 
 const assign = async (what: string, options: AssignOptions, context: CommandContext): Promise<Report> => {
   const document = isFile(what) ? await readText(what, context.io) : undefined
-  const { device = "" } = options
+  const { device = "", group = "" } = options
   const assigned = await withAdmin(context, options, async (admin) => {
     const name = document === undefined ? what : present((await admin.setPolicy(document)).policy).name
-    return admin.assignPolicy({ policy: name, device })
+    return admin.assignPolicy({ policy: name, device, group })
   })
   return {
     accepted: true,
-    json: { policy: assigned.policy, device: assigned.device === "" ? null : assigned.device },
+    json: { policy: assigned.policy, device: assigned.device || null, group: assigned.group || null },
     table: () =>
       fieldLines([
         ["policy", assigned.policy],
-        [
-          "assigned to",
-          assigned.device === "" ? "every device without a policy of its own" : assigned.device,
-        ],
+        ["assigned to", assigneeOf(assigned)],
       ]),
   }
+}
+
+const assigneeOf = ({ device, group }: { readonly device: string; readonly group: string }): string => {
+  if (device !== "") return device
+  return group === ""
+    ? "every device that nothing else is assigned to"
+    : `every device of the group ${group} without a policy of its own`
 }
 
 const policyReport = (policy: ReturnType<typeof policyJson>, document?: string): Report => ({

@@ -4,6 +4,7 @@ import { addAppraise } from "./appraise.ts"
 import { addCheck } from "./check.ts"
 import { type AddCommand, type CommandContext, reportStatus, writeReport } from "./command.ts"
 import { addDevice } from "./device.ts"
+import { addEnrollmentToken } from "./enrollment-token.ts"
 import { addInspect } from "./inspect.ts"
 import { addJournal } from "./journal.ts"
 import { asAssayError, errorJson, errorLine, OUTPUTS, type Output, statusOf, toJson } from "./output.ts"
@@ -18,6 +19,7 @@ const COMMANDS: readonly AddCommand[] = [
   addCheck,
   addAppraise,
   addDevice,
+  addEnrollmentToken,
   addPolicy,
   addTrust,
   addJournal,

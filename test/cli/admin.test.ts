@@ -12,7 +12,7 @@ import {
 } from "../../src/gen/assay/v1/admin_pb.ts"
 import { GetDeviceResponseSchema, RegisterDeviceResponseSchema } from "../../src/gen/assay/v1/device_pb.ts"
 import { quoteFixture } from "../support/fixtures.ts"
-import { assay, fileOf, jsonOf, noTrust, type RunOptions } from "./run.ts"
+import { assay, fileOf, jsonOf, noDevices, noTrust, type RunOptions } from "./run.ts"
 
 const test = suite("assay device and policy")
 
@@ -34,6 +34,7 @@ const fakeServer = () => {
   const device = (id: string, policy: string) => ({ id, akName: utf8("name"), revision: 1n, policy })
   const admin: AdminCalls = {
     ...noTrust,
+    ...noDevices,
     registerDevice: async (request) => {
       called("registerDevice", request)
       return create(RegisterDeviceResponseSchema, { device: device(request.id ?? "", "") })
@@ -55,6 +56,7 @@ const fakeServer = () => {
       return create(AssignPolicyResponseSchema, {
         policy: request.policy ?? "",
         device: request.device ?? "",
+        group: request.group ?? "",
       })
     },
     getPolicy: async (name) => {
@@ -162,9 +164,10 @@ test("does not call for a key that is none", async () => {
 test("shows a device, and ends with 1 where there is none", async () => {
   const { run } = fakeServer()
   const ran = await run(["device", "show", "gate-7"])
+  const { id, akName, revision, policy, createdAt } = jsonOf(ran)
   assert.equal(
-    [ran.status, jsonOf(ran)],
-    [0, { id: "gate-7", akName: toHex(utf8("name")), revision: 1, policy: "fleet", createdAt: null }],
+    [ran.status, id, akName, revision, policy, createdAt],
+    [0, "gate-7", toHex(utf8("name")), 1, "fleet", null],
   )
   const missing = await run(["device", "show", "nobody"])
   assert.equal([missing.status, missing.err], [1, "assay: DEVICE_NOT_FOUND: there is no device nobody\n"])
@@ -180,21 +183,26 @@ test("sets a policy as it is", async () => {
   assert.is((await run(["policy", "set", fileOf(Uint8Array.of(0xff))])).status, 2)
 })
 
-test("assigns a policy by name to a device or to all, and a file after setting it", async () => {
+test("assigns a policy by name to a device, a group or all, and a file after setting it", async () => {
   const { calls, run } = fakeServer()
   assert.is((await run(["policy", "assign", "fleet", "--device", "gate-7"])).status, 0)
+  const grouped = await run(["policy", "assign", "fleet", "--group", "edge"])
+  assert.equal(jsonOf(grouped), { policy: "fleet", device: null, group: "edge" })
   assert.is((await run(["policy", "assign", "fleet"])).status, 0)
   assert.is((await run(["policy", "assign", fileOf("name: fleet", "yaml")])).status, 0)
   assert.is((await run(["policy", "assign", "-"], { stdin: utf8("name: fleet") })).status, 0)
   assert.equal(calls, [
-    { method: "assignPolicy", request: { policy: "fleet", device: "gate-7" } },
-    { method: "assignPolicy", request: { policy: "fleet", device: "" } },
+    { method: "assignPolicy", request: { policy: "fleet", device: "gate-7", group: "" } },
+    { method: "assignPolicy", request: { policy: "fleet", device: "", group: "edge" } },
+    { method: "assignPolicy", request: { policy: "fleet", device: "", group: "" } },
     { method: "setPolicy", request: "name: fleet" },
-    { method: "assignPolicy", request: { policy: "fleet", device: "" } },
+    { method: "assignPolicy", request: { policy: "fleet", device: "", group: "" } },
     { method: "setPolicy", request: "name: fleet" },
-    { method: "assignPolicy", request: { policy: "fleet", device: "" } },
+    { method: "assignPolicy", request: { policy: "fleet", device: "", group: "" } },
   ])
   assert.is((await run(["policy", "assign", "none"])).status, 1)
+  const both = await run(["policy", "assign", "fleet", "--group", "edge", "--device", "gate-7"])
+  assert.is(both.status, 2)
 })
 
 test("shows a policy, on a terminal without what could steer it", async () => {
@@ -227,6 +235,7 @@ test("asks whether a server is there when none answers", async () => {
     const never = () => Promise.reject(new AssayError("NO_ANSWER", "UNAVAILABLE"))
     return {
       ...noTrust,
+      ...noDevices,
       registerDevice: never,
       getDevice: never,
       setPolicy: never,

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { DeviceCalls } from "../../src/cli/device-calls.ts"
 import type { CliIo, CliParts, TrustCalls } from "../../src/cli/parts.ts"
 import { runCli } from "../../src/cli/program.ts"
 import { verifySessionToken } from "../../src/client/index.ts"
@@ -36,7 +37,29 @@ export const noParts: CliParts = {
 }
 
 const notAsked = (): never => {
-  throw new TypeError("nothing of trust is asked for in this test")
+  throw new TypeError("nothing of this is asked for in this test")
+}
+
+/** A server that knows nothing of devices and enrollment tokens. */
+export const noDevices: DeviceCalls = {
+  registerDevice: notAsked,
+  getDevice: notAsked,
+  listDevices: notAsked,
+  updateDevice: notAsked,
+  approveDevice: notAsked,
+  suspendDevice: notAsked,
+  resumeDevice: notAsked,
+  revokeDevice: notAsked,
+  retireDevice: notAsked,
+  transferDevice: notAsked,
+  acceptFirmware: notAsked,
+  deleteDevice: notAsked,
+  permitEnrollment: notAsked,
+  importDevices: notAsked,
+  exportDevices: notAsked,
+  createEnrollmentToken: notAsked,
+  listEnrollmentTokens: notAsked,
+  revokeEnrollmentToken: notAsked,
 }
 
 /** A server that knows nothing of trust. */
@@ -60,6 +83,7 @@ export const assay = async (argv: readonly string[], options: RunOptions = {}): 
   const err: string[] = []
   const io: CliIo = {
     out: (text) => void out.push(text),
+    written: async () => {},
     err: (text) => void err.push(text),
     isTerminal: options.isTerminal ?? false,
     colors: options.colors ?? false,

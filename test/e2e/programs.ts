@@ -81,6 +81,7 @@ export const assayHere = async (args: readonly string[]): Promise<Ended> => {
     err: (text) => {
       ended.stderr += text
     },
+    written: async () => {},
     isTerminal: false,
     colors: false,
     env: {},
