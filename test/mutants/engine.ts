@@ -302,9 +302,8 @@ export const ENGINE: readonly Mutant[] = [
     covers: ["S-01"],
     file: "src/store/engine/watch.ts",
     tests: REDIS_FAILURES,
-    find: 'if (current !== undefined) throw new AssayError(current.code, current.reason, { cause: current.cause })\n      if (state.kind === "sure") return state.sight',
-    replace:
-      'if (current !== undefined || state.kind !== "sure") return { fence: "", isFull: false }\n      return state.sight',
+    find: 'if (known.kind === "sure") return known.sight\n',
+    replace: 'return known.kind === "sure" ? known.sight : { fence: "", isFull: false }\n',
     why: "Challenges would be sealed for a store that nobody can reach.",
   },
   {

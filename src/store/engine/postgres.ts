@@ -169,7 +169,5 @@ const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
 
 /** That PostgreSQL gave no sure answer. */
-const away = (cause: unknown): AssayError => {
-  const reason = cause instanceof Error && cause.message !== "" ? cause.message : "no answer"
-  return new AssayError("NONCE_STORE", `PostgreSQL cannot be relied on: ${reason}`, { cause })
-}
+const away = (cause: unknown): AssayError =>
+  new AssayError("NONCE_STORE", "PostgreSQL, which remembers what was spent, gives no sure answer", { cause })

@@ -176,9 +176,10 @@ const asText = (value: unknown): string =>
   value instanceof Uint8Array ? Buffer.from(value).toString() : String(value)
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : "")
 
-/** That Redis gave no sure answer, with the reason for the connection's failure where there is one. */
+/** That Redis gave no sure answer; where it cannot even be asked, for the reason that the connection failed. */
 const away = (cause: unknown, failure: unknown): AssayError => {
   const isOffline = messageOf(cause).startsWith("Stream isn't writeable")
-  const reason = messageOf(isOffline && failure !== undefined ? failure : cause) || "no answer"
-  return new AssayError("NONCE_STORE", `Redis cannot be relied on: ${reason}`, { cause })
+  return new AssayError("NONCE_STORE", "Redis, which remembers what was spent, gives no sure answer", {
+    cause: isOffline && failure !== undefined ? failure : cause,
+  })
 }

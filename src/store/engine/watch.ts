@@ -1,6 +1,6 @@
 /** Whether a store that replicas share is to be relied on right now: looked at all the time, and never taken on trust. */
 
-import { AssayError } from "../../errors.ts"
+import { AssayError, printable } from "../../errors.ts"
 import type { Clock } from "../../service/ports.ts"
 import { type KeyRing, periodOf } from "./key-ring.ts"
 import type { EngineLink } from "./link.ts"
@@ -46,10 +46,13 @@ export interface StoreWatch {
   close(): Promise<void>
 }
 
-type Doubt = { readonly code: "NONCE_STORE" | "CLOCK"; readonly reason: string; readonly cause?: unknown }
-type State =
-  | { readonly kind: "sure"; readonly sight: Sure; readonly sinceMs: number }
-  | ({ readonly kind: "unsure" } & Doubt)
+interface Doubt {
+  readonly kind: "unsure"
+  readonly code: "NONCE_STORE" | "CLOCK"
+  readonly reason: string
+  readonly cause?: unknown
+}
+type State = Doubt | { readonly kind: "sure"; readonly sight: Sure; readonly sinceMs: number }
 
 /** Watches a store over its link, and keeps the shared keys as they are there. */
 export function watchStore(link: EngineLink, ring: KeyRing, options: ClockOptions): StoreWatch {
@@ -90,7 +93,7 @@ export function watchStore(link: EngineLink, ring: KeyRing, options: ClockOption
   const look = (): Promise<void> => {
     looking ??= lookNow()
       .catch((error: unknown) => {
-        state = { kind: "unsure", ...doubtOf(error) }
+        state = doubtOf(error)
         throw error
       })
       .finally(() => {
@@ -100,14 +103,13 @@ export function watchStore(link: EngineLink, ring: KeyRing, options: ClockOption
   }
   const lookQuietly = (): Promise<void> => look().catch(() => {})
 
-  const doubt = (): Doubt | undefined => {
-    if (state.kind === "unsure") return state
-    return performance.now() - state.sinceMs > SURE_MS
-      ? { code: "NONCE_STORE", reason: `${link.name} has not answered for a while` }
-      : undefined
-  }
+  /** What is known, unless it is known no more. */
+  const standing = (): State =>
+    state.kind === "sure" && performance.now() - state.sinceMs > SURE_MS
+      ? { kind: "unsure", code: "NONCE_STORE", reason: `${link.name} has not answered for a while` }
+      : state
   const tend = async (): Promise<void> => {
-    if (performance.now() - tendedMs < TEND_MS || doubt() !== undefined) return
+    if (performance.now() - tendedMs < TEND_MS || standing().kind === "unsure") return
     tendedMs = performance.now()
     const at = clock.now()
     await link.tend(periodOf(at) - 1, at).catch(() => {}) // the next time
@@ -126,16 +128,18 @@ export function watchStore(link: EngineLink, ring: KeyRing, options: ClockOption
   })
   return {
     sure() {
-      const current = doubt()
+      const known = standing()
+      if (known.kind === "sure") return known.sight
       // Anew for each caller: an error goes on to say what became of its challenge.
-      if (current !== undefined) throw new AssayError(current.code, current.reason, { cause: current.cause })
-      if (state.kind === "sure") return state.sight
-      throw new TypeError("a state without doubt is sure")
+      throw new AssayError(known.code, known.reason, { cause: known.cause })
     },
     look,
     lookSoon: () => void lookQuietly(),
     checkDrift,
-    unready: () => doubt()?.reason,
+    unready: () => {
+      const known = standing()
+      return known.kind === "sure" ? undefined : `${known.reason}${detailOf(known.cause)}`
+    },
     start: keepLooking,
     async close() {
       clearTimeout(timer)
@@ -148,5 +152,19 @@ export function watchStore(link: EngineLink, ring: KeyRing, options: ClockOption
 /** Of a look that failed; what would be refused at the start is a store that is not to be relied on later. */
 const doubtOf = (error: unknown): Doubt =>
   error instanceof AssayError
-    ? { code: error.code === "CLOCK" ? "CLOCK" : "NONCE_STORE", reason: error.message, cause: error }
-    : { code: "NONCE_STORE", reason: "the store of spent challenges cannot be relied on", cause: error }
+    ? {
+        kind: "unsure",
+        code: error.code === "CLOCK" ? "CLOCK" : "NONCE_STORE",
+        reason: error.message,
+        cause: error.cause,
+      }
+    : {
+        kind: "unsure",
+        code: "NONCE_STORE",
+        reason: "the store of spent challenges cannot be relied on",
+        cause: error,
+      }
+
+/** What a library says of a failure, for operators: callers need not know where the store is. */
+const detailOf = (cause: unknown): string =>
+  cause instanceof Error && cause.message !== "" ? ` (${printable(cause.message)})` : ""

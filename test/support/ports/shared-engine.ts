@@ -121,6 +121,8 @@ const checkAway = (server: EngineServer, check: OnServer): void => {
       await rejectsCode(() => engine.singleUse.spend(value, now()), "NONCE_STORE")
       await waitUntil(3000, () => engine.unready() !== undefined)
       await refusesAll(engine, value, "NONCE_STORE")
+      const error = await rejectsCode(() => engine.singleUse.seal(newValue(now())), "NONCE_STORE")
+      assert.not(error.message.includes(proxy.folder), "callers need not know where the store is")
       proxy.refuse(false)
       await waitUntil(RECOVERY_MS, isReady(engine))
       await engine.singleUse.spend(await opened(engine), now())
