@@ -66,6 +66,10 @@ mutants: $(BUILT) ## Remove one check at a time; a test must notice each
 soak: $(INSTALLED) ## Run the generated suites in full, from where it was (FRESH=1: anew)
 	@node test/soak/run.ts $(if $(FRESH),--fresh) $(only)
 
+.PHONY: test-faults
+test-faults: $(BUILT) ## Crash, race and starve a server in every way there is a name for, and print what held
+	@node test/faults/run.ts $(if $(filter json,$(OUTPUT)),--json)
+
 .PHONY: attacks
 attacks: $(INSTALLED) ## Write docs/attacks.md from the tests
 	@node test/attacks.ts

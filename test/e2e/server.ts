@@ -11,7 +11,7 @@ import type {
   VerifyRequest,
   VerifyResponse,
 } from "../../src/gen/assay/v1/attestation_pb.ts"
-import type { JournalRecord } from "../../src/service/ports.ts"
+import type { JournalAct, JournalRecord } from "../../src/service/ports.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
 import { ASSAY, environment } from "./programs.ts"
 
@@ -166,15 +166,22 @@ export const attest = async (caller: AttestationClient, device: SoftwareDevice):
 
 const RECORDS_MAX = 1000
 
-/** The verifications in the journal, read beside the server. */
-export const verifications = async ({ data }: ServerProcess): Promise<readonly JournalRecord[]> => {
+/** The records of an act in the journal, read beside the server. */
+export const recordsOf = async (
+  { data }: ServerProcess,
+  wanted: JournalAct,
+): Promise<readonly JournalRecord[]> => {
   const store = openSqliteStore(join(data, "assay.db"))
   try {
     const records = await store.journal.records("default", { limit: RECORDS_MAX })
     if (records.length === RECORDS_MAX)
       throw new Error("the journal has more records than can be read at once")
-    return records.filter(({ act }) => act === "verify")
+    return records.filter(({ act }) => act === wanted)
   } finally {
     store.close()
   }
 }
+
+/** The verifications in the journal. */
+export const verifications = (server: ServerProcess): Promise<readonly JournalRecord[]> =>
+  recordsOf(server, "verify")
