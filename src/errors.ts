@@ -124,7 +124,7 @@ export const CODES = {
   EPOCH: entry("stale"),
   ACTIVATION: entry("stale", "K-05"),
   POLICY_VERSION: entry("stale"),
-  SNAPSHOT_MOVED: entry("stale"),
+  SNAPSHOT_MOVED: entry("stale", "S-04"),
   ETAG: entry("stale"),
 
   // The caller may not do this.
@@ -158,7 +158,7 @@ export const CODES = {
   REVOCATION: entry("unavailable", "X-20"),
   TRUST: entry("unavailable", "S-09"),
   JOURNAL: entry("unavailable"),
-  REGISTRY: entry("unavailable"),
+  REGISTRY: entry("unavailable", "S-03"),
   NONCE_STORE: entry("unavailable", "S-01", "S-02"),
   CLOCK: entry("unavailable", "S-06"),
   REVISION_UNCONFIRMED: entry("unavailable"),

@@ -214,6 +214,18 @@ export const FAULT_ATTACKS: readonly AttackClass[] = [
       "A reply that was lost has spent. A store that was restarted, replaced by one that had not heard, emptied or put back is not the one that a value was sealed under: the step that spends compares the two, and whatever is older is stale. Replicas and standbys, which may lag, are not asked.",
   },
   {
+    id: "S-03",
+    title: "A registry that is away, old, torn or altered",
+    words:
+      "Devices, policies and trust are read as they were stored, or not at all: each row that decides something is held against its digest, and a server that is a standby, forgets what it acknowledged, or has tables of another version is refused at the start and at every connection. An empty default stands in for nothing. Whether a change whose answer was lost was made is told by its record alone.",
+  },
+  {
+    id: "S-04",
+    title: "A change in the middle of a decision",
+    words:
+      "Everything that a decision rests on is read as one state, and its revisions are compared where the decision is recorded, in a transaction that keeps administrative changes out. Who moved anything meanwhile wins: the decision is not recorded, and no token leaves. Of changes that exclude each other one happens, on whichever replicas.",
+  },
+  {
     id: "S-06",
     title: "A clock that is wrong",
     words:

@@ -1,3 +1,16 @@
+import {
+  bytes8,
+  bytes32,
+  jsonList,
+  keepRows,
+  lastOf,
+  moveOn,
+  onlyIf,
+  REFUSE,
+  text,
+} from "./schema-postgres-parts.ts"
+import { TRUST_1 } from "./schema-postgres-trust.ts"
+
 /**
  * The tables in PostgreSQL. The tenant is the first part of every key. Instants are milliseconds since 1970; a u64 is 8
  * bytes, big-endian, for PostgreSQL's integers are signed. Text is compared by its bytes, as SQLite and JavaScript do,
@@ -7,53 +20,6 @@
  * policies, revisions, generations of trust, ids that were given. `TRUNCATE` asks no trigger of rows, and so has one of
  * its own.
  */
-
-const text = 'text COLLATE "C"'
-const bytes32 = (column: string): string => `${column} bytea CHECK (length(${column}) = 32)`
-const bytes8 = (column: string): string => `${column} bytea CHECK (length(${column}) = 8)`
-const jsonList = (column: string): string =>
-  `${column} ${text} NOT NULL CHECK (json_typeof(${column}::json) = 'array')`
-
-/** Refuses what a table does not allow, with the reason that the trigger has. */
-const REFUSE = `
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE EXCEPTION '%', TG_ARGV[0];
-END $$;`
-
-/** Rows of the table never change and never go. */
-const keepRows = (table: string, reason: string): string => `
-CREATE TRIGGER ${table}_kept BEFORE UPDATE OR DELETE ON ${table}
-  FOR EACH ROW EXECUTE FUNCTION refuse('${reason}');
-CREATE TRIGGER ${table}_truncate BEFORE TRUNCATE ON ${table}
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse('${reason}');`
-
-/** Rows of the table never go, and keep their key while a number of theirs moves on. */
-const moveOn = (table: string, key: readonly string[], number: string, reason: string): string => `
-CREATE TRIGGER ${table}_update BEFORE UPDATE ON ${table} FOR EACH ROW
-  WHEN (${key.map((column) => `NEW.${column} <> OLD.${column}`).join(" OR ")} OR NEW.${number} <= OLD.${number})
-  EXECUTE FUNCTION refuse('${reason}');
-CREATE TRIGGER ${table}_delete BEFORE DELETE ON ${table}
-  FOR EACH ROW EXECUTE FUNCTION refuse('${reason}');
-CREATE TRIGGER ${table}_truncate BEFORE TRUNCATE ON ${table}
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse('${reason}');`
-
-/** A new row of the table is refused unless `condition` holds. */
-const onlyIf = (table: string, condition: string, reason: string): string => `
-CREATE FUNCTION ${table}_next() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  IF ${condition} THEN
-    RETURN NEW;
-  END IF;
-  RAISE EXCEPTION '${reason}';
-END $$;
-CREATE TRIGGER ${table}_insert BEFORE INSERT ON ${table}
-  FOR EACH ROW EXECUTE FUNCTION ${table}_next();`
-
-/** The highest number of the rows that have the new row's key, 0 without any: asked for as one step in an index. */
-const lastOf = (table: string, number: string, key: readonly string[]): string =>
-  `coalesce((SELECT ${number} FROM ${table} WHERE ${key.map((column) => `${column} = NEW.${column}`).join(" AND ")}
-             ORDER BY ${number} DESC LIMIT 1), 0)`
 
 /** Whoever listens on `assay_revision` is told of a tenant when a change of it is committed. */
 const TENANTS = `
@@ -262,81 +228,13 @@ ${onlyIf(
   "not the next record",
 )}`
 
-/** Certificates and revocation lists are stored as they are: they hardly get smaller, and the work would be for nothing. */
-const TRUST = `
-CREATE TABLE trust_state (
-  tenant ${text} PRIMARY KEY,
-  generation bigint NOT NULL CHECK (generation >= 1),
-  anchors bigint NOT NULL CHECK (anchors >= 0),
-  intermediates bigint NOT NULL CHECK (intermediates >= 0),
-  crls bigint NOT NULL CHECK (crls >= 0),
-  crl_bytes bigint NOT NULL CHECK (crl_bytes >= 0),
-  eks bigint NOT NULL CHECK (eks >= 0)
-);
-${moveOn("trust_state", ["tenant"], "generation", "a generation of trust never comes back")}
-
-CREATE TABLE trust_anchors (
-  tenant ${text} NOT NULL,
-  ${bytes32("id")} NOT NULL,
-  certificate bytea NOT NULL,
-  label ${text} NOT NULL,
-  purpose ${text} NOT NULL CHECK (purpose IN ('ek', 'ak', 'any')),
-  revocation ${text} NOT NULL CHECK (revocation IN ('require', 'when-published', 'off')),
-  provenance ${text} NOT NULL,
-  added_at bigint NOT NULL,
-  ${bytes32("digest")} NOT NULL,
-  PRIMARY KEY (tenant, id)
-);
-ALTER TABLE trust_anchors ALTER certificate SET STORAGE EXTERNAL;
-
-CREATE TABLE trust_intermediates (
-  tenant ${text} NOT NULL,
-  ${bytes32("id")} NOT NULL,
-  certificate bytea NOT NULL,
-  source ${text} NOT NULL,
-  added_at bigint NOT NULL,
-  PRIMARY KEY (tenant, id)
-);
-ALTER TABLE trust_intermediates ALTER certificate SET STORAGE EXTERNAL;
-
-CREATE TABLE trust_crls (
-  tenant ${text} NOT NULL,
-  source ${text} NOT NULL,
-  ${bytes32("id")} NOT NULL,
-  added_at bigint NOT NULL,
-  crl bytea NOT NULL,
-  PRIMARY KEY (tenant, source)
-);
-ALTER TABLE trust_crls ALTER crl SET STORAGE EXTERNAL;
-CREATE INDEX trust_crls_id ON trust_crls (tenant, id);
-
-CREATE TABLE listed_eks (
-  tenant ${text} NOT NULL,
-  ${bytes32("digest")} NOT NULL,
-  label ${text} NOT NULL,
-  added_at bigint NOT NULL,
-  PRIMARY KEY (tenant, digest)
-);
-
-CREATE TABLE pending_issuers (
-  tenant ${text} NOT NULL,
-  ${bytes32("id")} NOT NULL,
-  issuer ${text} NOT NULL,
-  first_seen_at bigint NOT NULL,
-  last_seen_at bigint NOT NULL,
-  count bigint NOT NULL CHECK (count >= 1),
-  chain bytea,
-  PRIMARY KEY (tenant, id)
-);
-CREATE INDEX pending_issuers_seen ON pending_issuers (tenant, last_seen_at);`
-
 const SERVICE_KEYS = `
 CREATE TABLE service_keys (
   name ${text} PRIMARY KEY,
   pem bytea NOT NULL
 );`
 
-const VERSION_1 = [REFUSE, TENANTS, POLICIES, DEVICES, JOURNAL, TRUST, SERVICE_KEYS].join("\n")
+const VERSION_1 = [REFUSE, TENANTS, POLICIES, DEVICES, JOURNAL, TRUST_1, SERVICE_KEYS].join("\n")
 
 /**
  * What makes a schema of each version out of one of the version before; the first starts from an empty schema. A released

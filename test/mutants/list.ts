@@ -12,6 +12,7 @@ import { JOURNAL } from "./journal.ts"
 import { MANAGING } from "./managing.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
+import { POSTGRES } from "./postgres.ts"
 import { REFRESH } from "./refresh.ts"
 import { SERVICE } from "./service.ts"
 import { TRUST } from "./trust.ts"
@@ -23,6 +24,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...APPRAISAL,
   ...SERVICE,
   ...ENGINE,
+  ...POSTGRES,
   ...CALLERS,
   ...JOURNAL,
   ...DEVICES,
@@ -76,6 +78,8 @@ export const CLASSES: readonly string[] = [
   "G-12",
   "S-01",
   "S-02",
+  "S-03",
+  "S-04",
   "S-06",
   "S-08",
   "S-09",

@@ -113,14 +113,16 @@ for (const [what, sql] of refused)
     await server.query(sql, url)
     const look = () => server.query("SELECT oid, relname FROM pg_class ORDER BY oid", url)
     const before = await look()
-    await rejectsCode(() => openPostgresDatabase({ url, schema: "assay" }), "REGISTRY")
+    const error = await rejectsCode(() => openPostgresDatabase({ url, schema: "assay" }), "REGISTRY")
+    assert.is(error.location, "store.schema")
     assert.equal(await look(), before)
   })
 
 check("refuses the schema of another program", async () => {
   const url = await server.createDatabase()
   await server.query("CREATE SCHEMA assay; CREATE TABLE assay.notes (id integer)", url)
-  await rejectsCode(() => openPostgresDatabase({ url, schema: "assay" }), "REGISTRY")
+  const error = await rejectsCode(() => openPostgresDatabase({ url, schema: "assay" }), "REGISTRY")
+  assert.is(error.location, "store.schema")
 })
 
 check("keeps to its schema, which a role of its own may own", async () => {

@@ -32,16 +32,18 @@ const replicas = async (): Promise<readonly [Store, Store, Store]> => {
   return [first, ...(await others)]
 }
 
+const outcomeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "done",
+    (error: unknown) => (error instanceof AssayError ? error.code : String(error)),
+  )
+
 /** What became of racing calls: how often each ended how. */
 const outcomesOf = async (calls: readonly Promise<unknown>[]): Promise<Readonly<Record<string, number>>> => {
   const counts: Record<string, number> = {}
-  for (const outcome of await Promise.allSettled(calls)) {
-    const how = outcome.status === "fulfilled" ? "done" : codeOf(outcome.reason)
-    counts[how] = (counts[how] ?? 0) + 1
-  }
+  for (const how of await Promise.all(calls.map(outcomeOf))) counts[how] = (counts[how] ?? 0) + 1
   return counts
 }
-const codeOf = (error: unknown): string => (error instanceof AssayError ? error.code : String(error))
 
 /** Calls by all replicas at once, `n` by each. */
 const race = (
@@ -159,31 +161,37 @@ for (const [what, sql] of underWay)
     const commit = newCommit({ revisions, known: true })
     await journal.append(newRecord("device-1"), commit)
     await holding(`${CLOSED}; ${sql}`, async (end) => {
-      let ended = false
-      const appended = rejectsCode(async () => {
-        await journal.append(newRecord("device-1"), commit).finally(() => {
-          ended = true
-        })
-      }, "SNAPSHOT_MOVED")
-      await soon()
-      assert.not(ended)
+      const appended = outcomeOf(journal.append(newRecord("device-1"), commit))
+      assert.is(await Promise.race([appended, soon()]), undefined)
       await end()
-      await appended
+      assert.is(await appended, "SNAPSHOT_MOVED")
     })
   })
+
+const LATER = `SELECT pg_advisory_xact_lock_shared(hashtextextended('default', 0));
+  SELECT id FROM devices FOR NO KEY UPDATE;
+  INSERT INTO counters VALUES ('default', 'device-1', '\\x00000000000003e8', 9, 0, 1, NULL, 1)`
+check("refuses S-04 a commit while another replica commits a later boot of the device", async () => {
+  const [{ registry, journal }] = await replicas()
+  await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+  await registry.registerDevice(newDevice("device-2"), newAct("register-device"))
+  await holding(LATER, async (end) => {
+    const appended = outcomeOf(journal.append(newRecord("device-1"), newCommit({ known: true })))
+    assert.is(await Promise.race([appended, soon()]), undefined)
+    await end()
+    assert.is(await appended, "SNAPSHOT_MOVED")
+  })
+  assert.is((await registry.device("default", "device-1")).counters?.resetCount, 9)
+})
 
 check("changes S-04 nothing of a tenant between the look and the commit of another replica", async () => {
   const [{ registry }] = await replicas()
   await holding("SELECT pg_advisory_xact_lock_shared(hashtextextended('default', 0))", async (end) => {
-    let ended = false
-    const changed = registry.setPolicy(newPolicy("base", "one"), newAct("set-policy")).then(() => {
-      ended = true
-    })
+    const changed = outcomeOf(registry.setPolicy(newPolicy("base", "one"), newAct("set-policy")))
     await registry.setPolicy(newPolicy("base", "one", "other"), newAct("set-policy"))
-    await soon()
-    assert.not(ended)
+    assert.is(await Promise.race([changed, soon()]), undefined)
     await end()
-    await changed
+    assert.is(await changed, "done")
   })
 })
 

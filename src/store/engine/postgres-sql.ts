@@ -2,21 +2,18 @@
 
 import type { PoolClient } from "pg"
 import { AssayError } from "../../errors.ts"
+import { FACTS, type Facts, flawOf, quotedSchema } from "../postgres-server.ts"
 
-/** The oldest version whose promises were read for this. */
-const VERSION_MIN = 130_000
 /** Held while the tables are made: the letters of "assay" and a number for this use. Every replica takes the same. */
 const MIGRATION_LOCK = "'assay-engine'"
-
-/** Answers of a server, by name. */
-export type Facts = Readonly<Record<string, string>>
 
 /** The statements of an engine whose tables are in one schema. */
 export type Statements = ReturnType<typeof statementsFor>
 
 /** The identifier in quotes. @throws {AssayError} INPUT for one that would need more than that. */
 const quoted = (schema: string): string => {
-  if (/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) return `"${schema}"`
+  const name = quotedSchema(schema)
+  if (name !== undefined) return name
   throw new AssayError("INPUT", "a schema is named in lowercase letters, digits and underscores", {
     location: "engine.schema",
     actual: schema,
@@ -82,9 +79,7 @@ export const statementsFor = (schema: string) => {
     FROM (SELECT max(remembered_until) AS latest FROM gone) AS past WHERE latest > forgotten_through`
   return {
     facts: `
-      SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
-        current_setting('server_version_num') AS version, pg_is_in_recovery() AS standby,
-        ${NOW_MS} AS now_ms, ${FENCE} AS fence`,
+      SELECT ${FACTS}, ${NOW_MS} AS now_ms, ${FENCE} AS fence`,
     keys: `SELECT use, period, record FROM ${name}.shared_key`,
     claim: `INSERT INTO ${name}.shared_key (use, period, record) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
     /** $1 tenant, $2 what, $3 id, $4 until when it is remembered, $5 fence, $6 id of the sealing key. */
@@ -116,34 +111,8 @@ export const statementsFor = (schema: string) => {
 
 /** Why a server is not to be relied on, if it is not. */
 export const refusalOf = (facts: Facts): AssayError | undefined => {
-  const version = Number(facts["version"])
-  const flaws: readonly [isFlaw: boolean, setting: string, expected: string, why: string][] = [
-    [
-      !(version >= VERSION_MIN),
-      "version",
-      "13 or later",
-      "this PostgreSQL is too old: take version 13 or later",
-    ],
-    [
-      facts["standby"] !== "false",
-      "standby",
-      "false",
-      "this PostgreSQL server is a standby, which may not have heard of what was spent: name its primary",
-    ],
-    [facts["fsync"] !== "on", "fsync", "on", "this PostgreSQL forgets what it acknowledged: set fsync to on"],
-    [
-      !["on", "local", "remote_write", "remote_apply"].includes(facts["synchronous_commit"] ?? ""),
-      "synchronous_commit",
-      "on",
-      "this PostgreSQL forgets what it acknowledged: set synchronous_commit to on",
-    ],
-  ]
-  const flaw = flaws.find(([isFlaw]) => isFlaw)
+  const flaw = flawOf(facts)
   if (flaw === undefined) return undefined
-  const [, setting, expected, why] = flaw
-  return new AssayError("INPUT", why, {
-    location: `engine: ${setting}`,
-    expected,
-    actual: facts[setting] ?? "",
-  })
+  const { setting, expected, actual, why } = flaw
+  return new AssayError("INPUT", why, { location: `engine: ${setting}`, expected, actual })
 }

@@ -6,8 +6,9 @@
 
 import { Pool, type PoolClient } from "pg"
 import { AssayError } from "../../errors.ts"
+import { type Facts, factsFrom, sqlStateOf } from "../postgres-server.ts"
 import type { EngineLink, KeyRecord, KeyUse, Sight, Use, Verdict } from "./link.ts"
-import { type Facts, migrate, refusalOf, type Statements, statementsFor } from "./postgres-sql.ts"
+import { migrate, refusalOf, type Statements, statementsFor } from "./postgres-sql.ts"
 
 /** Within this PostgreSQL answers, or is away. */
 const TIMEOUT_MS = 1000
@@ -47,7 +48,7 @@ export function openPostgresLink(url: string, { schema, spentMax }: PostgresOpti
       return result
     } catch (error) {
       client?.release(true)
-      if (UNDEFINED.includes(codeOf(error))) isMigrated = false
+      if (UNDEFINED.includes(sqlStateOf(error))) isMigrated = false
       throw error instanceof AssayError ? error : away(error)
     }
   }
@@ -146,7 +147,7 @@ const verdictOf = (row: Row | undefined): Verdict => {
 
 const factsOf = async (client: PoolClient, sql: Statements): Promise<Facts> => {
   const { rows } = await client.query<Row>(sql.facts)
-  return Object.fromEntries(Object.entries(rows[0] ?? {}).map(([name, value]) => [name, String(value)]))
+  return factsFrom(rows[0])
 }
 
 const sightOf = (facts: Facts): Pick<Sight, "fence" | "now"> => ({
@@ -164,9 +165,6 @@ const recordOf = (row: Row): KeyRecord[] => {
     ? []
     : [{ use, period: Number(row["period"]), bytes: new Uint8Array(bytes) }]
 }
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
 
 /** That PostgreSQL gave no sure answer. */
 const away = (cause: unknown): AssayError =>

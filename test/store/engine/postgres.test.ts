@@ -62,7 +62,13 @@ onServer("refuses S-02 to start on a standby, which may not have heard", async (
   }
 })
 
-const SOUND = { version: "130000", standby: "false", fsync: "on", synchronous_commit: "on" }
+const SOUND = {
+  version: "130000",
+  standby: "false",
+  fsync: "on",
+  full_page_writes: "on",
+  synchronous_commit: "on",
+}
 const flawed: [what: string, facts: Readonly<Record<string, string>>][] = [
   ["a version before 13", { ...SOUND, version: "120022" }],
   ["a standby", { ...SOUND, standby: "true" }],
