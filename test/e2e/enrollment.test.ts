@@ -1,5 +1,5 @@
 /** The whole of enrollment over gRPC: a device that nobody knew gets a session, with TPMs of software and of swtpm. */
-import { X509Certificate } from "node:crypto"
+import { hash, X509Certificate } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { suite } from "uvu"
@@ -18,10 +18,11 @@ import type {
   CompleteEnrollmentRequest,
 } from "../../src/gen/assay/v1/enrollment_pb.ts"
 import { DeviceState } from "../../src/gen/assay/v1/enrollment_pb.ts"
+import { enrollmentTokens } from "../../src/main/callers.ts"
 import { type Running, running } from "../server/fake.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { idOf } from "../support/endorsed.ts"
-import { trusts } from "../support/enrolling.ts"
+import { enrolls, tokenHolder, trusts } from "../support/enrolling.ts"
 import { ekChainFor, newcomer } from "../support/newcomer.ts"
 import { GATEWAY, START, type TestService, withService } from "../support/service.ts"
 import { needs } from "../support/vectors.ts"
@@ -193,6 +194,60 @@ for (const [name, change, code] of changed)
         DeviceState.ACTIVE,
       )
     }))
+
+test("lets a device join with an enrollment token, which speaks for no other device", () =>
+  withService(async (world) => {
+    const secret = "aet_the-secret-of-a-token"
+    const digest = new Uint8Array(hash("sha256", secret, "buffer"))
+    await tokenHolder(world, "t-1", { digest, usesMax: 1, group: "kiosks" })
+    const find = enrollmentTokens(world.ports.devices, world)
+    const server = await running({}, { service: world.service, enrollmentToken: find })
+    const [client, attesting, stranger] = [
+      createEnrollmentClient(server.address, { credential: secret }),
+      createAttestationClient(server.address, { credential: secret }),
+      createEnrollmentClient(server.address, { credential: "aet_another-secret" }),
+    ]
+    try {
+      const [device, other] = [newcomer(), newcomer()]
+      const { id: otherId } = await enrolls(world, other)
+      const show = async (one: typeof device) => ({
+        akPublic: one.akPublic,
+        ekPublic: await one.ekPublic(),
+        ekCertificateChain: await ekChainFor(one),
+      })
+      await rejectsCode(async () => stranger.beginEnrollment(await show(device)), "CALLER_UNKNOWN")
+      const begun = await client.beginEnrollment(await show(device))
+      const { device: id } = await client.completeEnrollment(
+        await device.answerEnrollment(enrollmentParts(begun)),
+      )
+      assert.equal((await world.registry.device("default", id)).group, "kiosks")
+
+      const policy = policyDocument(device, { ak: { binding: "proven" } })
+      const { name } = await world.service.setPolicy(policy, GATEWAY)
+      await world.service.assignPolicy({ policy: name, device: undefined }, GATEWAY)
+      const own = { audience: "orders", confirmation: undefined }
+      const challenge = await attesting.createChallenge({ audience: "orders", device: id })
+      const { token } = await attesting.verify(await device.answer(challengeParts(challenge), own))
+      assert.is(token.case, "sessionToken")
+      for (const named of [otherId, "d-nobody", ""])
+        await rejectsCode(
+          () => attesting.createChallenge({ audience: "orders", device: named }),
+          "PERMISSION",
+        )
+
+      // The token was for one device. Used up, it makes no more, and lets the one it made attest.
+      const more = newcomer()
+      const again = enrollmentParts(await client.beginEnrollment(await show(more)))
+      await rejectsCode(
+        async () => client.completeEnrollment(await more.answerEnrollment(again)),
+        "ENROLLMENT_TOKEN",
+      )
+      await attesting.createChallenge({ audience: "orders", device: id })
+    } finally {
+      for (const one of [client, attesting, stranger]) one.close()
+      await server.stop()
+    }
+  }))
 
 test("refuses K-05 what was begun over another connection, over gRPC", () =>
   withServer(async ({ client, server }) => {

@@ -8,16 +8,27 @@ import { parsePublic } from "../../src/evidence/tpm/public.ts"
 import type { ShownKeys } from "../../src/service/enroll-keys.ts"
 import type { Ports } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
-import { authority } from "../support/crl.ts"
+import { authority, unknownExtension } from "../support/crl.ts"
 import { akChainOf, caOf, ROCA_MODULUS, ROOT, validity } from "../support/endorsed.ts"
-import { begin, certifiedBy, distrusts, secretOf, shownBy, trusts } from "../support/enrolling.ts"
+import { answerOf, begin, certifiedBy, distrusts, secretOf, shownBy, trusts } from "../support/enrolling.ts"
 import { ekChainFor, ekDigestOf, newcomer, spkiOfArea } from "../support/newcomer.ts"
 import { GATEWAY, NONE_DENIED, START, type TestService, withService } from "../support/service.ts"
-import { EK_EXTENSIONS, integer, LEAF_KEYS, makeCertificate, rsaSpki, seq, tlv } from "../support/x509.ts"
+import {
+  caExtensions,
+  EK_EXTENSIONS,
+  integer,
+  LEAF_KEYS,
+  makeCertificate,
+  rsaSpki,
+  seq,
+  tlv,
+} from "../support/x509.ts"
 
 const test = suite("createBeginEnrollment")
 
 const device = newcomer()
+const strangerCa = authority("Stranger Intermediate")
+const long = (size: number): Uint8Array => tlv(0x30, new Uint8Array(size))
 
 const ROUTES: readonly (readonly [name: string, options: Partial<SoftwareDeviceOptions>])[] = [
   ["RSA-2048 of the low range", { ekTemplate: "L-1" }],
@@ -75,6 +86,23 @@ test("takes an endorsement key that is past its end: that is the policy's to jud
     await secretOf(device, await begin(world, device, { keys }))
   }))
 
+test("takes as many certificates as anybody has, and carries them to the second step", () =>
+  withService(async (world) => {
+    const padded = (size: number) =>
+      caOf(strangerCa, strangerCa, [...caExtensions(), unknownExtension(false, new Uint8Array(size))])
+    const [leaf = long(0), issuer = long(0)] = await ekChainFor(device)
+    const filled = 24 * 1024 - leaf.length - issuer.length - 2 * padded(0).length - 40
+    const chain = [leaf, issuer, padded(filled / 2), padded(filled / 2)]
+    const size = chain.reduce((sum, { length }) => sum + length, 0)
+    assert.ok(size > 24_000 && size <= 24_576, String(size))
+    const caller = { tenant: "default", id: "c".repeat(1024) }
+    const keys = await shownBy(device, { ekCertificateChain: chain })
+    const begun = await begin(world, device, { keys, claimedName: "n".repeat(255), caller })
+    assert.ok(begun.sealed.length < 32_768)
+    const made = await world.service.completeEnrollment(await answerOf(device, begun), caller)
+    assert.equal(made.endorsement.ekCertificateChain.map(toHex), chain.map(toHex))
+  }))
+
 test("makes another secret, another random value and another sealed value each time", () =>
   withService(async (world) => {
     const seen = new Set<string>()
@@ -106,7 +134,6 @@ test("tells the secret to nobody but the TPM", () =>
 // What is refused.
 
 const modulus = integer(BigInt(`0x${toHex(ROCA_MODULUS)}`))
-const strangerCa = authority("Stranger Intermediate")
 const strangeEk = async (): Promise<Uint8Array[]> => {
   const keys = { ...LEAF_KEYS, spki: spkiOfArea(await device.ekPublic()) }
   return [
@@ -114,7 +141,6 @@ const strangeEk = async (): Promise<Uint8Array[]> => {
     caOf(strangerCa, authority("Stranger Root")),
   ]
 }
-const long = (size: number): Uint8Array => tlv(0x30, new Uint8Array(size))
 const key = parsePublic(device.akPublic).bytes
 const malformed: readonly (readonly [name: string, code: Code, keys: () => Promise<ShownKeys>])[] = [
   ["an attestation key that is cut", "FRAMING", () => shownBy(device, { akPublic: key.subarray(0, 60) })],

@@ -9,6 +9,7 @@ import { parseEvidence } from "../../src/evidence/evidence.ts"
 import { parseAttest } from "../../src/evidence/tpm/attest.ts"
 import { parsePublic } from "../../src/evidence/tpm/public.ts"
 import type { Ports } from "../../src/service/ports.ts"
+import { createService } from "../../src/service/service.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { akChainOf, caOf, idOf, ROOT } from "../support/endorsed.ts"
 import { assertUnknown, type Enrolling, enrolling } from "../support/enroll-attack.ts"
@@ -172,6 +173,14 @@ test("lets a device wait where its tenant approves every one, and appraises it a
       }),
     },
   ))
+
+test("completes on one replica what another began", () =>
+  withService(async (world) => {
+    const attempt = await enrolling(world)
+    const replica = createService(world.ports)
+    await replica.completeEnrollment(attempt.honest, GATEWAY)
+    await rejectsCode(() => world.service.completeEnrollment(attempt.honest, GATEWAY), "NONCE_SPENT")
+  }))
 
 // Trust is asked again at the second step.
 
