@@ -147,7 +147,7 @@ interface JournalHeads {
   sequence: number
 }
 
-interface TrustState {
+export interface TrustState {
   tenant: string
   generation: number
   anchors: number
