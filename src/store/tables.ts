@@ -7,18 +7,18 @@ import type { Generated, Kysely } from "kysely"
 
 type Bytes = Uint8Array
 
-interface Tenants {
+export interface Tenants {
   tenant: string
   revision: number
 }
 
-interface Policies {
+export interface Policies {
   tenant: string
   name: string
   revision: number
 }
 
-interface PolicyDocuments {
+export interface PolicyDocuments {
   tenant: string
   name: string
   revision: number
@@ -26,12 +26,12 @@ interface PolicyDocuments {
   digest: Bytes
 }
 
-interface DefaultPolicies {
+export interface DefaultPolicies {
   tenant: string
   policy: string
 }
 
-interface GroupPolicies {
+export interface GroupPolicies {
   tenant: string
   device_group: string
   policy: string
@@ -66,7 +66,7 @@ export interface DeviceTable {
 }
 
 /** The labels again, to find devices by. */
-interface DeviceLabels {
+export interface DeviceLabels {
   tenant: string
   key: string
   value: string
@@ -74,7 +74,7 @@ interface DeviceLabels {
   created_at: number
 }
 
-interface Counters {
+export interface Counters {
   tenant: string
   device: string
   clock_ms: Bytes
@@ -85,7 +85,7 @@ interface Counters {
   recorded_at: number
 }
 
-interface Results {
+export interface Results {
   tenant: string
   device: string
   at: number
@@ -94,13 +94,13 @@ interface Results {
   admitted_at: number | null
 }
 
-interface RemovedDevices {
+export interface RemovedDevices {
   tenant: string
   id: string
   removed_at: number
 }
 
-interface Revocations {
+export interface Revocations {
   tenant: string
   sequence: number
   device: string
@@ -108,7 +108,7 @@ interface Revocations {
   at: number
 }
 
-interface EnrollmentTokens {
+export interface EnrollmentTokens {
   tenant: string
   id: string
   secret_digest: Bytes
@@ -121,7 +121,7 @@ interface EnrollmentTokens {
   labels: string
 }
 
-interface Journal {
+export interface Journal {
   tenant: string
   writer: string
   sequence: number
@@ -141,7 +141,7 @@ interface Journal {
 }
 
 /** The last sequence of each writer. */
-interface JournalHeads {
+export interface JournalHeads {
   tenant: string
   writer: string
   sequence: number
@@ -157,7 +157,7 @@ export interface TrustState {
   eks: number
 }
 
-interface TrustAnchors {
+export interface TrustAnchors {
   tenant: string
   id: Bytes
   certificate: Bytes
@@ -169,7 +169,7 @@ interface TrustAnchors {
   digest: Bytes
 }
 
-interface TrustIntermediates {
+export interface TrustIntermediates {
   tenant: string
   id: Bytes
   certificate: Bytes
@@ -177,7 +177,7 @@ interface TrustIntermediates {
   added_at: number
 }
 
-interface TrustCrls {
+export interface TrustCrls {
   tenant: string
   source: string
   id: Bytes
@@ -185,14 +185,14 @@ interface TrustCrls {
   crl: Bytes
 }
 
-interface ListedEks {
+export interface ListedEks {
   tenant: string
   digest: Bytes
   label: string
   added_at: number
 }
 
-interface PendingIssuers {
+export interface PendingIssuers {
   tenant: string
   id: Bytes
   issuer: string
@@ -202,7 +202,7 @@ interface PendingIssuers {
   chain: Bytes | null
 }
 
-interface ServiceKeys {
+export interface ServiceKeys {
   name: string
   pem: Bytes
 }
