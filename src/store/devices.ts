@@ -5,10 +5,9 @@ import { type Database, guard } from "./database.ts"
 import { importDevices } from "./device-import.ts"
 import { listDevices } from "./device-list.ts"
 import { deviceFrom } from "./device-row.ts"
-import { changedDevice, isFinal } from "./device-state.ts"
+import { changedDevice } from "./device-state.ts"
 import {
   deleteDevice,
-  deviceExists,
   deviceOf,
   devicesIn,
   dropCounters,
@@ -174,14 +173,16 @@ const madeUnder = (device: DeviceRecord, trust: number): Done<DeviceRecord> => {
   return { ...made, revisions: { device: device.revision, policy: undefined, trust } }
 }
 
-/** Gives a device that is allowed to enroll again the keys that it has now, and keeps what its operator says of it. */
+/**
+ * Gives a device that is allowed to enroll again the keys that it has now, and keeps what its operator says of it. None has a
+ * permit that never comes back: `changedDevice` sees to that.
+ */
 function* enrollAgain(
   before: DeviceRecord,
   fresh: EnrolledDevice,
   sequence: number,
   at: Date,
 ): Work<DeviceRecord> {
-  if (isFinal(before.state)) throw deviceExists()
   const { akPublic, akName, qualifiedName, ek, binding, endorsement, claimedName, counters } = fresh
   const after = {
     ...before,

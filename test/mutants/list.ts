@@ -15,6 +15,7 @@ import { PATHS } from "./path.ts"
 import { POSTGRES } from "./postgres.ts"
 import { REFRESH } from "./refresh.ts"
 import { SERVICE } from "./service.ts"
+import { STORE } from "./store.ts"
 import { TRUST } from "./trust.ts"
 import { VERIFICATION } from "./verification.ts"
 
@@ -29,6 +30,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...JOURNAL,
   ...DEVICES,
   ...MANAGING,
+  ...STORE,
   ...ENDORSEMENT,
   ...ENROLLMENT,
   ...ENROLL,
@@ -81,6 +83,7 @@ export const CLASSES: readonly string[] = [
   "S-03",
   "S-04",
   "S-06",
+  "S-07",
   "S-08",
   "S-09",
   "P-01",

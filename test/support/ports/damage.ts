@@ -21,6 +21,10 @@ const DAMAGES: readonly (readonly [what: string, sql: string])[] = [
   ["a device with another endorsement key", "UPDATE devices SET ek = ak_name"],
   ["a device whose key another binds", "UPDATE devices SET binding = 'operator'"],
   ["a device with another chain", "UPDATE devices SET ek_certificate_chain = NULL"],
+  [
+    "a device with the chain of its other key",
+    "UPDATE devices SET ak_certificate_chain = ek_certificate_chain, ek_certificate_chain = NULL",
+  ],
   ["a device with a listed key more", "UPDATE devices SET ek_digest = ek"],
   ["a device with a permit that nobody gave", "UPDATE devices SET permit_expires_at = 9999999999999"],
   ["a device of another enrollment token", "UPDATE devices SET token = 'another'"],
