@@ -123,9 +123,9 @@ export const CODES = {
   NONCE_FENCED: entry("stale", "S-02"),
   EPOCH: entry("stale"),
   ACTIVATION: entry("stale", "K-05"),
-  POLICY_VERSION: entry("stale"),
+  POLICY_VERSION: entry("stale", "P-06"),
   SNAPSHOT_MOVED: entry("stale", "S-04"),
-  ETAG: entry("stale"),
+  ETAG: entry("stale", "S-04"),
 
   // The caller may not do this.
   CALLER_UNKNOWN: entry("denied", "G-11"),
@@ -141,7 +141,7 @@ export const CODES = {
   // A resource named in the request is not there.
   DEVICE_NOT_FOUND: entry("missing"),
   ENROLLMENT_TOKEN_NOT_FOUND: entry("missing"),
-  POLICY_NOT_FOUND: entry("missing"),
+  POLICY_NOT_FOUND: entry("missing", "P-06"),
   TRUST_NOT_FOUND: entry("missing"),
 
   // A limit of ours was reached.
@@ -157,7 +157,7 @@ export const CODES = {
   SIGNER: entry("unavailable"),
   REVOCATION: entry("unavailable", "X-20"),
   TRUST: entry("unavailable", "S-09"),
-  JOURNAL: entry("unavailable"),
+  JOURNAL: entry("unavailable", "S-07"),
   REGISTRY: entry("unavailable", "S-03"),
   NONCE_STORE: entry("unavailable", "S-01", "S-02"),
   CLOCK: entry("unavailable", "S-06"),

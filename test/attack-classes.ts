@@ -232,6 +232,12 @@ export const FAULT_ATTACKS: readonly AttackClass[] = [
       "The wall clock is compared with the monotonic one and with the store's, all the time. One that was turned, stands still or drifts beyond the bound gives no challenges and no tokens, and what a clock that was ahead has forgotten does not come back when it is turned back.",
   },
   {
+    id: "S-07",
+    title: "A crash anywhere, and a disk that is full",
+    words:
+      "A decision, what it moves and its record are one transaction; a change, its record and the tenant's next revision are another. Wherever the process ends or the disk is full, all of one is there or nothing of it, and what was told to be written is.",
+  },
+  {
     id: "S-08",
     title: "A loop that died in silence",
     words:

@@ -211,10 +211,10 @@ export const ATTACKS: readonly AttackClass[] = [
   },
   {
     id: "P-06",
-    title: "What is another tenant's",
+    title: "An older policy, and what is another tenant's",
     words:
-      "Devices, policies, trust and tokens belong to a tenant, and the tenant is the caller's own, whatever a request says. What another tenant has is answered as what is not there, in the same words. Page tokens and etags are bound to the tenant that they were made for.",
-    gets: "The call ends with NOT_FOUND, or with FAILED_PRECONDITION and INVALID_ARGUMENT for an etag and a page token.",
+      "A document that is posted again is a new revision, whatever was there before: revisions only grow, and the database keeps them from going back. Devices, policies, trust and tokens belong to a tenant, and the tenant is the caller's own, whatever a request says. What another tenant has is answered as what is not there, in the same words. Page tokens and etags are bound to the tenant that they were made for.",
+    gets: "An older document that is posted again becomes the newest revision. What is another tenant's: the call ends with NOT_FOUND, or with FAILED_PRECONDITION and INVALID_ARGUMENT for an etag and a page token.",
   },
   {
     id: "P-07",
