@@ -175,21 +175,21 @@ export const STORE: readonly Mutant[] = [
   ]),
   ...mutantsOf("src/store/enrollment-tokens.ts", DEVICES, [
     [
-      "enrollment-token-revoked",
+      "store-token-revoked",
       "G-11",
       '    .where("revoked", "=", 0)\n',
       "",
       "A revoked token would go on letting devices in.",
     ],
     [
-      "enrollment-token-expired",
+      "store-token-expired",
       "G-11",
       '    .where("expires_at", ">", at("now"))\n',
       "",
       "A token would let devices in for ever.",
     ],
     [
-      "enrollment-token-used-up",
+      "store-token-used-up",
       "lets devices in by a token as often as it says",
       '    .whereRef("uses", "<", "uses_max")\n',
       "",
