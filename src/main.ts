@@ -1,7 +1,7 @@
 /** The one place where the parts meet. */
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { setImmediate } from "node:timers/promises"
+import { setImmediate, setTimeout as sleep } from "node:timers/promises"
 import { type Logger, pino } from "pino"
 import { utf8 } from "./bytes.ts"
 import { cachedCompile } from "./cache/compile.ts"
@@ -48,14 +48,16 @@ import {
 import { openAgreement } from "./main/engine.ts"
 import { servePrivate, servePublic } from "./main/web.ts"
 import { createServer } from "./server/server.ts"
+import { createCheckpointJournal } from "./service/checkpoint-journal.ts"
 import { compile } from "./service/compile.ts"
 import { type DevelopmentPorts, distrustSoftwareMakers, trustSoftwareMaker } from "./service/development.ts"
 import { createLoadTrust } from "./service/load-trust.ts"
 import { observed } from "./service/observed.ts"
 import { createParseTrust } from "./service/parse-trust.ts"
-import type { Clock, Ports, Random, TrustStore } from "./service/ports.ts"
+import type { Clock, Pause, Ports, Random, TrustStore } from "./service/ports.ts"
 import { createRefresh } from "./service/refresh.ts"
 import { createService } from "./service/service.ts"
+import { createCheckpointer } from "./store/checkpointer.ts"
 import { createEpochs } from "./store/epochs.ts"
 import type { Store } from "./store/store.ts"
 import { type Advisories, advisoriesFor, parseAdvisories } from "./verification/advisory.ts"
@@ -130,6 +132,18 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       silenceMs: config.devices.silenceSeconds * 1000,
       earForm: (audience: string) => earForms.get(audience) ?? config.ear.default,
     }
+    const checkpointer = createCheckpointer({
+      checkpoint: createCheckpointJournal({ archive: store.archive, clock, signer, settings }),
+      tenants: [TENANT],
+      due: {
+        records: config.journal.checkpointRecords,
+        ms: config.journal.checkpointSeconds * 1000,
+      },
+      failed: (tenant, error) =>
+        log.error({ tenant, err: error }, "could not make a checkpoint of the journal"),
+    })
+    // After everything that writes has stopped, and before what it needs has.
+    cleanup.push(() => checkpointer.stop())
     const metrics = createMetrics({
       challenges: () => engine.counts(),
       caches: () => [
@@ -137,6 +151,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
         { name: "trust", hits: trusts.hits, misses: trusts.misses, entries: trusts.size },
       ],
       trust: () => refresher.counts(),
+      checkpoints: () => checkpointer.counts(),
     })
     const service = observed(
       createService(
@@ -144,6 +159,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
           clock,
           random,
           breathe,
+          pause,
           registry: store.registry,
           devices: store.devices,
           trust: store.trust,
@@ -153,6 +169,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
           advisoriesFor: (tpm) => advisoriesFor(known, tpm),
           journal: store.journal,
           confirm,
+          archive: store.archive,
           singleUse: engine.singleUse,
           epochs: createEpochs(engine.epochKey, { lengthMs: config.epoch.lengthSeconds * 1000 }),
           signer,
@@ -177,6 +194,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
         loader.unready(),
         await withoutAnchors(store.trust),
         ...refresher.unready(),
+        checkpointer.unready(),
         ...watched.flatMap((unready) => unready()),
       ].flatMap((reason) => reason ?? [])
     refresher.start()
@@ -200,6 +218,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     cleanup.push(() => publicWeb.close())
     watched.push(() => publicWeb.unready() ?? [])
     settings.issuer ||= publicWeb.url
+    checkpointer.start()
 
     const credentials = localCallers(config, folder)
     const admin = config.admin ?? `unix:${join(folder, "admin.sock")}`
@@ -257,6 +276,8 @@ const faulty = ({ fault }: Config, log: Logger, ports: Ports): Ports =>
       )
 
 const breathe = (): Promise<void> => setImmediate()
+
+const pause: Pause = (ms, signal) => sleep(ms, undefined, { signal, ref: false }).catch(() => undefined)
 
 /** What is made of a tenant's trust: loaded, remembered, and kept current. */
 const trustParts = (

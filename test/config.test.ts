@@ -17,6 +17,7 @@ test("gives defaults for everything that nobody set", () => {
     enrollment: { approval: "automatic", lifetimeSeconds: 300 },
     engine: { kind: "memory", schema: "assay_engine", plaintext: false },
     clock: { boundSeconds: 5 },
+    journal: { checkpointRecords: 1000, checkpointSeconds: 60 },
     epoch: { lengthSeconds: 300 },
     devices: { silenceSeconds: 86_400 },
     trust: {

@@ -90,12 +90,12 @@ export function parseHex(text: string, location: string, max: number): Uint8Arra
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/
 
 /** An instant with its offset (RFC 3339), `2026-03-01T12:00:00Z`, or now. @throws {AssayError} INPUT. */
-export function parseInstant(text: string | undefined, { now }: CliIo): Date {
+export function parseInstant(text: string | undefined, { now }: CliIo, option = "--at"): Date {
   if (text === undefined) return now()
   const at = new Date(INSTANT.test(text) && isDay(text) ? text : Number.NaN)
   if (Number.isNaN(at.getTime()))
-    throw new AssayError("INPUT", "--at is not an instant", {
-      location: "--at",
+    throw new AssayError("INPUT", `${option} is not an instant`, {
+      location: option,
       expected: "a date and a time with its offset, as 2026-03-01T12:00:00Z",
       actual: text,
     })

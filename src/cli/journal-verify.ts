@@ -5,35 +5,37 @@ import { createJournalLineReader, JOURNAL_LINE_BYTES_MAX, type JournalLine } fro
 import type { JournalHeader } from "../service/journal-json.ts"
 import type { VerifyJws } from "../verification/journal/checkpoint.ts"
 import { createJournalVerifier, type VerifiedJournal } from "../verification/journal/verify.ts"
+import { type AdminOptions, withAdmin, withAdminOption } from "./admin.ts"
 import type { CommandContext } from "./command.ts"
 import { keySetOf, readJson, readText } from "./input.ts"
+import { keysFromProto, linesFromProto } from "./journal-view.ts"
 import { readLines } from "./lines.ts"
 import { errorJson, errorLine, fieldLines, type Report, tableLines } from "./output.ts"
-import type { CliIo, CliParts } from "./parts.ts"
+import type { CliIo } from "./parts.ts"
 import { createProgress } from "./progress.ts"
 
 const EXAMPLES = `
 Examples:
+  assay journal verify                                       what the server has now
+  assay journal verify --head 2026-03.head
   curl -s http://127.0.0.1:7401/.well-known/jwks.json > jwks.json
-  assay journal verify journal.jsonl --jwks jwks.json
-  assay journal verify journal.jsonl --jwks jwks.json --head 2026-03.head
+  assay journal verify journal.jsonl --jwks jwks.json        a file, without a server
 
 Whoever can write to the database can cut records off its end, and whoever has the signing key can write it anew: both show
-only against a head that was kept elsewhere. Checkpoints by a key that has been replaced are vouched for by later ones; give
---jwks again for key sets of then.`
+only against a head that was kept elsewhere. Without --jwks a server's own word is taken for its keys. Checkpoints by a key
+that has been replaced are vouched for by later ones; give --jwks again for key sets of then.`
 
-interface Options {
+interface Options extends AdminOptions {
   readonly jwks: readonly string[]
   readonly head: readonly string[]
   readonly issuer?: string
 }
 
 /** `assay journal verify`. */
-export const addJournalVerify = (journal: Command, { io, parts, reporting }: CommandContext): void => {
+export const addJournalVerify = (journal: Command, context: CommandContext): void => {
   const each = (value: string, before: readonly string[]): readonly string[] => [...before, value]
-  journal
-    .command("verify <FILE>")
-    .description("Verify an exported journal: its chains, its checkpoints, and that it leads to a head.")
+  withAdminOption(journal.command("verify [FILE]"))
+    .description("Verify the journal: its chains, its checkpoints, and that it leads to a head.")
     .option(
       "--jwks <FILE>",
       "Assay's key set, as /.well-known/jwks.json has it; may be given again",
@@ -41,9 +43,20 @@ export const addJournalVerify = (journal: Command, { io, parts, reporting }: Com
       [],
     )
     .option("--head <FILE>", "checkpoints that it has to lead to, as `journal head` writes them", each, [])
-    .option("--issuer <URL>", "who has to have made the checkpoints (default: whom the file names)")
+    .option("--issuer <URL>", "who has to have made each checkpoint (default: anybody with the keys)")
     .addHelpText("after", EXAMPLES)
-    .action(reporting((file: string, options: Options) => verifyFile(file, options, io, parts)))
+    .action(
+      context.reporting(async (file: string | undefined, options: Options) => {
+        try {
+          return acceptedReport(
+            await (file === undefined ? verifyLive(options, context) : verifyFile(file, options, context)),
+          )
+        } catch (error) {
+          if (error instanceof AssayError && error.kind === "refuted") return refusedReport(error)
+          throw error
+        }
+      }),
+    )
 }
 
 /** What was verified, beside what came of it. */
@@ -51,25 +64,55 @@ interface Verified {
   readonly header: JournalHeader
   readonly journal: VerifiedJournal
   readonly heads: number
+  /** Whose word was taken for the keys. */
+  readonly keys: "given" | "server"
 }
 
-const verifyFile = async (file: string, options: Options, io: CliIo, parts: CliParts): Promise<Report> => {
-  if (options.jwks.length === 0)
+const verifyFile = async (
+  file: string,
+  options: Options,
+  { io, parts }: CommandContext,
+): Promise<Verified> => {
+  const sets = await readKeySets(options.jwks, io)
+  if (sets === undefined)
     throw new AssayError("INPUT", "--jwks is required: without keys, no checkpoint proves anything", {
       location: "--jwks",
     })
-  const sets = await Promise.all(
-    options.jwks.map(async (path) => keySetOf(await readJson(path, io), "--jwks")),
-  )
   const heads = await readHeads(options.head, io)
-  try {
-    const lines = readJournal(file, io)
-    return acceptedReport(await verifyLines(lines, parts.verifyJws(sets), heads, options.issuer, io))
-  } catch (error) {
-    if (error instanceof AssayError && error.kind === "refuted") return refusedReport(error)
-    throw error
+  const verify = parts.verifyJws(sets)
+  return {
+    ...(await verifyLines(readJournal(file, io), () => verify, heads, options.issuer, io)),
+    keys: "given",
   }
 }
+
+const verifyLive = async (options: Options, context: CommandContext): Promise<Verified> => {
+  const { io, parts } = context
+  const sets = await readKeySets(options.jwks, io)
+  const heads = await readHeads(options.head, io)
+  return withAdmin(context, options, async (admin) => {
+    let theirs: { readonly keys: readonly object[] } = { keys: [] }
+    const lines = linesFromProto(admin.exportJournal(), ({ jwks }) => {
+      theirs = keysFromProto(jwks)
+    })
+    const verified = await verifyLines(
+      lines,
+      () => parts.verifyJws(sets ?? [theirs]),
+      heads,
+      options.issuer,
+      io,
+    )
+    return { ...verified, keys: sets === undefined ? "server" : "given" }
+  })
+}
+
+const readKeySets = async (
+  paths: readonly string[],
+  io: CliIo,
+): Promise<readonly { readonly keys: readonly object[] }[] | undefined> =>
+  paths.length === 0
+    ? undefined
+    : Promise.all(paths.map(async (path) => keySetOf(await readJson(path, io), "--jwks")))
 
 /** The checkpoints in files: text without white space, parted by it. */
 const readHeads = async (paths: readonly string[], io: CliIo): Promise<readonly string[]> => {
@@ -90,36 +133,30 @@ async function* readJournal(file: string, io: CliIo): AsyncGenerator<JournalLine
 
 const verifyLines = async (
   lines: AsyncIterable<JournalLine>,
-  verify: VerifyJws,
+  verifyBy: () => VerifyJws,
   heads: readonly string[],
   issuer: string | undefined,
   io: CliIo,
-): Promise<Verified> => {
+): Promise<Omit<Verified, "keys">> => {
   const progress = createProgress(io, "records verified")
   let header: JournalHeader | undefined
   let verifier: ReturnType<typeof createJournalVerifier> | undefined
   let records = 0
-  for await (const line of lines) {
+  for await (const line of lines)
     if (line.kind === "header") {
       header = line.header
-      verifier = createJournalVerifier({
-        tenant: header.tenant,
-        issuer: issuer ?? header.issuer,
-        verify,
-        heads,
-      })
+      verifier = createJournalVerifier({ tenant: header.tenant, issuer, verify: verifyBy(), heads })
     } else if (line.kind === "entry") {
       verifier?.take(line.entry)
       if (line.entry.kind === "record") records += 1
       progress(records)
     }
-  }
   if (header === undefined || verifier === undefined)
-    throw new AssayError("INTERNAL", "a journal without a header")
+    throw new AssayError("INTERNAL", "a journal that does not say whose it is")
   return { header, journal: verifier.end(), heads: heads.length }
 }
 
-const acceptedReport = ({ header, journal, heads }: Verified): Report => {
+const acceptedReport = ({ header, journal, heads, keys }: Verified): Report => {
   const chains = journal.chains.map((chain) => ({ ...chain, hash: toHex(chain.hash) }))
   const uncovered = chains.reduce(
     (sum, { first, last, covered }) => sum + last - Math.max(covered, first - 1),
@@ -131,6 +168,7 @@ const acceptedReport = ({ header, journal, heads }: Verified): Report => {
     tenant: header.tenant,
     issuer: header.issuer,
     exportedAt: header.exportedAt.toISOString(),
+    keys,
     records: journal.records,
     uncovered,
     checkpoints: journal.checkpoints,
@@ -142,6 +180,7 @@ const acceptedReport = ({ header, journal, heads }: Verified): Report => {
     json,
     table: ({ good, warn }) => [
       good("accepted"),
+      ...(keys === "given" ? [] : [warn("by the keys that the server gave (--jwks)")]),
       ...(heads === 0 ? [warn("no --head was given: a tail that was cut off would not show")] : []),
       ...(uncovered === 0 ? [] : [warn(`${uncovered} records at the end are not covered by a checkpoint`)]),
       "",

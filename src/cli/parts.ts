@@ -28,9 +28,10 @@ import type {
 import type { VerifyJws } from "../verification/journal/checkpoint.ts"
 import type { AddCommand } from "./command.ts"
 import type { DeviceCalls } from "./device-calls.ts"
+import type { JournalCalls } from "./journal-calls.ts"
 
 /** Calls of an operator. Every method throws the server's AssayError. */
-export interface AdminCalls extends TrustCalls, DeviceCalls {
+export interface AdminCalls extends TrustCalls, DeviceCalls, JournalCalls {
   setPolicy(document: string): Promise<SetPolicyResponse>
   assignPolicy(request: MessageInitShape<typeof AssignPolicyRequestSchema>): Promise<AssignPolicyResponse>
   getPolicy(name: string): Promise<GetPolicyResponse>

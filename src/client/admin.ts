@@ -27,12 +27,13 @@ import {
 } from "../gen/assay/v1/trust_pb.ts"
 import { type CallOptions, type ConnectionOptions, connect } from "./connection.ts"
 import { type DeviceClient, deviceClient } from "./devices.ts"
+import { type JournalCalls, journalCalls } from "./journal.ts"
 
 /** What is checked for long, and what is read for long: 1,000 certificates, or a list of a million entries. */
 const LONG_DEADLINE_MS = 120_000
 
 /** A client for operators. Every method throws the server's AssayError. */
-export interface AdminClient extends DeviceClient {
+export interface AdminClient extends DeviceClient, JournalCalls {
   /** `document` is YAML or JSON. */
   setPolicy(document: string, options?: CallOptions): Promise<SetPolicyResponse>
   /** To a device or a group; with neither, for every device that nothing else is assigned to. */
@@ -86,6 +87,7 @@ export function createAdminClient(address: string, options: ConnectionOptions = 
   const long = { deadlineMs: LONG_DEADLINE_MS }
   return {
     ...deviceClient(connection),
+    ...journalCalls(connection),
     setPolicy: (document, call) => unary(setPolicy, { document }, call),
     assignPolicy: (request, call) => unary(assignPolicy, request, call),
     getPolicy: (name, call) => unary(getPolicy, { name }, call),

@@ -58,6 +58,23 @@ const enrollment = z.strictObject({
     .describe("How long an enrollment that was begun may be completed."),
 })
 
+const journal = z.strictObject({
+  checkpointRecords: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(1000)
+    .describe("After so many records of one writer a checkpoint is signed."),
+  checkpointSeconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .default(60)
+    .describe(
+      "And after so long, if there is any. What is written after the last one can be cut off unseen.",
+    ),
+})
+
 const refresh = z.strictObject({
   hosts: z
     .array(z.string().refine(isHost, "not a host in lowercase, with or without a port"))
@@ -140,6 +157,7 @@ export const schema = z
       .prefault({})
       .describe("The clock."),
     enrollment: enrollment.prefault({}).describe("How devices come to be known."),
+    journal: journal.prefault({}).describe("The record of every decision and every administrative act."),
     epoch: z
       .strictObject({
         lengthSeconds: z.int().min(10).max(300).default(300).describe("How long an epoch is."),

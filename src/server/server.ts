@@ -7,6 +7,7 @@ import { PolicyService } from "../gen/assay/v1/admin_pb.ts"
 import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
 import { DeviceService, EnrollmentTokenService } from "../gen/assay/v1/device_pb.ts"
 import { EnrollmentService } from "../gen/assay/v1/enrollment_pb.ts"
+import { JournalService } from "../gen/assay/v1/journal_pb.ts"
 import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
@@ -17,6 +18,7 @@ import type { Transport } from "./caller.ts"
 import { DEVICE_FIELDS_MAX, deviceHandlers, enrollmentTokenHandlers } from "./devices.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
+import { journalHandlers } from "./journal.ts"
 import {
   ADMIN_MODE,
   type Bound,
@@ -151,6 +153,7 @@ export function createServer(config: ServerConfig): AssayServer {
     addService(server, EnrollmentTokenService, enrollmentTokenHandlers(config.service), readDevice)
     addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
     addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
+    addService(server, JournalService, journalHandlers(config.service, draining.signal), decodeStrictly)
     const health = new HealthImplementation()
     const setHealth = (status: "SERVING" | "NOT_SERVING"): void => {
       for (const name of ["", ...SERVICES.map(({ typeName }) => typeName)]) health.setStatus(name, status)
@@ -211,6 +214,7 @@ const SERVICES: readonly DescService[] = [
   EnrollmentTokenService,
   PolicyService,
   TrustService,
+  JournalService,
 ]
 
 /** @throws {AssayError} INPUT. */

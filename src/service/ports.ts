@@ -7,7 +7,8 @@ import type { AdvisoryMatch, TpmModel } from "../verification/advisory.ts"
 import type { AttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
-import type { Breathe, Clock, Random } from "./ports/caller.ts"
+import type { JournalArchive } from "./ports/archive.ts"
+import type { Breathe, Clock, Pause, Random } from "./ports/caller.ts"
 import type { Epochs, SingleUse } from "./ports/challenge.ts"
 import type { Confirm } from "./ports/changes.ts"
 import type { Devices } from "./ports/device.ts"
@@ -16,6 +17,7 @@ import type { Journal } from "./ports/journal.ts"
 import type { Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
 
+export type * from "./ports/archive.ts"
 export type * from "./ports/caller.ts"
 export type * from "./ports/challenge.ts"
 export type * from "./ports/changes.ts"
@@ -40,6 +42,8 @@ export interface Signer {
    * @throws {AssayError} SIGNER if the key has not proven itself.
    */
   sign(input: Uint8Array): Uint8Array
+  /** What its signatures are verified by, as it is published (RFC 7517). */
+  publicJwks(): { readonly keys: readonly object[] }
 }
 
 /** What a snapshot becomes before it is judged by: the key and the policy ready to use. */
@@ -80,6 +84,7 @@ export interface Ports {
   readonly clock: Clock
   readonly random: Random
   readonly breathe: Breathe
+  readonly pause: Pause
   readonly registry: Registry
   readonly devices: Devices
   readonly trust: TrustStore
@@ -96,6 +101,7 @@ export interface Ports {
   readonly singleUse: SingleUse
   readonly epochs: Epochs
   readonly journal: Journal
+  readonly archive: JournalArchive
   readonly signer: Signer
   readonly deviceAuthority: DeviceAuthority
   readonly compile: Compile

@@ -7,6 +7,7 @@ import { type CompleteEnrollmentInput, createCompleteEnrollment } from "./comple
 import { createDeviceUseCases, type DeviceUseCases } from "./devices.ts"
 import { createEnrollmentTokenUseCases, type EnrollmentTokenUseCases } from "./enrollment-tokens.ts"
 import { createEpoch } from "./epoch.ts"
+import { createJournalUseCases, type JournalUseCases } from "./journal.ts"
 import { type AssignPolicyInput, createAssignPolicy, createSetPolicy } from "./policy.ts"
 import type { Caller, DeviceRecord, Epoch, PolicyRecord, Ports } from "./ports.ts"
 import { createTrustUseCases, type TrustUseCases } from "./trust.ts"
@@ -60,7 +61,7 @@ export interface EndorsementInput {
 }
 
 /** Every use case. */
-export interface Service extends TrustUseCases, DeviceUseCases, EnrollmentTokenUseCases {
+export interface Service extends TrustUseCases, DeviceUseCases, EnrollmentTokenUseCases, JournalUseCases {
   createChallenge(input: ChallengeInput, caller: Caller): Promise<CreatedChallenge>
   verify(input: VerifyInput, caller: Caller): Promise<AttestationResult>
   epoch(caller: Caller): Promise<{ readonly epoch: Epoch; readonly token: string }>
@@ -84,4 +85,5 @@ export const createService = (ports: Ports): Service => ({
   ...createTrustUseCases(ports),
   ...createDeviceUseCases(ports),
   ...createEnrollmentTokenUseCases(ports),
+  ...createJournalUseCases(ports),
 })

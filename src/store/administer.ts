@@ -6,10 +6,12 @@ import { closeFence, moveOn } from "./fence.ts"
 import {
   actRecord,
   appendRecords,
+  type ChainWriter,
   isRecorded,
   type Made,
-  type RecordColumns,
-  recordColumns,
+  type Place,
+  type PreparedRecord,
+  prepareRecord,
 } from "./journal-append.ts"
 import { ask, type Work } from "./statement.ts"
 
@@ -28,14 +30,14 @@ export interface Administer {
 
 /** Where a change was put on record. */
 interface Written {
-  readonly columns: RecordColumns
-  readonly sequence: number
+  readonly record: PreparedRecord
+  readonly place: Place
 }
 
 /** Administrative changes by one writer of the journal. `changed` is told when one is over, however it ended. */
 export const createAdminister = (
   database: Database,
-  writer: string,
+  chains: ChainWriter,
   changed: () => void = () => {},
 ): Administer => {
   const attempt = async <T>(work: (written: (place: Written) => void) => Work<T>): Promise<T> => {
@@ -52,15 +54,15 @@ export const createAdminister = (
     } catch (cause) {
       if (!(cause instanceof CommitUnknown) || place === undefined || value === undefined)
         throw storeError("REGISTRY", cause)
-      if (await wasCommitted(database, writer, place, cause)) return value.of
+      if (await wasCommitted(database, place, cause)) return value.of
       throw storeError("REGISTRY", cause)
     }
   }
 
   function* record(tenant: string, act: Act, made: Made): Work<Written> {
-    const columns = recordColumns(actRecord(tenant, act, made))
+    const prepared = prepareRecord(actRecord(tenant, act, made))
     try {
-      return { columns, sequence: yield* appendRecords(writer, tenant, [columns]) }
+      return { record: prepared, place: yield* appendRecords(chains, tenant, [prepared]) }
     } catch (cause) {
       throw storeError("JOURNAL", cause)
     }
@@ -96,14 +98,13 @@ const PAUSE_MS = 100
  */
 const wasCommitted = async (
   database: Database,
-  writer: string,
-  { columns, sequence }: Written,
+  { record, place }: Written,
   lost: CommitUnknown,
 ): Promise<boolean> => {
   const until = performance.now() + UNKNOWN_MS
   for (;;)
     try {
-      return await database.write(() => isRecorded(writer, sequence, columns))
+      return await database.write(() => isRecorded(place, record))
     } catch {
       if (performance.now() > until)
         throw new AssayError(

@@ -1,7 +1,10 @@
 import { isDeepStrictEqual } from "node:util"
+import { sameBytes } from "../bytes.ts"
 import { type Act, JOURNAL_ACTS, type JournalRecord, type RecordedRevisions } from "../service/ports.ts"
+import { CHAIN_START, type ChainHead, headAfter } from "../verification/journal/chain.ts"
+import { recordBytes } from "../verification/journal/record.ts"
 import { blob, instant, instantColumn, integer, oneOf, optional, type Row, text } from "./row.ts"
-import { ask, askAll, rowOf, statement, type Work } from "./statement.ts"
+import { type Answer, ask, askAll, rowOf, statement, type Work } from "./statement.ts"
 
 /** The columns of a record, but for its place. */
 export const recordColumns = (record: JournalRecord) => ({
@@ -21,66 +24,161 @@ export const recordColumns = (record: JournalRecord) => ({
   trust_generation: record.revisions?.trust ?? null,
 })
 
-/** A record ready to be written. */
+/** What a record is in its table. */
 export type RecordColumns = ReturnType<typeof recordColumns>
 
-/** The last sequence of a writer, which nobody moves on until this transaction ends. */
-const takeHead = statement<{ tenant: string; writer: string }>((sql, at) =>
+/** A record ready to be written: its columns, and the bytes that it is chained by. */
+export interface PreparedRecord {
+  readonly columns: RecordColumns
+  readonly bytes: Uint8Array
+}
+
+/** @throws {TypeError | RangeError} if it cannot be written, or not be read back as it is. */
+export const prepareRecord = (record: JournalRecord): PreparedRecord => ({
+  columns: recordColumns(record),
+  bytes: recordBytes(record),
+})
+
+/** The head of a writer's chain, which nobody else moves on until this transaction ends. */
+const takeHead = statement<{ tenant: string; writer: string; start: Uint8Array }>((sql, at) =>
   sql
     .insertInto("journal_heads")
-    .values({ tenant: at("tenant"), writer: at("writer"), sequence: 0 })
+    .values({ tenant: at("tenant"), writer: at("writer"), sequence: 0, hash: at("start"), newest_at: 0 })
     .onConflict((conflict) =>
       conflict
         .columns(["tenant", "writer"])
         .doUpdateSet((set) => ({ sequence: set.ref("journal_heads.sequence") })),
     )
-    .returning("sequence"),
+    .returning(["sequence", "hash", "newest_at"]),
 )
 
-const moveHead = statement<{ tenant: string; writer: string; sequence: number }>((sql, at) =>
+const moveHead = statement<{
+  tenant: string
+  writer: string
+  sequence: number
+  hash: Uint8Array
+  newest_at: number
+}>((sql, at) =>
   sql
     .updateTable("journal_heads")
-    .set({ sequence: at("sequence") })
+    .set({ sequence: at("sequence"), hash: at("hash"), newest_at: at("newest_at") })
     .where("tenant", "=", at("tenant"))
     .where("writer", "=", at("writer")),
 )
 
-const insertRecord = statement<RecordColumns & { writer: string; sequence: number }>((sql, at) =>
-  sql.insertInto("journal").values({
-    tenant: at("tenant"),
-    writer: at("writer"),
-    sequence: at("sequence"),
-    at: at("at"),
-    caller: at("caller"),
-    act: at("act"),
-    device: at("device"),
-    outcome: at("outcome"),
-    codes: at("codes"),
-    evidence_digest: at("evidence_digest"),
-    policy_digest: at("policy_digest"),
-    device_revision: at("device_revision"),
-    policy_name: at("policy_name"),
-    policy_revision: at("policy_revision"),
-    token_id: at("token_id"),
-    trust_generation: at("trust_generation"),
-  }),
+const selectEpoch = statement<Record<never, never>>((sql) => sql.selectFrom("store_epoch").select("epoch"))
+
+/** 0 until a backup is restored into the store; then a number that only grows. */
+export function* epochOf(): Work<number> {
+  return epochFrom(yield* ask(selectEpoch({})))
+}
+
+const epochFrom = ({ rows: [row] }: Answer): number => {
+  if (row === undefined) throw new Error("no epoch came back")
+  return integer(row, "epoch")
+}
+
+const insertRecord = statement<RecordColumns & { writer: string; sequence: number; hash: Uint8Array }>(
+  (sql, at) =>
+    sql.insertInto("journal").values({
+      tenant: at("tenant"),
+      writer: at("writer"),
+      sequence: at("sequence"),
+      at: at("at"),
+      caller: at("caller"),
+      act: at("act"),
+      device: at("device"),
+      outcome: at("outcome"),
+      codes: at("codes"),
+      evidence_digest: at("evidence_digest"),
+      policy_digest: at("policy_digest"),
+      device_revision: at("device_revision"),
+      policy_name: at("policy_name"),
+      policy_revision: at("policy_revision"),
+      token_id: at("token_id"),
+      trust_generation: at("trust_generation"),
+      hash: at("hash"),
+    }),
 )
 
-/** Writes records of one tenant behind the last one of `writer`. @returns The sequence of the last one. */
-export function* appendRecords(
-  writer: string,
+/** What one connection remembers of the chains that it writes. */
+export interface ChainWriter {
+  /** What its chains are called until a backup is restored. */
+  readonly name: string
+  /** As it was last: how often a backup was restored into the store, as a number that only grows. */
+  epoch: number
+  /** The heads that it saw and wrote last, by tenant and writer. */
+  readonly known: Map<string, { readonly seen: ChainHead; readonly written: ChainHead }>
+}
+
+/** @param name No other process has the same at the same time, and the next one of the same place has it again. */
+export const createChainWriter = (name: string): ChainWriter => ({ name, epoch: 0, known: new Map() })
+
+/** The name of a writer's chains in an epoch: what was lost by a restore is never written again under the same numbers. */
+export const writerIn = ({ name }: ChainWriter, epoch: number): string =>
+  epoch === 0 ? name : `${name}.${epoch}`
+
+/** Where records were written. */
+export interface Place {
+  readonly writer: string
+  /** Of the last one. */
+  readonly sequence: number
+}
+
+/** Which chain goes on, and its head. The epoch is asked for together with it, for it hardly ever moves. */
+function* takeChain(
+  chains: ChainWriter,
   tenant: string,
-  records: readonly RecordColumns[],
-): Work<number> {
-  const head = yield* rowOf(takeHead({ tenant, writer }))
-  if (head === undefined) throw new Error("no head came back")
-  const before = integer(head, "sequence")
-  const last = before + records.length
-  yield* askAll([
-    ...records.map((record, i) => insertRecord({ ...record, writer, sequence: before + i + 1 })),
-    moveHead({ tenant, writer, sequence: last }),
-  ])
-  return last
+): Work<{ readonly writer: string; readonly row: Row }> {
+  for (;;) {
+    const writer = writerIn(chains, chains.epoch)
+    const [epoch, head] = yield* askAll([
+      selectEpoch({}),
+      takeHead({ tenant, writer, start: CHAIN_START.hash }),
+    ])
+    const row = head?.rows[0]
+    if (epoch === undefined || row === undefined) throw new Error("no head came back")
+    const current = epochFrom(epoch)
+    if (current === chains.epoch) return { writer, row }
+    chains.epoch = current
+  }
+}
+
+/** Writes records of one tenant behind the last one of the writer's chain. */
+export function* appendRecords(
+  chains: ChainWriter,
+  tenant: string,
+  records: readonly PreparedRecord[],
+): Work<Place> {
+  const { writer, row } = yield* takeChain(chains, tenant)
+  const seen = { sequence: integer(row, "sequence"), hash: blob(row, "hash") }
+  checkKnown(chains, tenant, writer, seen)
+  let head: ChainHead = seen
+  let newestAt = integer(row, "newest_at")
+  const inserts = records.map(({ columns, bytes }) => {
+    head = headAfter({ tenant, writer }, head, bytes)
+    newestAt = Math.max(newestAt, columns.at)
+    return insertRecord({ ...columns, writer, ...head })
+  })
+  yield* askAll([...inserts, moveHead({ tenant, writer, ...head, newest_at: newestAt })])
+  chains.known.set(keyOf(tenant, writer), { seen, written: head })
+  return { writer, sequence: head.sequence }
+}
+
+const keyOf = (tenant: string, writer: string): string => JSON.stringify([tenant, writer])
+
+/**
+ * That the chain still leads through what this process saw and wrote: whoever writes it anew beside the store is found at the
+ * next record, and not only when somebody verifies it. What was written last may have been undone with its transaction.
+ */
+const checkKnown = (chains: ChainWriter, tenant: string, writer: string, head: ChainHead): void => {
+  const known = chains.known.get(keyOf(tenant, writer))
+  if (known === undefined) return
+  const differs = [known.seen, known.written].some(
+    ({ sequence, hash }) => sequence === head.sequence && !sameBytes(hash, head.hash),
+  )
+  if (differs || head.sequence < known.seen.sequence)
+    throw new Error(`the chain of ${writer} is not the one that was written: verify the journal`)
 }
 
 const selectRecord = statement<{ tenant: string; writer: string; sequence: number }>((sql, at) =>
@@ -92,12 +190,12 @@ const selectRecord = statement<{ tenant: string; writer: string; sequence: numbe
     .where("sequence", "=", at("sequence")),
 )
 
-/** Whether the record of that sequence is exactly this one. Waits for whoever is about to write it. */
-export function* isRecorded(writer: string, sequence: number, record: RecordColumns): Work<boolean> {
-  const { tenant } = record
-  yield* ask(takeHead({ tenant, writer }))
+/** Whether the record of that place is exactly this one. Waits for whoever is about to write it. */
+export function* isRecorded({ writer, sequence }: Place, { columns }: PreparedRecord): Work<boolean> {
+  const { tenant } = columns
+  yield* ask(takeHead({ tenant, writer, start: CHAIN_START.hash }))
   const row = yield* rowOf(selectRecord({ tenant, writer, sequence }))
-  return row !== undefined && isDeepStrictEqual(recordColumns(recordFrom(row)), record)
+  return row !== undefined && isDeepStrictEqual(recordColumns(recordFrom(row)), columns)
 }
 
 /** What an administrative act made, for its record. */

@@ -5,7 +5,13 @@ import { type Database, storeError } from "./database.ts"
 import { resultFrom } from "./device-row.ts"
 import { putCounters, putResult } from "./device-statements.ts"
 import { shareFence } from "./fence.ts"
-import { appendRecords, type RecordColumns, recordColumns, recordFrom } from "./journal-append.ts"
+import {
+  appendRecords,
+  type ChainWriter,
+  type PreparedRecord,
+  prepareRecord,
+  recordFrom,
+} from "./journal-append.ts"
 import { judgedIn } from "./registry.ts"
 import { laterResult } from "./result.ts"
 import { integer, optional, type Row, text } from "./row.ts"
@@ -55,7 +61,7 @@ const selectRecords = statement<{ tenant: string; limit: number }>((builder, at)
  * being written, share one transaction, and so one synchronization with the disk. The groups grow with the load, and an idle
  * service waits for nobody. A record that is refused leaves no trace and touches no other of its group.
  */
-export function createJournal(database: Database, writer: string): StoredJournal {
+export function createJournal(database: Database, chains: ChainWriter): StoredJournal {
   let waiting: Waiting[] = []
   let scheduled: NodeJS.Immediate | undefined
   let writing: Promise<void> | undefined
@@ -63,7 +69,7 @@ export function createJournal(database: Database, writer: string): StoredJournal
   const write = async (): Promise<void> => {
     const group = waiting.slice(0, GROUP_MAX)
     waiting = waiting.slice(GROUP_MAX)
-    await writeGroup(database, writer, group)
+    await writeGroup(database, chains, group)
     writing = undefined
     schedule()
   }
@@ -103,10 +109,14 @@ export function createJournal(database: Database, writer: string): StoredJournal
 }
 
 /** Writes a group, and tells each of it what became of it. */
-const writeGroup = async (database: Database, writer: string, group: readonly Waiting[]): Promise<void> => {
+const writeGroup = async (
+  database: Database,
+  chains: ChainWriter,
+  group: readonly Waiting[],
+): Promise<void> => {
   let refusals: readonly (AssayError | undefined)[]
   try {
-    refusals = await database.write(() => commitGroup(writer, group))
+    refusals = await database.write(() => commitGroup(chains, group))
   } catch (cause) {
     // One error each: the use case writes into it what became of its own challenge.
     for (const { reject } of group) reject(refusalOf(cause))
@@ -152,16 +162,19 @@ interface Held {
 }
 
 /** @returns For each of the group why it is refused, or nothing if it was written. */
-function* commitGroup(writer: string, group: readonly Waiting[]): Work<readonly (AssayError | undefined)[]> {
+function* commitGroup(
+  chains: ChainWriter,
+  group: readonly Waiting[],
+): Work<readonly (AssayError | undefined)[]> {
   const held = yield* holdDevices(group)
-  const accepted = new Map<string, RecordColumns[]>()
+  const accepted = new Map<string, PreparedRecord[]>()
   const refusals = group.map(({ record, commit }) => {
     try {
-      const columns = recordColumns(record)
+      const prepared = prepareRecord(record)
       if (commit !== undefined) move(held.get(keyOf(record.tenant, commit.device)), commit)
       const others = accepted.get(record.tenant)
-      if (others === undefined) accepted.set(record.tenant, [columns])
-      else others.push(columns)
+      if (others === undefined) accepted.set(record.tenant, [prepared])
+      else others.push(prepared)
       return undefined
     } catch (cause) {
       return storeError("JOURNAL", cause)
@@ -169,7 +182,7 @@ function* commitGroup(writer: string, group: readonly Waiting[]): Work<readonly 
   })
   yield* askAll([...held.values()].filter(({ hasMoved }) => hasMoved).flatMap(movements))
   for (const [tenant, records] of [...accepted].sort(([a], [b]) => (a < b ? -1 : 1)))
-    yield* appendRecords(writer, tenant, records)
+    yield* appendRecords(chains, tenant, records)
   return refusals
 }
 

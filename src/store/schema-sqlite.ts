@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite"
 import { upgradeTo3 } from "./schema-sqlite-3.ts"
+import { upgradeTo4 } from "./schema-sqlite-4.ts"
 
 /**
  * Devices, policies and the journal. The tenant is the first part of every key. Instants are milliseconds since 1970;
@@ -185,6 +186,7 @@ export const SCHEMA_STEPS: readonly ((file: DatabaseSync) => void)[] = [
   (file) => file.exec(VERSION_1),
   (file) => file.exec(VERSION_2),
   upgradeTo3,
+  upgradeTo4,
 ]
 
 /**

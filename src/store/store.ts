@@ -1,9 +1,11 @@
-import type { Devices, Registry, TrustStore } from "../service/ports.ts"
+import type { Devices, JournalArchive, Registry, TrustStore } from "../service/ports.ts"
 import { createAdminister } from "./administer.ts"
+import { createArchive } from "./archive.ts"
 import type { ReadRevisions } from "./changes.ts"
 import type { Database } from "./database.ts"
 import { createDevices } from "./devices.ts"
 import { createJournal, type StoredJournal } from "./journal.ts"
+import { createChainWriter } from "./journal-append.ts"
 import { createRegistry } from "./registry.ts"
 import { createReadRevisions } from "./revisions.ts"
 import { createTrust, type TrustOptions } from "./trust.ts"
@@ -14,6 +16,7 @@ export interface Store {
   readonly devices: Devices
   readonly trust: TrustStore
   readonly journal: StoredJournal
+  readonly archive: JournalArchive
   /** What each tenant's changes are counted by. @throws {AssayError} REGISTRY. */
   readonly revisions: ReadRevisions
   /** Calls `changed` whenever this process has changed something. */
@@ -34,15 +37,17 @@ export interface StoreOptions {
 /** The store over a database. */
 export function createStore(database: Database, { writer, trust }: StoreOptions): Store {
   const listeners: (() => void)[] = []
-  const administer = createAdminister(database, writer, () => {
+  const chains = createChainWriter(writer)
+  const administer = createAdminister(database, chains, () => {
     for (const changed of listeners) changed()
   })
-  const journal = createJournal(database, writer)
+  const journal = createJournal(database, chains)
   return {
     registry: createRegistry(database, administer),
     devices: createDevices(database, administer),
     trust: createTrust(database, administer, trust),
     journal,
+    archive: createArchive(database, chains),
     revisions: createReadRevisions(database),
     onChange: (changed) => void listeners.push(changed),
     unready: () => database.unready(),

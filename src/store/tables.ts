@@ -138,13 +138,42 @@ export interface Journal {
   policy_revision: number | null
   token_id: string | null
   trust_generation: number | null
+  hash: Bytes
 }
 
-/** The last sequence of each writer. */
+/** How far each writer's chain goes. */
 export interface JournalHeads {
   tenant: string
   writer: string
   sequence: number
+  hash: Bytes
+  /** The latest instant of all its records. */
+  newest_at: number
+}
+
+/** What vouches for a chain, numbered from 1. */
+export interface JournalCheckpoints {
+  tenant: string
+  writer: string
+  number: number
+  sequence: number
+  compact: string
+  at: number
+  newest_at: number
+}
+
+/** The checkpoint that a chain begins with since older records were removed. */
+export interface JournalAnchors {
+  tenant: string
+  writer: string
+  number: number
+  sequence: number
+}
+
+/** One row, `restored`: 0, or what it has moved on to by restoring backups. */
+export interface StoreEpoch {
+  name: string
+  epoch: number
 }
 
 export interface TrustState {
@@ -224,6 +253,9 @@ export interface Tables {
   /** `position` is the order over all writers, and given by the engine. */
   journal: Journal & { position: Generated<number> }
   journal_heads: JournalHeads
+  journal_checkpoints: JournalCheckpoints
+  journal_anchors: JournalAnchors
+  store_epoch: StoreEpoch
   trust_state: TrustState
   trust_anchors: TrustAnchors
   trust_intermediates: TrustIntermediates
@@ -248,6 +280,9 @@ const NAMES: Readonly<Record<keyof Tables, true>> = {
   enrollment_tokens: true,
   journal: true,
   journal_heads: true,
+  journal_checkpoints: true,
+  journal_anchors: true,
+  store_epoch: true,
   trust_state: true,
   trust_anchors: true,
   trust_intermediates: true,

@@ -19,6 +19,8 @@ export interface MetricSources {
   }[]
   /** Without it, nothing is told of trust. */
   readonly trust?: () => TrustCounts
+  /** Checkpoints of the journal: how many were made, and how often one could not be. */
+  readonly checkpoints?: () => { readonly made: number; readonly failed: number }
 }
 
 /** What happens, as it happens. No label names a device, a caller or a tenant. */
@@ -46,7 +48,7 @@ interface Count {
 }
 
 /** The metrics of Assay beside those of its process, in a registry of their own. */
-export const createMetrics = ({ challenges, caches, trust }: MetricSources): Metrics => {
+export const createMetrics = ({ challenges, caches, trust, checkpoints }: MetricSources): Metrics => {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -121,6 +123,7 @@ export const createMetrics = ({ challenges, caches, trust }: MetricSources): Met
       labelNames: ["cache"],
       read: () => perCache("entries"),
     },
+    ...(checkpoints === undefined ? [] : [checkpointMetric(checkpoints)]),
     ...(trust === undefined ? [] : trustMetrics(trust)),
   ])
     new kind({
@@ -153,6 +156,14 @@ interface ReadMetric {
   readonly labelNames: string[]
   readonly read: () => readonly Count[]
 }
+
+const checkpointMetric = (counts: NonNullable<MetricSources["checkpoints"]>): ReadMetric => ({
+  kind: Counter,
+  name: "assay_journal_checkpoints_total",
+  help: "Checkpoints of the journal: made, and failed to be made.",
+  labelNames: ["outcome"],
+  read: () => Object.entries(counts()).map(([outcome, count]) => ({ count, labels: { outcome } })),
+})
 
 /** No label names a source: there may be hundreds, and others choose their URLs. What there is none of is not a number. */
 const trustMetrics = (trust: () => TrustCounts): readonly ReadMetric[] => {

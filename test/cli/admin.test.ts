@@ -12,7 +12,7 @@ import {
 } from "../../src/gen/assay/v1/admin_pb.ts"
 import { GetDeviceResponseSchema, RegisterDeviceResponseSchema } from "../../src/gen/assay/v1/device_pb.ts"
 import { quoteFixture } from "../support/fixtures.ts"
-import { assay, fileOf, jsonOf, noDevices, noTrust, type RunOptions } from "./run.ts"
+import { assay, fileOf, jsonOf, noDevices, noJournal, noTrust, type RunOptions } from "./run.ts"
 
 const test = suite("assay device and policy")
 
@@ -35,6 +35,7 @@ const fakeServer = () => {
   const admin: AdminCalls = {
     ...noTrust,
     ...noDevices,
+    ...noJournal,
     registerDevice: async (request) => {
       called("registerDevice", request)
       return create(RegisterDeviceResponseSchema, { device: device(request.id ?? "", "") })
@@ -236,6 +237,7 @@ test("asks whether a server is there when none answers", async () => {
     return {
       ...noTrust,
       ...noDevices,
+      ...noJournal,
       registerDevice: never,
       getDevice: never,
       setPolicy: never,

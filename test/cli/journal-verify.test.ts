@@ -36,6 +36,7 @@ test("accepts a journal that leads to its head", async () => {
     tenant: TENANT,
     issuer: ISSUER,
     exportedAt: NOON.toISOString(),
+    keys: "given",
     records: 12,
     uncovered: 0,
     checkpoints: 3,

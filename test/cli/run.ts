@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { DeviceCalls } from "../../src/cli/device-calls.ts"
+import type { JournalCalls } from "../../src/cli/journal-calls.ts"
 import type { CliIo, CliParts, TrustCalls } from "../../src/cli/parts.ts"
 import { runCli } from "../../src/cli/program.ts"
 import { verifySessionToken } from "../../src/client/index.ts"
@@ -24,6 +25,8 @@ export interface RunOptions {
   readonly isTerminal?: boolean
   readonly colors?: boolean
   readonly parts?: Partial<CliParts>
+  /** Is told of each piece of output as it comes. */
+  readonly onOut?: (text: string) => void
 }
 
 export const noParts: CliParts = {
@@ -62,6 +65,15 @@ export const noDevices: DeviceCalls = {
   revokeEnrollmentToken: notAsked,
 }
 
+/** A server that has no journal. */
+export const noJournal: JournalCalls = {
+  listRecords: notAsked,
+  watchRecords: notAsked,
+  getHeads: notAsked,
+  exportJournal: notAsked,
+  pruneJournal: notAsked,
+}
+
 /** A server that knows nothing of trust. */
 export const noTrust: TrustCalls = {
   importTrust: notAsked,
@@ -82,7 +94,10 @@ export const assay = async (argv: readonly string[], options: RunOptions = {}): 
   const out: string[] = []
   const err: string[] = []
   const io: CliIo = {
-    out: (text) => void out.push(text),
+    out: (text) => {
+      out.push(text)
+      options.onOut?.(text)
+    },
     written: async () => {},
     err: (text) => void err.push(text),
     isTerminal: options.isTerminal ?? false,

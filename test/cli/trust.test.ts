@@ -22,7 +22,7 @@ import { AssayError } from "../../src/errors.ts"
 import * as pb from "../../src/gen/assay/v1/trust_pb.ts"
 import { crlNumber, makeCrl } from "../support/crl.ts"
 import * as x509 from "../support/x509.ts"
-import { assay, fileOf, jsonOf, noDevices, noTrust, type RunOptions } from "./run.ts"
+import { assay, fileOf, jsonOf, noDevices, noJournal, noTrust, type RunOptions } from "./run.ts"
 
 const test = suite("assay trust")
 
@@ -87,6 +87,7 @@ const fakeServer = (
   const admin: AdminCalls = {
     ...noTrust,
     ...noDevices,
+    ...noJournal,
     setPolicy: unused,
     assignPolicy: unused,
     getPolicy: unused,

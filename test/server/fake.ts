@@ -13,7 +13,7 @@ import { createServer, type ServerConfig } from "../../src/server/server.ts"
 import type { BegunEnrollment } from "../../src/service/begin-enrollment.ts"
 import type { DeviceView } from "../../src/service/device-view.ts"
 import type { EnrollmentTokenView } from "../../src/service/enrollment-tokens.ts"
-import type { Caller, ListedEk, PendingIssuer, PolicyRecord } from "../../src/service/ports.ts"
+import type { Caller, KeptRecord, ListedEk, PendingIssuer, PolicyRecord } from "../../src/service/ports.ts"
 import type { Service } from "../../src/service/service.ts"
 import type { AnchorView, CrlView, IntermediateView } from "../../src/service/trust.ts"
 
@@ -163,6 +163,27 @@ const pendingIssuer: PendingIssuer = {
   count: 2,
 }
 
+/** A record of the journal, with every member there. */
+export const keptRecord: KeptRecord = {
+  writer: "local",
+  sequence: 7,
+  hash: ones(32),
+  position: 42,
+  content: {
+    at: AT,
+    tenant,
+    caller: "gateway",
+    act: "verify",
+    device: "device-1",
+    outcome: "contraindicated",
+    codes: ["PCR_DIGEST", "CLOCK_INFO_UNSAFE"],
+    evidenceDigest: ones(32),
+    policyDigest: ones(32),
+    revisions: { device: 3, policy: { name: "servers", revision: 2 }, trust: 0 },
+    tokenId: "token-1",
+  },
+}
+
 /** Who called what with which input, in order. */
 export type Seen = { readonly method: string; readonly input: unknown; readonly caller: Caller }[]
 
@@ -233,6 +254,28 @@ export const fakeService = (seen: Seen, overrides: Partial<Service> = {}): Servi
     },
     pendingIssuer: remember("pendingIssuer", () => pendingIssuer),
     dismissIssuer: remember("dismissIssuer", () => ({ id: pendingIssuer.id })),
+    records: remember("records", () => ({ records: [keptRecord], next: 41 })),
+    async *watchRecords(filter, caller) {
+      seen.push({ method: "watchRecords", input: filter, caller })
+      yield [keptRecord]
+    },
+    journalHeads: async (caller) => {
+      seen.push({ method: "journalHeads", input: undefined, caller })
+      return { checkpoints: ["a.b.c"], jwks: { keys: [{ kid: "key-1" }] } }
+    },
+    async *exportJournal(caller) {
+      seen.push({ method: "exportJournal", input: undefined, caller })
+      const header = { tenant, issuer: "https://assay.example", exportedAt: AT }
+      yield { kind: "header", header, jwks: { keys: [{ kid: "key-1" }] } }
+      yield {
+        kind: "entries",
+        entries: [
+          { kind: "record", ...keptRecord },
+          { kind: "checkpoint", compact: "a.b.c" },
+        ],
+      }
+    },
+    pruneJournal: remember("pruneJournal", () => ({ records: 12, chains: 1 })),
     trustState: async (caller) => {
       seen.push({ method: "trustState", input: undefined, caller })
       return { generation: 7, anchors: 1, intermediates: 2, eks: 3, pendingIssuers: 4, crls: 5 }

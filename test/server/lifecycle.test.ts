@@ -127,6 +127,7 @@ reflection("lists the services of each listener", () =>
         "assay.v1.DeviceService",
         "assay.v1.EnrollmentService",
         "assay.v1.EnrollmentTokenService",
+        "assay.v1.JournalService",
         "assay.v1.PolicyService",
         "assay.v1.TrustService",
       ])

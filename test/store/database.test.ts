@@ -67,6 +67,7 @@ test("keeps the tenant first in every key, and every table strict", () => {
 const OF_ALL_TENANTS: Readonly<Record<string, readonly string[]>> = {
   enrollment_tokens: ["tenant", "secret_digest"],
   service_keys: ["name"],
+  store_epoch: ["name"],
 }
 
 const schemaVersions: [what: string, version: number][] = [

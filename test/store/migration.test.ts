@@ -7,7 +7,9 @@ import { toHex } from "../../src/bytes.ts"
 import { SCHEMA_VERSION, VERSION_1 } from "../../src/store/schema-sqlite.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
 import { openSqlite } from "../../src/store/sqlite-database.ts"
+import { createJournalVerifier } from "../../src/verification/journal/verify.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
+import { verifyBy } from "../support/journal.ts"
 import {
   digestOf,
   NO_ENDORSEMENT,
@@ -116,6 +118,32 @@ test("keeps its devices, counters and policies", async () => {
   )
   assert.is((await registry.snapshotFor("other", digestOf("name of device-1"))).policy, undefined)
   assert.is((await registry.policy("other", "base")).document, "theirs")
+  close()
+})
+
+test("chains its records as they are found, and goes on in their chains", async () => {
+  const { journal, archive, close } = openSqliteStore(oldFile())
+  await journal.append(newRecord("device-1"))
+  for (const [tenant, count] of [
+    ["default", 3],
+    ["other", 1],
+  ] as const) {
+    const [chain] = await archive.chains(tenant)
+    const writer = chain?.writer ?? ""
+    const records = await archive.records(tenant, writer, 0, 10)
+    const verifier = createJournalVerifier({ tenant, issuer: undefined, verify: verifyBy(), heads: [] })
+    for (const record of records) verifier.take({ kind: "record", ...record })
+    assert.equal(
+      verifier.end().chains.map(({ first, last }) => [first, last]),
+      [[1, count]],
+    )
+    assert.equal(
+      [chain?.head.sequence, toHex(chain?.head.hash ?? digestOf(""))],
+      [count, toHex(records.at(-1)?.hash ?? digestOf(""))],
+    )
+  }
+  assert.equal((await archive.chains("default"))[0]?.newestAt, newRecord("").at)
+  assert.equal((await archive.chains("other"))[0]?.newestAt, new Date(3000))
   close()
 })
 

@@ -22,6 +22,7 @@ export const testSigner = (algorithm: SignatureAlgorithm = "ES256"): TestSigner 
     keyId: key.publicJwk.kid,
     notAfter: key.notAfter,
     sign: (input) => signWith(key, input),
+    publicJwks: () => ({ keys: [key.publicJwk] }),
     key,
     jwks: { keys: [key.publicJwk] },
   }

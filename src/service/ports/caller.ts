@@ -24,3 +24,6 @@ export interface Random {
 
 /** Lets others work. What takes long calls it between its parts. */
 export type Breathe = () => Promise<void>
+
+/** Waits so long, or until it is told to stop; then it resolves at once. */
+export type Pause = (ms: number, signal: AbortSignal) => Promise<void>

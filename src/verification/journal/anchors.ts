@@ -1,7 +1,6 @@
 import { hash } from "node:crypto"
-import { lengthPrefixed, utf8 } from "../../bytes.ts"
 import { checkpointDigest } from "./checkpoint.ts"
-import { text } from "./record.ts"
+import { Parts } from "./parts.ts"
 
 /** Where a chain begins since its older records were removed: the checkpoint that stood for them. */
 export interface Anchor {
@@ -9,7 +8,7 @@ export interface Anchor {
   readonly compact: string
 }
 
-const LABEL = utf8("assay/v1/journal-anchors")
+const LABEL = "assay/v1/journal-anchors"
 
 /**
  * What a `prune-journal` record has for its evidence: SHA-256 over a label, the tenant, and writer and checkpoint digest
@@ -18,6 +17,7 @@ const LABEL = utf8("assay/v1/journal-anchors")
  */
 export const anchorsDigest = (tenant: string, anchors: readonly Anchor[]): Uint8Array => {
   const sorted = anchors.toSorted((a, b) => (a.writer < b.writer ? -1 : 1))
-  const parts = sorted.flatMap(({ writer, compact }) => [text(writer), checkpointDigest(compact)])
-  return hash("sha256", lengthPrefixed(LABEL, text(tenant), ...parts), "buffer")
+  const parts = new Parts().text(LABEL).text(tenant)
+  for (const { writer, compact } of sorted) parts.text(writer).raw(checkpointDigest(compact))
+  return hash("sha256", parts.bytes, "buffer")
 }

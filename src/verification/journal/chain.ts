@@ -1,6 +1,6 @@
 import { hash } from "node:crypto"
-import { lengthPrefixed, utf8 } from "../../bytes.ts"
-import { type RecordContent, recordBytes, text, u64 } from "./record.ts"
+import { Parts } from "./parts.ts"
+import { type RecordContent, recordBytes } from "./record.ts"
 
 /** One chain of the journal: what one writer wrote for one tenant. */
 export interface ChainId {
@@ -16,7 +16,7 @@ export interface ChainHead {
   readonly hash: Uint8Array
 }
 
-const LABEL = utf8("assay/v1/journal-chain")
+const LABEL = "assay/v1/journal-chain"
 
 /** What stands before the first record of every chain. */
 export const CHAIN_START: ChainHead = { sequence: 0, hash: new Uint8Array(32) }
@@ -26,21 +26,14 @@ export const CHAIN_START: ChainHead = { sequence: 0, hash: new Uint8Array(32) }
  * it and the record's one encoding, each after its length. So a record has one place in one chain, and every hash stands
  * for all records up to its own.
  *
- * @throws {RangeError | TypeError} as `recordBytes`.
+ * @param bytes As `recordBytes` makes them.
  */
-export const nextHead = (
-  { tenant, writer }: ChainId,
-  before: ChainHead,
-  record: RecordContent,
-): ChainHead => {
+export const headAfter = ({ tenant, writer }: ChainId, before: ChainHead, bytes: Uint8Array): ChainHead => {
   const sequence = before.sequence + 1
-  const bytes = lengthPrefixed(
-    LABEL,
-    text(tenant),
-    text(writer),
-    u64(sequence),
-    before.hash,
-    recordBytes(record),
-  )
-  return { sequence, hash: hash("sha256", bytes, "buffer") }
+  const parts = new Parts().text(LABEL).text(tenant).text(writer).number(sequence).raw(before.hash).raw(bytes)
+  return { sequence, hash: hash("sha256", parts.bytes, "buffer") }
 }
+
+/** As `headAfter`, of a record. @throws {RangeError | TypeError} as `recordBytes`. */
+export const nextHead = (chain: ChainId, before: ChainHead, record: RecordContent): ChainHead =>
+  headAfter(chain, before, recordBytes(record))

@@ -1,4 +1,4 @@
-import { lengthPrefixed, utf8 } from "../../bytes.ts"
+import { Parts } from "./parts.ts"
 
 /** What one record of the journal says, apart from where it stands. */
 export interface RecordContent {
@@ -21,7 +21,7 @@ export interface RecordContent {
   readonly tokenId: string | undefined
 }
 
-const LABEL = utf8("assay/v1/journal-record")
+const LABEL = "assay/v1/journal-record"
 
 /**
  * The one encoding of a record, which its hash is made over: a label, then every member in the order of `RecordContent`,
@@ -34,46 +34,46 @@ const LABEL = utf8("assay/v1/journal-record")
  */
 export const recordBytes = (record: RecordContent): Uint8Array => {
   const { at, caller, act, device, outcome, codes, evidenceDigest, policyDigest, revisions, tokenId } = record
-  return lengthPrefixed(
-    LABEL,
-    i64(at.getTime()),
-    text(caller),
-    text(act),
-    text(device),
-    text(outcome),
-    lengthPrefixed(...codes.map(text)),
-    evidenceDigest,
-    optional(policyDigest),
-    optional(revisions && revisionBytes(revisions)),
-    optional(tokenId === undefined ? undefined : text(tokenId)),
-  )
+  const parts = new Parts()
+  return parts
+    .text(LABEL)
+    .number(at.getTime())
+    .text(caller)
+    .text(act)
+    .text(device)
+    .text(outcome)
+    .list(() => {
+      for (const code of codes) parts.text(code)
+    })
+    .raw(evidenceDigest)
+    .list(() => policyDigest && parts.raw(policyDigest))
+    .list(() => revisions && parts.list(() => writeRevisions(parts, revisions)))
+    .list(() => {
+      if (tokenId !== undefined) parts.text(tokenId)
+    }).bytes
 }
 
-const revisionBytes = ({ device, policy, trust }: NonNullable<RecordContent["revisions"]>): Uint8Array =>
-  lengthPrefixed(
-    optional(device === undefined ? undefined : u64(device)),
-    optional(policy && lengthPrefixed(text(policy.name), u64(policy.revision))),
-    optional(trust === undefined ? undefined : u64(trust)),
-  )
-
-const optional = (part: Uint8Array | undefined): Uint8Array =>
-  part === undefined ? lengthPrefixed() : lengthPrefixed(part)
-
-/** UTF-8 of text that has one: a lone surrogate would become the same bytes as any other. */
-export const text = (value: string): Uint8Array => {
-  if (!value.isWellFormed()) throw new TypeError("text that UTF-8 cannot spell")
-  return utf8(value)
+const writeRevisions = (
+  parts: Parts,
+  { device, policy, trust }: NonNullable<RecordContent["revisions"]>,
+): void => {
+  parts
+    .list(() => {
+      if (device !== undefined) writeRevision(parts, device)
+    })
+    .list(() => {
+      if (policy !== undefined)
+        parts.list(() => {
+          parts.text(policy.name)
+          writeRevision(parts, policy.revision)
+        })
+    })
+    .list(() => {
+      if (trust !== undefined) writeRevision(parts, trust)
+    })
 }
 
-/** A whole number of 0 or more in 8 bytes, big-endian. @throws {RangeError} if it is none. */
-export const u64 = (value: number): Uint8Array => {
-  if (value < 0) throw new RangeError("a negative number")
-  return i64(value)
-}
-
-const i64 = (value: number): Uint8Array => {
-  if (!Number.isSafeInteger(value)) throw new RangeError("not a whole number")
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigInt64BE(BigInt(value))
-  return bytes
+const writeRevision = (parts: Parts, revision: number): void => {
+  if (revision < 0) throw new RangeError("a negative revision")
+  parts.number(revision)
 }

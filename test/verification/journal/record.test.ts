@@ -73,6 +73,18 @@ test("has a head that stays what it was", () => {
   assert.is(toHex(head.hash), "7398f34d23049b4c9e55549148e7945ca56c395409a82da04aaef3ed873c2a3d")
 })
 
+test("has room for a record that is larger than one buffer", () => {
+  const long = recordContent({
+    codes: Array.from({ length: 300 }, (_, i) => `CODE_${i}`),
+    caller: "ä".repeat(700),
+  })
+  const other = recordContent({ ...long, at: new Date(0) })
+  const bytes = recordBytes(long)
+  assert.ok(bytes.length > 4096)
+  assert.equal(Buffer.from(bytes.subarray(0, 26)), part(utf8("assay/v1/journal-record")).subarray(0, 26))
+  assert.is.not(toHex(bytes), toHex(recordBytes(other)))
+})
+
 const unspeakable: [name: string, change: Partial<RecordContent>][] = [
   ["an instant that is none", { at: new Date(Number.NaN) }],
   ["a lone surrogate in a name", { device: "a\ud800" }],

@@ -1,0 +1,51 @@
+import type { Caller, JournalArchive, KeptRecord, Pause, RecordFilter } from "./ports.ts"
+
+/** How long a record may wait to be seen. */
+const INTERVAL_MS = 500
+const RECORDS_AT_ONCE = 500
+
+/**
+ * Records of the caller's tenant that are written from now on, by whichever replica; those of one chain in their order. The
+ * first turn has none, and says from when on; no later one is without any.
+ *
+ * @throws {AssayError} JOURNAL.
+ */
+export const createWatchJournal = ({
+  archive,
+  pause,
+}: {
+  readonly archive: JournalArchive
+  readonly pause: Pause
+}) =>
+  async function* watchJournal(
+    filter: RecordFilter,
+    { tenant }: Caller,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly KeptRecord[]> {
+    const seen = new Map<string, number>()
+    for (const { writer, head } of await archive.chains(tenant)) seen.set(writer, head.sequence)
+    yield []
+    while (!signal.aborted) {
+      for (const { writer, head } of await archive.chains(tenant)) {
+        let after = seen.get(writer) ?? 0
+        while (after < head.sequence && !signal.aborted) {
+          const records = await archive.records(tenant, writer, after, RECORDS_AT_ONCE)
+          // What is not there any more was removed meanwhile.
+          after = records.at(-1)?.sequence ?? head.sequence
+          const wanted = records.filter(({ content }) => isWanted(content, filter))
+          if (wanted.length > 0) yield wanted
+        }
+        seen.set(writer, after)
+      }
+      await pause(INTERVAL_MS, signal)
+    }
+  }
+
+const isWanted = (
+  { device, act, at }: KeptRecord["content"],
+  { device: wanted, act: verb, since, until }: RecordFilter,
+): boolean =>
+  (wanted === undefined || device === wanted) &&
+  (verb === undefined || act === verb) &&
+  (since === undefined || at >= since) &&
+  (until === undefined || at < until)

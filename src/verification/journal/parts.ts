@@ -1,0 +1,64 @@
+const START_BYTES = 1024
+const LENGTH_BYTES = 4
+const NUMBER_BYTES = 8
+/** UTF-8 takes no more for one unit of UTF-16. */
+const UTF8_BYTES_MAX = 3
+
+/**
+ * Writes parts one after another, each after its length as a u32, big-endian, as `lengthPrefixed` does: in one pass and into
+ * one buffer, for the journal does it for every call of the service.
+ */
+export class Parts {
+  #buffer = Buffer.allocUnsafe(START_BYTES)
+  #size = 0
+
+  /** All that was written: a view of it, good until more is. */
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#size)
+  }
+
+  /** A part of bytes. */
+  raw(bytes: Uint8Array): this {
+    this.#reserve(LENGTH_BYTES + bytes.length)
+    this.#size = this.#buffer.writeUInt32BE(bytes.length, this.#size)
+    this.#buffer.set(bytes, this.#size)
+    this.#size += bytes.length
+    return this
+  }
+
+  /** A part of text, in UTF-8. @throws {TypeError} for text that UTF-8 cannot spell: two of them would have one encoding. */
+  text(text: string): this {
+    if (!text.isWellFormed()) throw new TypeError("text that UTF-8 cannot spell")
+    this.#reserve(LENGTH_BYTES + UTF8_BYTES_MAX * text.length)
+    const size = this.#buffer.write(text, this.#size + LENGTH_BYTES)
+    this.#size = this.#buffer.writeUInt32BE(size, this.#size) + size
+    return this
+  }
+
+  /** A part of 8 bytes: a whole number, big-endian, in two's complement. @throws {RangeError} if it is none. */
+  number(value: number): this {
+    if (!Number.isSafeInteger(value)) throw new RangeError("not a whole number")
+    this.#reserve(LENGTH_BYTES + NUMBER_BYTES)
+    this.#size = this.#buffer.writeUInt32BE(NUMBER_BYTES, this.#size)
+    this.#size = this.#buffer.writeInt32BE(Math.floor(value / 2 ** 32), this.#size)
+    this.#size = this.#buffer.writeUInt32BE(value >>> 0, this.#size)
+    return this
+  }
+
+  /** A part made of the parts that `write` writes. */
+  list(write: () => void): this {
+    this.#reserve(LENGTH_BYTES)
+    const at = this.#size
+    this.#size += LENGTH_BYTES
+    write()
+    this.#buffer.writeUInt32BE(this.#size - at - LENGTH_BYTES, at)
+    return this
+  }
+
+  #reserve(size: number): void {
+    if (this.#size + size <= this.#buffer.length) return
+    const larger = Buffer.allocUnsafe(2 * (this.#size + size))
+    larger.set(this.bytes)
+    this.#buffer = larger
+  }
+}
