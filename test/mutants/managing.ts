@@ -225,7 +225,7 @@ export const MANAGING: readonly Mutant[] = [
       "A key that signs anything could be brought in.",
     ],
     [
-      "import-denied",
+      "import-denied-key",
       "K-08",
       '  checkNotDenied(ak.spki, denied, "ak_public")\n',
       "",
