@@ -67,7 +67,7 @@ const redisServer = (): EngineServer => {
 }
 
 const postgresServer = (): EngineServer => {
-  const postgres = createPostgres({ settings: DURABLE })
+  const postgres = createPostgres({ settings: DURABLE, isInMemory: true })
   const { query, ...server } = postgres
   return {
     ...server,

@@ -6,7 +6,7 @@ import { createPostgres, DURABLE, needs, usePostgres } from "./postgres.ts"
 import { createRedis, KEEPING, useRedis } from "./redis.ts"
 
 const test = suite("servers of tests")
-const postgres = usePostgres(test, { settings: DURABLE })
+const postgres = usePostgres(test, { settings: DURABLE, isInMemory: true })
 const redis = useRedis(test)
 const onPostgres = needs("postgres", test)
 const onRedis = needs("redis", test)
@@ -43,7 +43,7 @@ onPostgres("PostgreSQL answers nobody while it is paused, and everybody after", 
 })
 
 onPostgres("PostgreSQL is followed by a standby", async () => {
-  const standby = createPostgres({ standbyOf: postgres })
+  const standby = createPostgres({ standbyOf: postgres, isInMemory: true })
   try {
     await standby.start()
     assert.equal(await standby.query("SELECT pg_is_in_recovery() AS standby"), [{ standby: true }])

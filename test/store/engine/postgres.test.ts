@@ -36,7 +36,7 @@ const starts = async (url: string): Promise<void> => {
 onPostgres(
   "refuses S-02 to start on a server that forgets what it acknowledged when it loses its power",
   async () => {
-    const quick = createPostgres()
+    const quick = createPostgres({ isInMemory: true })
     try {
       await quick.start()
       assert.is((await rejectsCode(() => starts(quick.url()), "INPUT")).location, "engine: fsync")
@@ -53,7 +53,7 @@ onServer("refuses S-02 to start by a role whose commits are not durable", async 
 })
 
 onServer("refuses S-02 to start on a standby, which may not have heard", async () => {
-  const standby = createPostgres({ standbyOf: postgres(), settings: DURABLE })
+  const standby = createPostgres({ standbyOf: postgres(), settings: DURABLE, isInMemory: true })
   try {
     await standby.start()
     assert.is((await rejectsCode(() => starts(standby.url()), "INPUT")).location, "engine: standby")
@@ -217,7 +217,7 @@ onServer("refuses S-01 to spend while the disk is full, and spends once there is
 onServer("refuses S-02 after a failover what its new primary never heard of", async () => {
   const before = await openReplica(server)
   const value = await handedOut(before.singleUse, newValue(now()), now())
-  const standby = createPostgres({ standbyOf: postgres(), settings: DURABLE })
+  const standby = createPostgres({ standbyOf: postgres(), settings: DURABLE, isInMemory: true })
   try {
     await standby.start({ primary_conninfo: "" }) // it hears nothing from now on
     await before.singleUse.spend(value, now())
