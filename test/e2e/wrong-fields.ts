@@ -78,7 +78,7 @@ const addedToRequest: readonly [name: string, path: string, added: Uint8Array][]
   ["a nonce beside the challenge", "nonce", field(2, ones(16))],
   ["an epoch beside the challenge", "epoch", integer(3, 7)],
   ["a second evidence behind the first", "evidence", field(EVIDENCE, ones(0))],
-  ["an unknown field of the request", "5", field(5, ones(1))],
+  ["an unknown field of the request", "15", field(15, ones(1))],
 ]
 
 /** Every one of them. Each path is the field's, from the request's root. */
