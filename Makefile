@@ -70,6 +70,10 @@ soak: $(INSTALLED) ## Run the generated suites in full, from where it was (FRESH
 test-faults: $(BUILT) ## Crash, race and starve a server in every way there is a name for, and print what held
 	@node test/faults/run.ts $(if $(filter json,$(OUTPUT)),--json)
 
+.PHONY: conformance
+conformance: $(INSTALLED) ## Run what every store has to pass on each, side by side
+	@node test/store/conformance.ts
+
 .PHONY: attacks
 attacks: $(INSTALLED) ## Write docs/attacks.md from the tests
 	@node test/attacks.ts

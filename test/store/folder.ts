@@ -14,9 +14,11 @@ export interface Scratch {
   readonly store: () => Store
   /** A store that does not wait for the disk, for suites whose tests are many. */
   readonly quick: (options?: TrustOptions) => Store
+  /** The file of one. It is closed with the suite. */
+  readonly file: () => DatabaseSync
 }
 
-export const scratch = (test: Test): Scratch => {
+export const scratch = (test: Pick<Test, "after">): Scratch => {
   const folder = mkdtempSync(join(tmpdir(), "assay-store-"))
   const stores: Store[] = []
   let count = 0
@@ -30,19 +32,26 @@ export const scratch = (test: Test): Scratch => {
     }
     return made
   }
+  const files: DatabaseSync[] = []
+  const file = (): DatabaseSync => {
+    const place = path()
+    mkdirSync(dirname(place))
+    copyFileSync(template(), place)
+    const opened = openSqlite(place)
+    opened.exec("PRAGMA synchronous = OFF")
+    files.push(opened)
+    return opened
+  }
   test.after(() => {
     for (const store of stores) store.close()
+    for (const opened of files) if (opened.isOpen) opened.close()
     rmSync(folder, { recursive: true, force: true })
   })
   return {
     path,
+    file,
     quick: (trust = {}) => {
-      const place = path()
-      mkdirSync(dirname(place))
-      copyFileSync(template(), place)
-      const file = openSqlite(place)
-      file.exec("PRAGMA synchronous = OFF")
-      const store = createSqliteStore(file, { trust })
+      const store = createSqliteStore(file(), { trust })
       stores.push(store)
       return store
     },

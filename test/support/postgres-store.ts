@@ -1,5 +1,6 @@
 /** Stores in PostgreSQL for tests: one server and one schema for a suite, emptied before each store is opened. */
-import type { uvu } from "uvu"
+import { Client } from "pg"
+import type { Test } from "uvu"
 import type { Database } from "../../src/store/database.ts"
 import { openPostgresDatabase, openPostgresStore } from "../../src/store/postgres.ts"
 import { createStore, type Store } from "../../src/store/store.ts"
@@ -32,16 +33,25 @@ const options = (...settings: readonly string[]): string =>
 const IN_SCHEMA = `search_path=${SCHEMA}`
 const UNGUARDED = "session_replication_role=replica"
 
+const connect = async (url: string): Promise<Client> => {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  return client
+}
+
 /** A server for all tests of a suite, if PostgreSQL is installed, and stores on it. */
-export const usePostgresStore = <T>(test: uvu.Test<T>): PostgresUnderTest => {
-  const server = usePostgres(test, { settings: DURABLE, isInMemory: true })
+export const usePostgresStore = (test: Pick<Test, "before" | "after">): PostgresUnderTest => {
   let database: Database | undefined
   const replicas: Store[] = []
-  test.before(async () => {
-    if (isThere("postgres")) database = await openPostgresDatabase({ url: server.url(), schema: SCHEMA })
-  })
+  let wiping: Promise<Client> | undefined
+  // Registered before the server, and so closed before it ends.
   test.after(async () => {
     await Promise.all([database, ...replicas].map((open) => open?.close()))
+    await (await wiping)?.end()
+  })
+  const server = usePostgres(test, { settings: DURABLE, isInMemory: true })
+  test.before(async () => {
+    if (isThere("postgres")) database = await openPostgresDatabase({ url: server.url(), schema: SCHEMA })
   })
   const opened = (): Database => {
     if (database === undefined) throw new TypeError("a store is opened within a test")
@@ -55,7 +65,8 @@ export const usePostgresStore = <T>(test: uvu.Test<T>): PostgresUnderTest => {
     server,
     database: opened,
     async store(trust = {}) {
-      await damage(TABLE_NAMES.map((table) => `DELETE FROM ${table};`).join(""))
+      wiping ??= connect(server.url() + options(IN_SCHEMA, UNGUARDED))
+      await (await wiping).query(TABLE_NAMES.map((table) => `DELETE FROM ${table}`).join(";"))
       stores += 1
       return createStore(opened(), { writer: `writer-${stores}`, trust })
     },

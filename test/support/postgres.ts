@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statfsSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Client } from "pg"
-import type { uvu } from "uvu"
+import type { Test } from "uvu"
 import { isThere, postgresPrograms } from "./prerequisites.ts"
 import { privileges, type ServerProcess, startProcess } from "./server-process.ts"
 
@@ -179,8 +179,8 @@ export const createPostgres = (
 }
 
 /** A server for all tests of a suite, started before the first of them, if PostgreSQL is installed. */
-export const usePostgres = <T>(
-  test: uvu.Test<T>,
+export const usePostgres = (
+  test: Pick<Test, "before" | "after">,
   options: { readonly settings?: PostgresSettings; readonly isInMemory?: boolean } = {},
 ): PostgresServer => {
   const server = createPostgres(options)
