@@ -150,6 +150,8 @@ export const createPostgres = (
         listen_addresses: "",
         unix_socket_directories: folder,
         shared_buffers: "8MB",
+        // In its folder, so that a server that was killed leaves nothing behind.
+        dynamic_shared_memory_type: "mmap",
         max_wal_size: "64MB",
         logging_collector: "off",
         ...options.settings,
