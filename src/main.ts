@@ -7,18 +7,21 @@ import { utf8 } from "./bytes.ts"
 import { cachedCompile } from "./cache/compile.ts"
 import { cachedLoadTrust } from "./cache/trust.ts"
 import { addAgent } from "./cli/agent.ts"
+import type { AgentDevice, AgentSettings } from "./cli/agent-tpm.ts"
 import { addDemo } from "./cli/demo.ts"
 import { type CliParts, processIo } from "./cli/parts.ts"
 import { runCli } from "./cli/program.ts"
 import { addInit, addServe, type InitFiles, type Running } from "./cli/serve.ts"
 import { createAdminClient } from "./client/admin.ts"
 import { createAttestationClient } from "./client/attestation.ts"
+import { createEnrollmentClient } from "./client/enrollment.ts"
 import { verifySessionToken } from "./client/session.ts"
 import type { Config } from "./config.ts"
 import { createAgent, LINUX_EVENT_LOG } from "./device/agent.ts"
+import { enrollmentParts } from "./device/enrollment.ts"
 import { softwareMachine, swtpmMachine } from "./device/machine.ts"
-import { readEkCertificateChain } from "./device/nv.ts"
 import { pcrFile } from "./device/pcrfile.ts"
+import { startVirtualDevice } from "./device/virtual.ts"
 import { certificatePem } from "./evidence/x509/certificate.ts"
 import { faultAt, withFaults } from "./faults.ts"
 import { verifyCompactBy } from "./jwt/compact.ts"
@@ -418,6 +421,18 @@ const stopped = (): Promise<string> =>
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => told(signal))
   })
 
+/** The device of the agent's commands: with this machine's TPM, or with one in software. */
+const agentDevice = async ({ swtpm, ...settings }: AgentSettings): Promise<AgentDevice> => {
+  if (swtpm === undefined) return { ...(await createAgent(settings)), stop: async () => {} }
+  const pem = readPrivateFile(resolve(swtpm.maker))
+  const { attester, stop } = await startVirtualDevice({
+    folder: swtpm.folder,
+    maker: pem === undefined ? undefined : new TextDecoder().decode(pem),
+    algorithm: settings.algorithm,
+  })
+  return { ...attester, stop }
+}
+
 const parts: CliParts = {
   version: VERSION,
   adminClient: createAdminClient,
@@ -427,10 +442,10 @@ const parts: CliParts = {
     addServe({ start, createLog, init, stopped }),
     addInit({ init }),
     addAgent({
-      agent: createAgent,
-      ekCertificateChain: readEkCertificateChain,
-      gateway: (address, credential) =>
-        createAttestationClient(address, credential === undefined ? {} : { credential }),
+      agent: agentDevice,
+      gateway: createAttestationClient,
+      enrollment: createEnrollmentClient,
+      enrollmentParts,
       eventLogPath: LINUX_EVENT_LOG,
     }),
     addDemo({

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs"
+import { closeSync, openSync, rmSync, writeSync } from "node:fs"
 import type { Command } from "commander"
 import { AssayError } from "../errors.ts"
 import type { EnrollmentToken } from "../gen/assay/v1/device_pb.ts"
@@ -61,14 +61,18 @@ const createToken = async (options: CreateOptions, context: CommandContext): Pro
     group: options.group ?? "",
     labels: parseLabels(options.label),
   }
+  const { out } = options
   // Opened first, so that no token is made that cannot be kept.
-  const file = options.out === undefined ? undefined : openNew(options.out)
+  const file = out === undefined ? undefined : openNew(out)
   try {
     const answer = await withAdmin(context, options, (admin) => admin.createEnrollmentToken(request))
     const json = tokenJson(present(answer.token))
-    if (file === undefined) return tokenReport({ ...json, secret: answer.secret })
+    if (out === undefined || file === undefined) return tokenReport({ ...json, secret: answer.secret })
     writeSync(file, `${answer.secret}\n`)
-    return tokenReport({ ...json, file: options.out ?? "" })
+    return tokenReport({ ...json, file: out })
+  } catch (error) {
+    if (out !== undefined) rmSync(out, { force: true })
+    throw error
   } finally {
     if (file !== undefined) closeSync(file)
   }

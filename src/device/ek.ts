@@ -97,13 +97,20 @@ export async function createTpmMaker(): Promise<TpmMaker> {
   return { certificate, privateKey: keys.privateKey }
 }
 
+/** What of an endorsement key a certificate is made of. */
+export interface EndorsableKey {
+  readonly keys: Pick<SoftwareEk["keys"], "publicKey" | "spki">
+  /** TPM2B_PUBLIC. */
+  readonly ekPublic: Uint8Array
+}
+
 let issued = 1
 
 /**
  * Certifies an endorsement key by `maker`, or by one that this process makes for itself, in the shape of the TCG EK Credential Profile: empty
  * subject, the TPM's maker, model and version in a critical subject alternative name, EKU 2.23.133.8.1.
  */
-export async function endorse({ keys, ekPublic }: SoftwareEk, maker?: TpmMaker): Promise<Endorsement> {
+export async function endorse({ keys, ekPublic }: EndorsableKey, maker?: TpmMaker): Promise<Endorsement> {
   const { certificate: issuer, privateKey } = maker ?? (await ownMaker())
   const publicKey = new PublicKey(keys.spki)
   const { manufacturer, model, version } = EK_SUBJECT

@@ -81,9 +81,12 @@ export const answerEnrollmentWith = async (
 }
 
 /** What an endorsement key is known by: SHA-256 of its SubjectPublicKeyInfo. */
-const ekDigestOf = (ekPublic: Uint8Array): Uint8Array => {
-  const key = createPublicKey({ key: jwkOf(parsePublic(ekPublic).key), format: "jwk" })
-  return hash("sha256", key.export({ type: "spki", format: "der" }), "buffer")
+const ekDigestOf = (ekPublic: Uint8Array): Uint8Array => hash("sha256", spkiOf(ekPublic), "buffer")
+
+/** SubjectPublicKeyInfo, DER, of the key of a TPM2B_PUBLIC. */
+export const spkiOf = (sizedPublic: Uint8Array): Uint8Array => {
+  const key = createPublicKey({ key: jwkOf(parsePublic(sizedPublic).key), format: "jwk" })
+  return new Uint8Array(key.export({ type: "spki", format: "der" }))
 }
 
 const jwkOf = (key: PublicKey) =>

@@ -33,6 +33,8 @@ const SWTPM_PROGRAMS: readonly string[] = [
   "swtpm",
   "swtpm_setup",
   "swtpm_ioctl",
+  "tpm2_nvdefine",
+  "tpm2_nvwrite",
   "tpm2_pcrextend",
   "tpm2_shutdown",
   "tpm2_startup",

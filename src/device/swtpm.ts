@@ -11,14 +11,16 @@ import type { HashName } from "../evidence/tpm/algorithm.ts"
 import type { Digests } from "./pcrs.ts"
 import { requirePrograms, run } from "./programs.ts"
 
-/** A throw-away TPM 2.0 in a process of its own. */
+/** A TPM 2.0 in a process of its own. */
 export interface Swtpm {
   /** How tpm2-tools reach it. */
   readonly tcti: string
-  /** Its state and sockets, private to this user; removed when it stops. */
+  /** Its sockets, and its state unless that lasts; private to this user, and removed when it stops. */
   readonly folder: string
   /** PEM files of the CA that certified its endorsement keys, the root last; none if nobody did. */
   readonly authorities: readonly string[]
+  /** Whether it was manufactured just now. */
+  readonly isNew: boolean
   /** TPM2_PCR_Extend in the banks that `digests` names. */
   extendPcr(pcr: number, digests: Digests): Promise<void>
   /**
@@ -37,14 +39,26 @@ const READY_POLL_MS = 10
 /** One call of tpm2_pcrextend takes many; this keeps its argument list far below the system's limit. */
 const EXTENDS_PER_CALL = 64
 
+/** What of a TPM in a process is to be another way than it is by default. */
+export interface SwtpmOptions {
+  /** Has its endorsement keys certified by a CA of their own. */
+  readonly certified?: boolean
+  /** An absolute folder that its state stays in, for the next start; by default it goes with the TPM. */
+  readonly state?: string
+}
+
+/** What swtpm keeps its permanent state in. */
+const STATE_FILE = "tpm2-00.permall"
+
 /**
- * Manufactures a TPM 2.0 in a temporary folder and starts it, on Unix sockets. Ends with this process at the latest.
+ * Manufactures a TPM 2.0 and starts it, on Unix sockets in a temporary folder. Ends with this process at the latest. One
+ * whose state lasts is manufactured once; each later start is a TPM Reset.
  *
  * @throws {AssayError} TPM if a program is missing (the message names its Debian package) or fails.
  */
 export async function startSwtpm(
   banks: readonly HashName[] = ["sha1", "sha256", "sha384"],
-  { certified = false }: { readonly certified?: boolean } = {},
+  { certified = false, state: lasting }: SwtpmOptions = {},
 ): Promise<Swtpm> {
   requirePrograms("swtpm")
   // Absolute and short: swtpm takes no relative folder, and a socket's path has at most 107 bytes.
@@ -60,18 +74,23 @@ export async function startSwtpm(
     remove()
   }
   process.once("exit", end)
+  const kept = lasting ?? folder
+  const isNew = !existsSync(join(kept, STATE_FILE))
   const stop = async (): Promise<void> => {
     process.off("exit", end)
     if (server !== undefined) await ended(server)
     remove()
   }
-  try {
+  const manufacture = async (): Promise<void> => {
     const config = join(folder, "setup.conf")
     await writeFile(config, `active_pcr_banks = sha256\n${certified ? await localAuthority(folder) : ""}`)
     const certificate = certified ? ["--create-ek-cert", "--vmid", "assay"] : []
-    const state = ["--tpm2", "--tpmstate", folder, "--config", config, "--overwrite", ...certificate]
+    const state = ["--tpm2", "--tpmstate", kept, "--config", config, "--overwrite", ...certificate]
     await run("swtpm_setup", [...state, "--pcr-banks", banks.join(","), "--logfile", join(folder, "log")], at)
-    server = serve(folder, socket, control)
+  }
+  try {
+    if (isNew) await manufacture()
+    server = serve(folder, kept, socket, control)
     await ready(server, [socket, control])
     await run("tpm2_getcap", ["properties-fixed"], at)
   } catch (error) {
@@ -92,6 +111,7 @@ export async function startSwtpm(
   return {
     tcti,
     folder,
+    isNew,
     authorities: certified ? AUTHORITY_FILES.map((name) => join(folder, name)) : [],
     extendPcr: (pcr, digests) => extend([[pcr, digests]]),
     measure(eventLog) {
@@ -103,7 +123,11 @@ export async function startSwtpm(
       await run("swtpm_ioctl", ["--unix", control, "-i"], at)
       await run("tpm2_startup", ["-c"], at)
     },
-    stop,
+    async stop() {
+      // In order, so that the next boot finds its clock as it was.
+      if (lasting !== undefined) await run("tpm2_shutdown", ["-c"], at).catch(() => {})
+      await stop()
+    },
   }
 }
 
@@ -137,11 +161,11 @@ const localAuthority = async (folder: string): Promise<string> => {
 const extension = (pcr: number, digests: Digests): string =>
   `${pcr}:${[...digests].map(([hash, value]) => `${hash}=${toHex(value)}`).join(",")}`
 
-const serve = (folder: string, socket: string, control: string): ChildProcess =>
+const serve = (folder: string, state: string, socket: string, control: string): ChildProcess =>
   spawn(
     "swtpm",
     [
-      ...["socket", "--tpm2", "--tpmstate", `dir=${folder}`, "--flags", "not-need-init,startup-clear"],
+      ...["socket", "--tpm2", "--tpmstate", `dir=${state}`, "--flags", "not-need-init,startup-clear"],
       ...["--server", `type=unixio,path=${socket}`, "--ctrl", `type=unixio,path=${control}`],
     ],
     { cwd: folder, stdio: "ignore" },
