@@ -47,14 +47,15 @@ const deviceOf = (i: number): ImportedDevice => ({
   counters: undefined,
 })
 
-/** Imports devices number 0 to `count` − 1. @returns How long it took. */
+/** Imports devices number `first` to `count` − 1. @returns How long it took. */
 export const loadDevices = async (
   devices: Devices,
   count: number,
   told: (done: number) => void = () => {},
+  first = 0,
 ): Promise<number> => {
   let ms = 0
-  for (let from = 0; from < count; from += BATCH) {
+  for (let from = first; from < count; from += BATCH) {
     const batch = Array.from({ length: Math.min(BATCH, count - from) }, (_, k) => deviceOf(from + k))
     const evidenceDigest = hash("sha256", lengthPrefixed(...batch.map(({ id }) => utf8(id))), "buffer")
     const act = { at: new Date(), caller: "bench", act: "import-devices", evidenceDigest } as const
