@@ -69,6 +69,7 @@ export const recordFromProto = (record: pb.JournalRecord): ChainedRecord => {
         trust: optionalNumber(revisions.trust),
       },
       tokenId: content.tokenId,
+      ...(content.certificateDigest && { certificateDigest: content.certificateDigest }),
     },
   }
 }
