@@ -146,6 +146,7 @@ export const CODES = {
 
   // A limit of ours was reached.
   CHALLENGES_FULL: entry("exhausted", "N-07"),
+  RATE: entry("exhausted", "N-07"),
   ENROLLMENT_LIMIT: entry("exhausted", "N-07"),
   TRUST_FULL: entry("exhausted"),
   LOG_SIZE: entry("exhausted"),
@@ -184,6 +185,8 @@ export interface Details {
   readonly location?: string
   readonly expected?: string
   readonly actual?: string
+  /** For `exhausted`: in how many milliseconds it is worth another try. */
+  readonly retryMs?: number
   /** For `fault` and `unavailable`: stays in our log. */
   readonly cause?: unknown
 }
@@ -203,6 +206,7 @@ export class AssayError extends Error {
   readonly location: string | undefined
   readonly expected: string | undefined
   readonly actual: string | undefined
+  readonly retryMs: number | undefined
   /** Set by the use case that held the challenge, so that each error says whether it was spent. */
   challenge: ChallengeState = "none"
 
@@ -212,6 +216,7 @@ export class AssayError extends Error {
     this.location = details.location === undefined ? undefined : printable(details.location)
     this.expected = details.expected === undefined ? undefined : printable(details.expected)
     this.actual = details.actual === undefined ? undefined : printable(details.actual)
+    this.retryMs = details.retryMs
   }
 
   get kind(): Kind {
@@ -225,8 +230,9 @@ export const retold = (
   changed: { readonly code?: Code; readonly location?: string },
 ): AssayError => {
   const { code = error.code, location = error.location } = changed
-  const { message, expected, actual, cause } = error
+  const { message, expected, actual, retryMs, cause } = error
   return new AssayError(code, message, {
+    ...(retryMs !== undefined && { retryMs }),
     ...(location !== undefined && { location }),
     ...(expected !== undefined && { expected }),
     ...(actual !== undefined && { actual }),

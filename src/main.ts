@@ -239,6 +239,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
       deviceAuthority: deviceCallers(authority),
       enrollmentToken: enrollmentTokens(store.devices, clock),
       denied,
+      rates: config.rates,
       reflection: config.reflection,
       development: config.development,
       ...(config.anonymous !== undefined && { anonymous: config.anonymous }),

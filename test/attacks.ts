@@ -151,7 +151,7 @@ export const ATTACKS: readonly AttackClass[] = [
     id: "N-07",
     title: "A flood of challenges",
     words:
-      "A challenge that nobody answers costs no memory: what Assay needs to know again is in the sealed value. What was spent is remembered until it expires, within a bound; at the bound Assay refuses, for whoever forgets one lets it be spent twice. Junk spends nobody's challenge.",
+      "A challenge that nobody answers costs no memory: what Assay needs to know again is in the sealed value. What was spent is remembered until it expires, within a bound; at the bound Assay refuses, for whoever forgets one lets it be spent twice. Junk spends nobody's challenge. Each caller has a rate of its own, a lower one for challenges and for enrollments, and so has each address; whoever comes under many names gets no more for that.",
   },
   {
     id: "T-01",

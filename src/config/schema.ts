@@ -3,6 +3,7 @@ import { FAULT } from "../faults.ts"
 import { callers } from "./callers.ts"
 import { engine } from "./engine.ts"
 import { listeners, web } from "./listeners.ts"
+import { rates } from "./rates.ts"
 import { isHost, isTrustDomain, path, text } from "./text.ts"
 
 const key = z.strictObject({
@@ -187,6 +188,7 @@ export const schema = z
       .describe("Trust in makers of TPMs."),
     ear: ear.prefault({}).describe("Attestation results (EAR)."),
     ...callers,
+    rates,
     reflection: z.boolean().default(true).describe("Whether anyone may ask for the gRPC schema."),
     logLevel: z
       .enum(["silent", "error", "warn", "info", "debug"])

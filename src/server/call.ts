@@ -14,8 +14,10 @@ import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
+import type { LogCall } from "./call-log.ts"
 import type { Connection, KnowCaller, Transport } from "./caller.ts"
 import { codeOf, toStatus } from "./errors.ts"
+import type { Limiter } from "./limiter.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
 import type { Peers } from "./tls.ts"
 import { check } from "./validate.ts"
@@ -26,6 +28,7 @@ export type Observe = (method: string, code: string, seconds: number) => void
 /** What the calls of one server share. */
 export interface Edge {
   readonly log: Logger
+  readonly logCall: LogCall
   readonly observe: Observe
   /** Told of each failure that a caller is answered with. */
   readonly refused: (code: Code) => void
@@ -33,6 +36,8 @@ export interface Edge {
   readonly transport: Transport
   /** What was shown on TLS connections. */
   readonly peers: Peers
+  /** Nothing where nobody is limited. */
+  readonly limiter: Limiter | undefined
   /** Calls that are not answered yet. */
   readonly open: Set<object>
 }
@@ -41,6 +46,8 @@ export interface Edge {
 export interface CallContext {
   readonly id: string
   readonly caller: Caller
+  /** Counts one more request of a call that is a stream. @throws {AssayError} RATE. */
+  request(): void
   /** Answers with a failure, having logged what only we may know of it. */
   fail(error: unknown, violations?: readonly Violation[]): StatusObject
   /** Logs what only we may know of a failure. */
@@ -67,6 +74,7 @@ export const observed =
     const id = randomUUID()
     const method = path.slice(1)
     let caller: Principal | undefined
+    let release = (): void => {}
     let reason: Code | undefined
     const openToAll = isOpenToAll(method)
     if (!openToAll) edge.open.add(call)
@@ -88,6 +96,7 @@ export const observed =
       if (ended) return
       ended = true
       edge.open.delete(call)
+      release()
       const ms = performance.now() - start
       edge.observe(method, status[code], ms / 1000)
       const line = {
@@ -97,9 +106,9 @@ export const observed =
         ms: Math.round(ms * 10) / 10,
         caller: caller?.id,
         tenant: caller?.tenant,
+        request: id,
       }
-      if (openToAll) edge.log.debug({ ...line, request: id }, "call")
-      else edge.log.info({ ...line, request: id }, "call")
+      edge.logCall(line, openToAll ? "debug" : "info")
     }
 
     // The lowest layer ends some calls by itself (deadline, size, no message), unseen by interceptors.
@@ -115,15 +124,19 @@ export const observed =
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, forward) => {
-            if (openToAll) return forward(metadata)
             const admit = (principal: Principal): void => {
+              if (ended) return // while it was asked who calls
               caller = principal
               authorize(method, principal)
-              contexts.set(metadata, { id, caller, fail, note })
+              release = edge.limiter?.call(principal, method) ?? release
+              const request = (): void => edge.limiter?.request(principal)
+              contexts.set(metadata, { id, caller, request, fail, note })
               forward(metadata)
             }
             const refuse = (error: unknown): void => call.sendStatus(fail(error))
             try {
+              edge.limiter?.source(call.getConnectionInfo().remoteAddress)
+              if (openToAll) return forward(metadata)
               const known = edge.knowCaller(metadata, connectionOf(call, edge))
               // Waiting, if only for a moment, costs every call; most need not.
               if (known instanceof Promise) known.then(admit).catch(refuse)
@@ -139,10 +152,11 @@ export const observed =
 
 /** A connection is what its listener says: what TLS has not seen is not served as if it had. @throws {AssayError} CALLER_UNKNOWN. */
 function connectionOf(call: ServerInterceptingCallInterface, { transport, peers }: Edge): Connection {
-  const chain = peers.chainOf(call.getConnectionInfo())
+  const ends = call.getConnectionInfo()
+  const chain = peers.chainOf(ends)
   if ((chain === undefined) === (transport === "tls"))
     throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
-  return { transport, peer: call.getPeer(), chain: chain ?? [] }
+  return { transport, peer: call.getPeer(), address: ends.remoteAddress, chain: chain ?? [] }
 }
 
 /**

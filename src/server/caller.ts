@@ -63,6 +63,8 @@ export interface Connection {
   readonly transport: Transport
   /** `address:port`, as grpc-js gives it. */
   readonly peer: string
+  /** Where it comes from, if it has an address. */
+  readonly address: string | undefined
   /** What a TLS client has shown: DER, its own certificate first. Empty if it has shown none. */
   readonly chain: ShownChain
 }
@@ -83,6 +85,8 @@ export interface CallerParts {
   readonly holderOf: KnowHolder
   readonly bearerOf: KnowBearer
   readonly enrollmentToken: FindEnrollmentToken
+  /** Counts enrollment tokens that are looked for. @throws {AssayError} RATE. */
+  readonly lookup: (address: string | undefined) => void
 }
 
 /**
@@ -142,7 +146,7 @@ function peerOf({ transport, peer, chain }: Connection, { anonymous, holderOf }:
 /** Who holds what is sent along: a secret of this machine, an enrollment token, or a token of an issuer. */
 function bearerOf(
   secret: string,
-  { transport }: Connection,
+  { transport, address }: Connection,
   parts: CallerParts,
 ): Principal | Promise<Principal> {
   const digest = hash("sha256", secret, "buffer")
@@ -151,7 +155,10 @@ function bearerOf(
   // What people choose for a secret between two programs of one machine is not what keeps others out.
   if (found !== undefined && transport !== "tls")
     return { tenant: found.tenant, id: found.name, role: found.role }
-  if (secret.startsWith(ENROLLMENT_PREFIX)) return enrolleeOf(digest, parts)
+  if (secret.startsWith(ENROLLMENT_PREFIX)) {
+    parts.lookup(address)
+    return enrolleeOf(digest, parts)
+  }
   if (secret.includes(".")) return parts.bearerOf(secret)
   throw unknown("no caller has this credential here")
 }

@@ -48,7 +48,7 @@ export const codeOf = (error: unknown): Code => (error instanceof AssayError ? e
  * `violations` says more than the error's own location.
  */
 export function toRpcStatus(error: unknown, violations: readonly Violation[] = []): Status {
-  const { code, kind, message, location, expected, actual, challenge } =
+  const { code, kind, message, location, expected, actual, retryMs, challenge } =
     error instanceof AssayError ? error : new AssayError("INTERNAL", "")
   const isFault = kind === "fault"
   const known = { challenge: challenge === "none" ? undefined : challenge }
@@ -77,7 +77,10 @@ export function toRpcStatus(error: unknown, violations: readonly Violation[] = [
   }
   if (kind === "exhausted")
     details.push(
-      pack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: durationFromMs(RETRY_DELAY_MS) })),
+      pack(
+        RetryInfoSchema,
+        create(RetryInfoSchema, { retryDelay: durationFromMs(retryMs ?? RETRY_DELAY_MS) }),
+      ),
     )
   return create(StatusSchema, {
     code: STATUS_OF_CODE[code] ?? STATUS_OF[kind],

@@ -68,9 +68,14 @@ const NONE_DENIED: DeniedKeys = { size: 0, find: () => undefined }
 /**
  * Reads everything that callers are known by.
  *
+ * @param lookup Counts enrollment tokens that are looked for.
  * @throws {AssayError} INPUT for a credential or a file that is not usable; whatever the parsers throw.
  */
-export function openIdentities(config: IdentityConfig, watch: Watching): Identities {
+export function openIdentities(
+  config: IdentityConfig,
+  watch: Watching,
+  lookup: (address: string | undefined) => void,
+): Identities {
   const { credentials, anonymous, deviceAuthority } = config
   const now = config.now ?? (() => new Date())
   checkCredentials(credentials)
@@ -95,6 +100,7 @@ export function openIdentities(config: IdentityConfig, watch: Watching): Identit
       holderOf,
       bearerOf: createKnowBearer(tokens.rules, now),
       enrollmentToken: config.enrollmentToken ?? (async () => undefined),
+      lookup,
     }),
     authorities: () => [
       ...certificates

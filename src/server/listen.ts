@@ -89,6 +89,8 @@ export interface BindTls {
   /** Whether clients are asked for a certificate. */
   readonly clients: boolean
   readonly authorities: () => readonly string[]
+  /** Whether a connection from this address is taken at all. */
+  readonly admit: (address: string) => boolean
   readonly watch: Watching
   readonly now: () => Date
   readonly peers: Peers
@@ -138,7 +140,7 @@ const CONNECTIONS_MAX = 4096
 async function bindTls(
   server: Server,
   { host, port, files }: Extract<ListenAddress, { readonly kind: "tls" }>,
-  { clients, authorities, watch, now, peers }: BindTls,
+  { clients, authorities, admit, watch, now, peers }: BindTls,
 ): Promise<Bound> {
   const identity = watchServerIdentity(files, now, watch)
   try {
@@ -146,7 +148,7 @@ async function bindTls(
       identity: identity.current,
       clients,
       authorities,
-      admit: () => true,
+      admit,
       connectionsMax: CONNECTIONS_MAX,
     }
     const listening = await listenTls(server, { host, port }, parts, peers)

@@ -14,11 +14,13 @@ import type { Service } from "../service/service.ts"
 import { policyHandlers } from "./admin.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { type Edge, type Observe, observed } from "./call.ts"
+import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
 import { DEVICE_FIELDS_MAX, deviceHandlers, enrollmentTokenHandlers } from "./devices.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
 import { journalHandlers } from "./journal.ts"
+import { createLimiter, RATES, type Rates } from "./limiter.ts"
 import {
   ADMIN_MODE,
   type Bound,
@@ -89,6 +91,8 @@ export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
   readonly observe?: Observe
   readonly refused?: (code: Code) => void
   readonly limits?: Partial<Limits>
+  /** What one caller and what comes from one address may ask for, but for the administration socket. */
+  readonly rates?: Partial<Rates>
   /** Between two looks at files that operators replace. */
   readonly reloadMs?: number
 }
@@ -123,19 +127,27 @@ export function createServer(config: ServerConfig): AssayServer {
     for (const one of bound) one.renew()
   }
   const watch = watching(config.log, renew, config.reloadMs)
-  const identities = openIdentities({ ...config, anonymous: config.anonymous ?? config.development }, watch)
+  const limiter = createLimiter({ ...RATES, ...config.rates })
+  const identities = openIdentities(
+    { ...config, anonymous: config.anonymous ?? config.development },
+    watch,
+    limiter.lookup,
+  )
   const { knowCaller } = identities
   const peers = new Peers()
+  const logCall = createCallLog(config.log)
   const draining = new AbortController()
   const open = new Set<object>()
   const listeners = addresses.map(({ address, transport }) => {
     const edge: Edge = {
       log: config.log,
+      logCall,
       observe: config.observe ?? (() => {}),
       refused: config.refused ?? (() => {}),
       knowCaller,
       transport,
       peers,
+      limiter: transport === "admin" ? undefined : limiter,
       open,
     }
     const server = new Server({
@@ -172,6 +184,7 @@ export function createServer(config: ServerConfig): AssayServer {
   const tls = {
     clients,
     authorities: identities.authorities,
+    admit: limiter.connection,
     watch,
     now: config.now ?? (() => new Date()),
     peers,

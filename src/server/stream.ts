@@ -74,6 +74,7 @@ export const verifyStream =
     const run = async (id: string, request: VerifyRequest): Promise<void> => {
       inFlight.add(id)
       try {
+        context.request()
         reply(id, { case: "response", value: await answer(service, request, context.caller) })
       } catch (error) {
         refuse(id, error)

@@ -13,6 +13,7 @@ import { MANAGING } from "./managing.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
 import { POSTGRES } from "./postgres.ts"
+import { RATES } from "./rates.ts"
 import { REFRESH } from "./refresh.ts"
 import { SERVICE } from "./service.ts"
 import { STORE } from "./store.ts"
@@ -27,6 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENGINE,
   ...POSTGRES,
   ...CALLERS,
+  ...RATES,
   ...JOURNAL,
   ...DEVICES,
   ...MANAGING,

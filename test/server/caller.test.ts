@@ -42,13 +42,18 @@ const holderOf = (): never => {
   throw new AssayError("CALLER_UNKNOWN", "nobody")
 }
 /** Nor is any token. */
-const NO_TOKENS = { holderOf, bearerOf: holderOf, enrollmentToken: async () => undefined }
+const NO_TOKENS = { holderOf, bearerOf: holderOf, enrollmentToken: async () => undefined, lookup: () => {} }
 const callerOf = (
   metadata: Metadata,
   peer: string,
   { transport, ...parts }: Pick<CallerParts, "credentials" | "anonymous"> & { readonly transport: Transport },
 ): Principal => {
-  const known = createKnowCaller({ ...NO_TOKENS, ...parts })(metadata, { transport, peer, chain: [] })
+  const known = createKnowCaller({ ...NO_TOKENS, ...parts })(metadata, {
+    transport,
+    peer,
+    address: undefined,
+    chain: [],
+  })
   if (known instanceof Promise) throw new TypeError("nothing here takes time")
   return known
 }
@@ -180,7 +185,7 @@ test("takes who holds an enrollment token for a device that enrolls, in the toke
   })
   const metadata = metadataOf("Bearer aet_0123456789abcdef")
   for (const transport of ["tls", "unix"] as const) {
-    const call = async () => know(metadata, { transport, peer: "unknown", chain: [] })
+    const call = async () => know(metadata, { transport, peer: "unknown", address: undefined, chain: [] })
     if (asked.length > 0) await rejectsCode(call, "CALLER_UNKNOWN")
     else
       assert.equal(await call(), {
@@ -194,7 +199,7 @@ test("takes who holds an enrollment token for a device that enrolls, in the toke
 })
 test("refuses G-11 an enrollment token where there are none, and while nobody can say", async () => {
   const metadata = metadataOf("Bearer aet_0123456789abcdef")
-  const connection = { transport: "tls", peer: "unknown", chain: [] } as const
+  const connection = { transport: "tls", peer: "unknown", address: undefined, chain: [] } as const
   const none = createKnowCaller({ ...NO_TOKENS, credentials, anonymous: false })
   await rejectsCode(async () => none(metadata, connection), "CALLER_UNKNOWN")
   const enrollmentToken = () => Promise.reject(new AssayError("REGISTRY", "down"))

@@ -39,6 +39,8 @@ const served = async (
     knowCaller: () => ({ tenant: "default", id: "local:admin", role: "operator" }),
     transport: "admin",
     peers: new Peers(),
+    limiter: undefined,
+    logCall: () => {},
     open,
   }
   const server = new Server({ interceptors: [observed(edge)] })

@@ -46,6 +46,8 @@ const served = async (answer: Answer) => {
         knowCaller: () => ({ tenant: "default", id: "local:admin", role: "operator" }),
         transport: "admin",
         peers: new Peers(),
+        limiter: undefined,
+        logCall: () => {},
         open,
       }),
     ],

@@ -1,0 +1,35 @@
+import { z } from "zod"
+
+const PER_SECOND_MAX = 1_000_000
+
+/** A rate: so many a second in the long run, and so many at once after a while without. */
+const rate = (perSecond: number, burst: number) =>
+  z
+    .strictObject({
+      perSecond: z.number().min(0.01).max(PER_SECOND_MAX).default(perSecond).describe("In the long run."),
+      burst: z.int().min(1).max(PER_SECOND_MAX).default(burst).describe("At once, after a while without."),
+    })
+    .prefault({})
+
+/** What callers may ask of one process. Over the administration socket nobody is limited. */
+export const rates = z
+  .strictObject({
+    connection: rate(200, 2000).describe("Connections with TLS from one address (of IPv6: from one /64)."),
+    source: rate(20_000, 40_000).describe(
+      "Calls from one address, whoever makes them. Behind a proxy all calls come from one.",
+    ),
+    caller: rate(10_000, 20_000).describe("Calls of one caller; each request of a stream counts."),
+    device: rate(5, 50).describe("The same of a device that calls for itself."),
+    challenge: rate(5000, 10_000).describe("Challenges of one caller."),
+    enrollment: rate(50, 500).describe(
+      "Steps of enrollment of one caller, and enrollment tokens tried from one address.",
+    ),
+    callsMax: z
+      .int()
+      .min(1)
+      .max(65_536)
+      .default(1024)
+      .describe("Calls of one caller that are not answered yet."),
+  })
+  .prefault({})
+  .describe("What callers may ask of one process. Beyond it calls end with RESOURCE_EXHAUSTED.")

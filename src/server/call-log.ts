@@ -1,0 +1,41 @@
+import type { Logger } from "pino"
+import { CODES, type Code } from "../errors.ts"
+import { Buckets } from "./buckets.ts"
+
+/** What one line says of a call that has ended. */
+export interface CallLine {
+  readonly method: string
+  /** The gRPC status, by name. */
+  readonly code: string
+  readonly reason: Code | undefined
+  readonly ms: number
+  readonly caller: string | undefined
+  readonly tenant: string | undefined
+  readonly request: string
+}
+
+/** Logs the end of a call. */
+export type LogCall = (line: CallLine, level: "info" | "debug") => void
+
+/** Lines of refused calls: whoever is refused could fill a disk otherwise. */
+const REFUSED = { perSecond: 100, burst: 1000 }
+
+/**
+ * Logs calls, one line each; of those that were refused before they came to anything, so many a second, and then how many
+ * there were in between. What was decided is in the journal in any case.
+ */
+export function createCallLog(log: Logger, nowMs = (): number => performance.now()): LogCall {
+  const bucket = new Buckets(REFUSED, 1)
+  let omitted = 0
+  return (line, level) => {
+    const kind = line.reason === undefined ? undefined : CODES[line.reason].kind
+    if (kind === "denied" || kind === "malformed" || kind === "exhausted") {
+      if (bucket.take("", nowMs()) > 0) {
+        omitted += 1
+        return
+      }
+    }
+    log[level](omitted === 0 ? line : { ...line, omitted }, "call")
+    omitted = 0
+  }
+}

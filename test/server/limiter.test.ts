@@ -1,0 +1,206 @@
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { Buckets } from "../../src/server/buckets.ts"
+import { createLimiter, networkOf, RATES, type Rates } from "../../src/server/limiter.ts"
+import type { Principal } from "../../src/server/roles.ts"
+import { throwsCode } from "../support/assert.ts"
+
+const test = suite("Buckets")
+const RATE = { perSecond: 10, burst: 3 }
+
+/** How often something is granted until it is refused. */
+const grantedOf = (take: () => number): number => {
+  for (let n = 0; n < 1000; n++) if (take() > 0) return n
+  return 1000
+}
+
+test("N-07 grants a burst, and then so many a second", () => {
+  const buckets = new Buckets(RATE, 10)
+  assert.is(
+    grantedOf(() => buckets.take("a", 0)),
+    3,
+  )
+  assert.is(buckets.take("a", 0), 100, "says how long to wait")
+  assert.is(
+    grantedOf(() => buckets.take("a", 99)),
+    0,
+  )
+  assert.is(
+    grantedOf(() => buckets.take("a", 100)),
+    1,
+  )
+  assert.is(
+    grantedOf(() => buckets.take("a", 10_000)),
+    3,
+    "and saves up no more than a burst",
+  )
+})
+test("grants all of a burst at an instant that no number holds exactly", () => {
+  for (const [now, perSecond] of [
+    [1234.567_890_123, 0.5],
+    [987_654_321.123_457, 3],
+    [0.1 + 0.2, 7],
+  ] as const)
+    for (const burst of [1, 2, 10]) {
+      const buckets = new Buckets({ perSecond, burst }, 10)
+      assert.is(
+        grantedOf(() => buckets.take("a", now)),
+        burst,
+      )
+    }
+})
+test("N-07 takes nothing for what it refuses", () => {
+  const buckets = new Buckets(RATE, 10)
+  grantedOf(() => buckets.take("a", 0))
+  for (let i = 0; i < 1000; i++) buckets.take("a", 50)
+  assert.is(buckets.take("a", 100), 0)
+})
+test("N-07 grants each key its own", () => {
+  const buckets = new Buckets(RATE, 10)
+  grantedOf(() => buckets.take("a", 0))
+  assert.is(
+    grantedOf(() => buckets.take("b", 0)),
+    3,
+  )
+})
+test("N-07 forgets none who has used up his own for a flood of others", () => {
+  const buckets = new Buckets(RATE, 100)
+  assert.is(
+    grantedOf(() => buckets.take("attacker", 0)),
+    3,
+  )
+  for (let i = 0; i < 100_000; i++) buckets.take(`flood ${i}`, 1)
+  assert.ok(buckets.size <= 100)
+  assert.ok(buckets.take("attacker", 1) > 0, "he is as limited as before")
+})
+test("N-07 grants all who find no place the rate of one", () => {
+  const buckets = new Buckets(RATE, 100)
+  for (let i = 0; i < 100; i++) grantedOf(() => buckets.take(`early ${i}`, 0))
+  let granted = 0
+  for (let i = 0; i < 10_000; i++) if (buckets.take(`late ${i}`, 0) === 0) granted += 1
+  assert.is(granted, 3)
+  assert.is(buckets.take("early 7", 100), 0, "those who have a place keep what is theirs")
+})
+test("N-07 gives a place to others as soon as a bucket is full again", () => {
+  const buckets = new Buckets(RATE, 2)
+  buckets.take("a", 0)
+  buckets.take("b", 0)
+  buckets.take("c", 0)
+  assert.is(
+    grantedOf(() => buckets.take("c", 0)),
+    2,
+    "still the shared one",
+  )
+  assert.is(
+    grantedOf(() => buckets.take("d", 100)),
+    3,
+    "a is full, and as good as forgotten",
+  )
+  assert.is(buckets.size, 2)
+})
+
+const callers: Principal = { tenant: "acme", id: "gateway", role: "gateway" }
+const device: Principal = { tenant: "acme", id: "device:1", role: "device", own: { kind: "device", id: "1" } }
+const VERIFY = "assay.v1.AttestationService/Verify"
+const CREATE = "assay.v1.AttestationService/CreateChallenge"
+const BEGIN = "assay.v1.EnrollmentService/BeginEnrollment"
+
+/** A limiter at an instant that tests move. */
+const limiting = (changed: Partial<Rates> = {}) => {
+  const clock = { now: 0 }
+  const rate = { perSecond: 10, burst: 1000 }
+  const all = {
+    ...RATES,
+    source: rate,
+    caller: rate,
+    device: rate,
+    challenge: rate,
+    enrollment: rate,
+    ...changed,
+  }
+  return { clock, limiter: createLimiter(all, () => clock.now) }
+}
+const refusedAfter = (act: () => unknown, count: number): void => {
+  for (let i = 0; i < count; i++) act()
+  const { retryMs, location } = throwsCode(act, "RATE")
+  assert.equal([retryMs, typeof location], [100, "string"])
+}
+
+const BURST = { perSecond: 10, burst: 5 }
+test("N-07 bounds the calls of a caller, those of a device apart", () => {
+  const { limiter, clock } = limiting({ caller: BURST, device: { perSecond: 10, burst: 2 } })
+  refusedAfter(() => limiter.call(callers, VERIFY)(), 5)
+  refusedAfter(() => limiter.call(device, VERIFY)(), 2)
+  limiter.call({ ...callers, tenant: "other" }, VERIFY)()
+  clock.now = 100
+  limiter.call(callers, VERIFY)()
+})
+test("N-07 bounds the requests within a caller's streams by the same", () => {
+  const { limiter } = limiting({ caller: BURST })
+  limiter.call(callers, "assay.v1.AttestationService/VerifyStream")
+  refusedAfter(() => limiter.request(callers), 4)
+})
+test("N-07 bounds the challenges of a caller, and lets it verify on", () => {
+  const { limiter } = limiting({ challenge: BURST })
+  refusedAfter(() => limiter.call(callers, CREATE)(), 5)
+  limiter.call(callers, VERIFY)()
+})
+test("N-07 bounds the enrollments of a caller, and lets it verify on", () => {
+  const { limiter } = limiting({ enrollment: BURST })
+  refusedAfter(() => limiter.call(callers, BEGIN)(), 5)
+  limiter.call(callers, VERIFY)()
+})
+test("N-07 bounds what is asked from one address, whoever asks", () => {
+  const { limiter } = limiting({ source: BURST, enrollment: BURST })
+  refusedAfter(() => limiter.source("192.0.2.1"), 5)
+  limiter.source("192.0.2.2")
+  refusedAfter(() => limiter.source("2001:db8::1"), 5)
+  throwsCode(() => limiter.source("2001:db8:0:0:ffff::2"), "RATE")
+  limiter.source("2001:db8:0:1::1")
+  refusedAfter(() => limiter.lookup("192.0.2.1"), 5)
+  refusedAfter(() => limiter.lookup(undefined), 5)
+  for (let i = 0; i < 100; i++) limiter.source(undefined)
+})
+test("N-07 bounds the connections from one address", () => {
+  const { limiter } = limiting({ connection: BURST })
+  const taken = Array.from({ length: 10 }, () => limiter.connection("192.0.2.1"))
+  assert.is(taken.filter(Boolean).length, 5)
+  assert.ok(limiter.connection("192.0.2.2"))
+})
+test("N-07 bounds the calls of a caller at a time, and counts each end once", () => {
+  const { limiter } = limiting({ callsMax: 2 })
+  const first = limiter.call(callers, VERIFY)
+  const second = limiter.call(callers, VERIFY)
+  throwsCode(() => limiter.call(callers, VERIFY), "RATE")
+  limiter.call(device, VERIFY)()
+  first()
+  first()
+  const third = limiter.call(callers, VERIFY)
+  throwsCode(() => limiter.call(callers, VERIFY), "RATE")
+  second()
+  third()
+  limiter.call(callers, VERIFY)()
+})
+test("N-07 counts no call as open that was refused", () => {
+  const { limiter, clock } = limiting({ callsMax: 1, challenge: { perSecond: 10, burst: 1 } })
+  limiter.call(callers, CREATE)()
+  for (let i = 0; i < 5; i++) throwsCode(() => limiter.call(callers, CREATE), "RATE")
+  clock.now = 1000
+  limiter.call(callers, CREATE)()
+})
+
+const networks: [address: string, network: string][] = [
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
+  ["2001:db8:1:2::", "2001:db8:1:2"],
+  ["2001:db8:1:2::6", "2001:db8:1:2"],
+  ["2001:db8::6", "2001:db8:0:0"],
+  ["::1", "0:0:0:0"],
+  ["::", "0:0:0:0"],
+  ["fe80::1%eth0", "fe80:0:0:0"],
+  ["2001:db8::3:4:5:6", "2001:db8:0:0"],
+]
+for (const [address, network] of networks)
+  test(`counts ${address} as of ${network}`, () => assert.is(networkOf(address), network))
+test.run()

@@ -1,0 +1,171 @@
+import { hash } from "node:crypto"
+import { fromBinary } from "@bufbuild/protobuf"
+import { anyUnpack } from "@bufbuild/protobuf/wkt"
+import { status } from "@grpc/grpc-js"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { createAdminClient } from "../../src/client/admin.ts"
+import { createAttestationClient } from "../../src/client/attestation.ts"
+import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
+import { RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts"
+import { StatusSchema } from "../../src/gen/google/rpc/status_pb.ts"
+import { pathOf } from "../../src/rpc.ts"
+import { rejectsCode } from "../support/assert.ts"
+import { writeServer } from "../support/callers.ts"
+import { goodVerify, inFolder, rawCall, result, running } from "./fake.ts"
+import { connectAs, outcomeOf, outcomeOn, serving } from "./tls.ts"
+
+const test = suite("rates on a running server")
+/** So slow that nothing is granted anew while a test runs. */
+const few = (burst: number) => ({ perSecond: 0.01, burst })
+const credentials = ["gateway", "backend"].map((role) => ({
+  name: role,
+  role: role === "gateway" ? ("gateway" as const) : ("backend" as const),
+  tenant: "default",
+  sha256: hash("sha256", `secret-of-${role}`, "buffer"),
+}))
+const as = (address: string, role: string) =>
+  createAttestationClient(address, { credential: `secret-of-${role}` })
+const codesOf = async (count: number, act: () => Promise<unknown>): Promise<Record<string, number>> => {
+  const codes: Record<string, number> = {}
+  for (let i = 0; i < count; i++) {
+    const code = await act().then(
+      () => "OK",
+      (error: unknown) => (error instanceof Error && "code" in error ? String(error.code) : "?"),
+    )
+    codes[code] = (codes[code] ?? 0) + 1
+  }
+  return codes
+}
+
+test("refuses N-07 a caller's flood of challenges, and no other caller", async () => {
+  const server = await running({}, { credentials, rates: { challenge: few(10) } })
+  const gateway = as(server.address, "gateway")
+  const backend = as(server.address, "backend")
+  assert.equal(await codesOf(50, () => gateway.createChallenge({ audience: "orders" })), { OK: 10, RATE: 40 })
+  await gateway.verify(goodVerify())
+  await backend.createChallenge({ audience: "orders" })
+  assert.is(server.seen.filter(({ method }) => method === "createChallenge").length, 11)
+  for (const client of [gateway, backend]) client.close()
+  await server.stop()
+})
+test("refuses N-07 with RESOURCE_EXHAUSTED and when to try again", async () => {
+  const server = await running({}, { credentials, rates: { caller: { perSecond: 0.5, burst: 1 } } })
+  const path = pathOf(AttestationService.method.getEpoch)
+  const headers = { authorization: "Bearer secret-of-gateway" }
+  await rawCall(server.address, path, new Uint8Array(), headers)
+  const { error } = await rawCall(server.address, path, new Uint8Array(), headers)
+  assert.is(error?.code, status.RESOURCE_EXHAUSTED)
+  const [bytes] = error?.metadata.get("grpc-status-details-bin") ?? []
+  const { details } = fromBinary(StatusSchema, Buffer.from(bytes ?? ""))
+  const [info] = details.flatMap((any) => anyUnpack(any, RetryInfoSchema) ?? [])
+  const seconds = Number(info?.retryDelay?.seconds ?? 0) + Number(info?.retryDelay?.nanos ?? 0) / 1e9
+  assert.ok(seconds > 1 && seconds <= 2, `${seconds}`)
+  await server.stop()
+})
+test("refuses N-07 a flood by many connections of one address, before it asks who calls", async () => {
+  const server = await running({}, { credentials, anonymous: true, rates: { source: few(20) } })
+  const clients = Array.from({ length: 30 }, (_, i) =>
+    createAttestationClient(server.address, { credential: `nobody-${i}` }),
+  )
+  const codes: string[] = []
+  for (const client of clients)
+    codes.push((await rejectsCode(() => client.getEpoch(), ["CALLER_UNKNOWN", "RATE"])).code)
+  assert.equal(
+    [codes.slice(0, 20), codes.slice(20)],
+    [Array(20).fill("CALLER_UNKNOWN"), Array(10).fill("RATE")],
+  )
+  const { error } = await rawCall(server.address, "/grpc.health.v1.Health/Check", new Uint8Array())
+  assert.is(error?.code, status.RESOURCE_EXHAUSTED, "also what anyone may ask")
+  for (const client of clients) client.close()
+  await server.stop()
+})
+test("refuses N-07 more calls of one caller at a time, and takes them when others have ended", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let begun = 0
+  const verify = async () => {
+    begun += 1
+    await promise
+    return result()
+  }
+  const server = await running({ verify }, { credentials, rates: { callsMax: 3 } })
+  const gateway = as(server.address, "gateway")
+  const held = Array.from({ length: 3 }, () => gateway.verify(goodVerify()))
+  while (begun < 3) await new Promise((done) => setTimeout(done, 5))
+  await rejectsCode(() => gateway.getEpoch(), "RATE")
+  resolve()
+  await Promise.all(held)
+  await gateway.getEpoch()
+  // Those who leave in the middle are counted no longer, as soon as the server has seen it.
+  const leaving = new AbortController()
+  leaving.abort()
+  for (let i = 0; i < 10; i++)
+    await rejectsCode(() => gateway.verify(goodVerify(), { signal: leaving.signal }), "NO_ANSWER")
+  let last = "RATE"
+  for (let i = 0; i < 100 && last === "RATE"; i++) {
+    await new Promise((done) => setTimeout(done, 10))
+    last = Object.keys(await codesOf(1, () => gateway.getEpoch())).join()
+  }
+  assert.is(last, "OK")
+  gateway.close()
+  await server.stop()
+})
+test("refuses N-07 requests of a stream beyond the caller's rate, each by its id, and the stream goes on", async () => {
+  const server = await running({}, { credentials, rates: { caller: few(4) } })
+  const gateway = as(server.address, "gateway")
+  const stream = gateway.verifyStream()
+  const answers: string[] = []
+  for (let i = 0; i < 6; i++) await stream.send({ id: `r${i}`, request: goodVerify() })
+  stream.end()
+  for await (const { id, outcome } of stream)
+    answers.push(`${id} ${outcome.case === "response" ? "ok" : outcome.value?.code}`)
+  assert.equal(answers.sort(), ["r0 ok", "r1 ok", "r2 ok", "r3 8", "r4 8", "r5 8"])
+  gateway.close()
+  await server.stop()
+})
+test("refuses N-07 guesses of enrollment tokens before it looks for them", async () => {
+  let looked = 0
+  const server = await running(
+    {},
+    {
+      enrollmentToken: async () => {
+        looked += 1
+        return undefined
+      },
+      rates: { enrollment: few(5) },
+    },
+  )
+  const codes: string[] = []
+  for (let i = 0; i < 20; i++) {
+    const guess = createAttestationClient(server.address, { credential: `aet_${i}` })
+    codes.push((await rejectsCode(() => guess.getEpoch(), ["CALLER_UNKNOWN", "RATE"])).code)
+    guess.close()
+  }
+  assert.equal([looked, codes.filter((code) => code === "RATE").length], [5, 15])
+  await server.stop()
+})
+test("refuses N-07 handshakes beyond the rate of an address", () =>
+  serving(
+    async ({ address }) => {
+      const first = connectAs(address)
+      assert.is(await outcomeOn(first), "CALLER_UNKNOWN")
+      assert.is(await outcomeOf(address, undefined), "CALLER_UNKNOWN")
+      assert.is(await outcomeOf(address, undefined), "NO_ANSWER")
+      assert.is(await outcomeOn(first), "CALLER_UNKNOWN", "a connection that there is stays")
+      first.close()
+    },
+    (folder) => ({
+      listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
+      rates: { connection: few(2) },
+    }),
+  ))
+test("limits nobody on the administration socket", () =>
+  inFolder(async (folder) => {
+    const rates = { source: few(1), caller: few(1), callsMax: 1 }
+    const server = await running({}, { admin: `unix:${folder}/admin.sock`, rates })
+    const admin = createAdminClient(`unix:${folder}/admin.sock`)
+    await Promise.all(Array.from({ length: 20 }, () => admin.getDevice("device-1")))
+    admin.close()
+    await server.stop()
+  }))
+test.run()
