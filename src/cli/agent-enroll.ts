@@ -14,7 +14,7 @@ import {
 import { readChain } from "./certificates.ts"
 import type { CommandContext } from "./command.ts"
 import { fieldLines, type Report } from "./output.ts"
-import type { CliIo } from "./parts.ts"
+import type { CliIo, Reach } from "./parts.ts"
 import { reachOf, type ServerOptions } from "./server-options.ts"
 
 interface EnrollOptions extends AgentOptions, ServerOptions {
@@ -63,28 +63,37 @@ const enroll = async (options: EnrollOptions, parts: AgentParts, { io }: Command
   const reach = await reachOf(address, options, io)
   return withAgent(parts, settingsOf(options), async (device) => {
     const shown = await shownBy(device, options, io)
-    const client = parts.enrollment(address, reach)
     // Opened first: an enrollment that nobody remembers cannot be had again without the operator.
     const state = openState(options)
     try {
-      const begun = await client.beginEnrollment({ ...shown, claimedName: options.name })
-      const made = await client.completeEnrollment(
-        await device.answerEnrollment(parts.enrollmentParts(begun)),
-      )
-      state.write({ device: made.device, tenant: begun.tenant, address })
-      return enrolledReport({
-        device: made.device,
-        state: STATES[made.state] ?? null,
-        tenant: begun.tenant,
-        file: state.file,
-      })
-    } catch (error) {
-      throw explained(error, address)
+      const joined = await join(device, shown, options, reach, parts)
+      state.write({ device: joined.device, tenant: joined.tenant, address })
+      return enrolledReport({ ...joined, file: state.file })
     } finally {
       state.close()
-      client.close()
     }
   })
+}
+
+/** Both steps of an enrollment. */
+const join = async (
+  device: AgentDevice,
+  shown: Awaited<ReturnType<typeof shownBy>>,
+  { address, name }: EnrollOptions,
+  reach: Reach,
+  parts: AgentParts,
+) => {
+  const client = parts.enrollment(address, reach)
+  try {
+    const begun = await client.beginEnrollment({ ...shown, claimedName: name })
+    const answer = await device.answerEnrollment(parts.enrollmentParts(begun))
+    const made = await client.completeEnrollment(answer)
+    return { device: made.device, state: STATES[made.state] ?? null, tenant: begun.tenant }
+  } catch (error) {
+    throw explained(error, address)
+  } finally {
+    client.close()
+  }
 }
 
 /** The keys that the device shows: its endorsement key, or certificates of the attestation key. */

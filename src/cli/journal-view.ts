@@ -69,7 +69,6 @@ export const recordFromProto = (record: pb.JournalRecord): ChainedRecord => {
         trust: optionalNumber(revisions.trust),
       },
       tokenId: content.tokenId,
-      ...(content.certificateDigest && { certificateDigest: content.certificateDigest }),
     },
   }
 }

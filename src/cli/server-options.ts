@@ -64,16 +64,12 @@ const isLocal = (address: string): boolean => {
 /** A file with a secret alone, or what `assay enrollment-token create -o json` wrote. @throws {AssayError} INPUT, LENGTH. */
 const readSecret = async (file: string, io: CliIo): Promise<string> => {
   const text = (await readText(file, io)).trim()
-  if (text.startsWith("{")) {
-    const secret = secretIn(text)
-    if (secret === undefined)
-      throw new AssayError("INPUT", `${file} holds no secret`, {
-        location: file,
-        expected: "a member secret",
-      })
-    return secret
-  }
-  return text
+  const secret = text.startsWith("{") ? secretIn(text) : text
+  if (secret !== undefined && secret !== "") return secret
+  throw new AssayError("INPUT", `${file} holds no secret`, {
+    location: file,
+    expected: "a secret alone, or what `assay enrollment-token create` wrote",
+  })
 }
 
 const secretIn = (text: string): string | undefined => {

@@ -121,7 +121,6 @@ const recordToProto = ({ writer, sequence, hash, content }: ChainedRecord): pb.J
     ...(policyDigest && { policyDigest }),
     ...(revisions && { revisions: revisionsToProto(revisions) }),
     ...(tokenId !== undefined && { tokenId }),
-    ...(content.certificateDigest && { certificateDigest: content.certificateDigest }),
   })
 }
 

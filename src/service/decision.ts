@@ -1,4 +1,3 @@
-import { hash } from "node:crypto"
 import type { Appraisal } from "../appraisal/appraise.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { toBase64Url } from "../bytes.ts"
@@ -68,11 +67,7 @@ export const record = (
   policyDigest: snapshot.policy?.digest,
   revisions: { device: result.deviceRevision, policy: result.policy, trust },
   tokenId: result.id,
-  ...certificateOf(result),
 })
-
-const certificateOf = ({ certificateChain: [leaf] }: AttestationResult) =>
-  leaf === undefined ? {} : { certificateDigest: hash("sha256", leaf, "buffer") }
 
 /** What is confirmed, and what moves, in the journal's transaction. Nothing moves but by evidence that answered a challenge. */
 export const commit = (

@@ -53,7 +53,6 @@ export const recordJson = ({ writer, sequence, hash, content }: ChainedRecord) =
   policyDigest: content.policyDigest && toHex(content.policyDigest),
   revisions: content.revisions && revisionsJson(content.revisions),
   tokenId: content.tokenId,
-  ...(content.certificateDigest && { certificateDigest: toHex(content.certificateDigest) }),
 })
 
 const revisionsJson = ({ device, policy, trust }: NonNullable<RecordContent["revisions"]>) => ({
@@ -91,13 +90,7 @@ export const entryOf = (json: JsonObject): JournalEntry => {
   }
 }
 
-const contentOf = (json: JsonObject): RecordContent => {
-  const certificateDigest = optional(json, "certificateDigest", bytes)
-  return { ...alwaysIn(json), ...(certificateDigest && { certificateDigest }) }
-}
-
-/** What every record has, or may lack. */
-const alwaysIn = (json: JsonObject): RecordContent => ({
+const contentOf = (json: JsonObject): RecordContent => ({
   at: instant(json, "at"),
   caller: text(json, "caller"),
   act: text(json, "act"),

@@ -21,7 +21,6 @@ export const recordColumns = (record: JournalRecord) => ({
   policy_name: record.revisions?.policy?.name ?? null,
   policy_revision: record.revisions?.policy?.revision ?? null,
   token_id: record.tokenId ?? null,
-  certificate_digest: record.certificateDigest ?? null,
   trust_generation: record.revisions?.trust ?? null,
 })
 
@@ -94,7 +93,6 @@ const insertRecord = statement<RecordColumns & { writer: string; sequence: numbe
       policy_name: at("policy_name"),
       policy_revision: at("policy_revision"),
       token_id: at("token_id"),
-      certificate_digest: at("certificate_digest"),
       trust_generation: at("trust_generation"),
       hash: at("hash"),
     }),
@@ -222,13 +220,7 @@ export const actRecord = (tenant: string, act: Act, made: Made): JournalRecord =
 const actFrom = oneOf(JOURNAL_ACTS)
 
 /** A record of a row of `journal`. */
-export const recordFrom = (row: Row): JournalRecord => {
-  const certificateDigest = optional(blob, row, "certificate_digest")
-  return { ...alwaysFrom(row), ...(certificateDigest && { certificateDigest }) }
-}
-
-/** What every record has, or may lack. */
-const alwaysFrom = (row: Row): JournalRecord => ({
+export const recordFrom = (row: Row): JournalRecord => ({
   at: instant(row, "at"),
   tenant: text(row, "tenant"),
   caller: text(row, "caller"),

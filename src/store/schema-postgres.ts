@@ -218,7 +218,6 @@ CREATE TABLE journal (
   policy_revision bigint,
   token_id ${text},
   trust_generation bigint,
-  certificate_digest bytea CHECK (octet_length(certificate_digest) = 32),
   PRIMARY KEY (tenant, writer, sequence)
 );
 CREATE UNIQUE INDEX journal_position ON journal (tenant, position);

@@ -50,7 +50,6 @@ CREATE TABLE journal_anchors (
   FOREIGN KEY (tenant, writer, number) REFERENCES journal_checkpoints (tenant, writer, number)
 ) STRICT, WITHOUT ROWID;
 
-ALTER TABLE journal ADD COLUMN certificate_digest BLOB;
 CREATE TABLE new_journal (
   position INTEGER PRIMARY KEY,
   tenant TEXT NOT NULL,
@@ -69,7 +68,6 @@ CREATE TABLE new_journal (
   policy_revision INTEGER,
   token_id TEXT,
   trust_generation INTEGER,
-  certificate_digest BLOB CHECK (length(certificate_digest) = 32),
   hash BLOB NOT NULL CHECK (length(hash) = 32),
   UNIQUE (tenant, writer, sequence)
 ) STRICT;
@@ -127,7 +125,7 @@ CREATE TRIGGER policy_documents_insert BEFORE INSERT ON policy_documents
 `
 
 const COPY = `INSERT INTO new_journal SELECT position, tenant, writer, sequence, at, caller, act, device, outcome, codes,
-  evidence_digest, policy_digest, device_revision, policy_name, policy_revision, token_id, trust_generation, certificate_digest, ?
+  evidence_digest, policy_digest, device_revision, policy_name, policy_revision, token_id, trust_generation, ?
   FROM journal WHERE position = ?`
 
 /**

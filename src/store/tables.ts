@@ -138,7 +138,6 @@ export interface Journal {
   policy_revision: number | null
   token_id: string | null
   trust_generation: number | null
-  certificate_digest: Bytes | null
   hash: Bytes
 }
 

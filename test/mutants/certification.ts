@@ -258,24 +258,6 @@ export const CERTIFICATION: readonly Mutant[] = [
       "The session for a certified key would be anybody's.",
     ],
   ]),
-  ...mutantsOf("src/service/decision.ts", SERVICE_TEST, [
-    [
-      "certificate-unrecorded",
-      "writes the certificate's digest down",
-      "  ...certificateOf(result),\n",
-      "",
-      "Nobody could say which certificates were issued.",
-    ],
-  ]),
-  ...mutantsOf("src/verification/journal/record.ts", "test/verification/journal/verify.test.ts", [
-    [
-      "certificate-unchained",
-      "a certificate added",
-      "if (certificateDigest !== undefined) parts.raw(certificateDigest)",
-      "void certificateDigest",
-      "A certificate could be written into a record later, or taken out.",
-    ],
-  ]),
   ...mutantsOf("src/service/challenge.ts", SERVICE_TEST, [
     [
       "challenge-any-key-name",

@@ -181,7 +181,6 @@ export const keptRecord: KeptRecord = {
     policyDigest: ones(32),
     revisions: { device: 3, policy: { name: "servers", revision: 2 }, trust: 0 },
     tokenId: "token-1",
-    certificateDigest: ones(32),
   },
 }
 

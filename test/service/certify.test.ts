@@ -77,17 +77,6 @@ test("issues a certificate of the key, for the device, by the authority", () =>
     assert.ok(leaf.verify(new X509Certificate(authority.bytes).publicKey))
   }))
 
-test("writes the certificate's digest down with the session, and none without one", () =>
-  withDevice(async (world) => {
-    const { id, certificateChain } = await attestKey(world)
-    await world.service.verify(await answered(world.service, device), GATEWAY)
-    const [bare, certified] = (await world.journal.records("default")).toReversed()
-    assert.is(certified?.tokenId, id)
-    const [leaf = new Uint8Array()] = certificateChain
-    assert.is(toHex(certified?.certificateDigest ?? new Uint8Array()), hash("sha256", leaf, "hex"))
-    assert.not.ok("certificateDigest" in (bare ?? {}))
-  }))
-
 test("issues what openssl takes for a TLS client's, and for nothing else", () =>
   withDevice(async (world) => {
     const { certificateChain, evaluatedAt } = await attestKey(world)

@@ -231,7 +231,6 @@ test("has U6 no column for a token, a nonce or a key, and no secret in its error
       "policy_revision",
       "token_id",
       "trust_generation",
-      "certificate_digest",
       "hash",
     ],
   )

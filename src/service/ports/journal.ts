@@ -57,8 +57,6 @@ export interface JournalRecord {
   readonly revisions: RecordedRevisions | undefined
   /** jti of the token that this record lets out. */
   readonly tokenId: string | undefined
-  /** SHA-256 of the client certificate that it lets out with the token, 32 bytes. */
-  readonly certificateDigest?: Uint8Array
 }
 
 /** What an administrative act says of itself; the store adds which device and which revisions came of it. */

@@ -19,7 +19,6 @@ export interface RecordContent {
       }
     | undefined
   readonly tokenId: string | undefined
-  readonly certificateDigest?: Uint8Array
 }
 
 const LABEL = "assay/v1/journal-record"
@@ -28,16 +27,15 @@ const LABEL = "assay/v1/journal-record"
  * The one encoding of a record, which its hash is made over: a label, then every member in the order of `RecordContent`,
  * each after its length as a u32, big-endian. Text is UTF-8; an instant is the milliseconds since 1970 as an i64 and a
  * revision a u64, both 8 bytes, big-endian; a list is its members, each after its length; what may be absent is a list
- * of one or of none. Only the digest of a certificate, which came later, is left out altogether where there is none.
+ * of one or of none.
  *
  * @throws {RangeError} for an instant or a revision that is no whole number. @throws {TypeError} for text that UTF-8
  *   cannot spell: two of them would have one encoding.
  */
 export const recordBytes = (record: RecordContent): Uint8Array => {
   const { at, caller, act, device, outcome, codes, evidenceDigest, policyDigest, revisions, tokenId } = record
-  const { certificateDigest } = record
   const parts = new Parts()
-  parts
+  return parts
     .text(LABEL)
     .number(at.getTime())
     .text(caller)
@@ -52,9 +50,7 @@ export const recordBytes = (record: RecordContent): Uint8Array => {
     .list(() => revisions && parts.list(() => writeRevisions(parts, revisions)))
     .list(() => {
       if (tokenId !== undefined) parts.text(tokenId)
-    })
-  if (certificateDigest !== undefined) parts.raw(certificateDigest)
-  return parts.bytes
+    }).bytes
 }
 
 const writeRevisions = (

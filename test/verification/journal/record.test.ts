@@ -42,13 +42,6 @@ test("is what the documentation says, every member there", () => {
   assert.is(toHex(recordBytes(recordContent())), expected.toString("hex"))
 })
 
-test("has the digest of a certificate behind everything else", () => {
-  const without = Buffer.from(recordBytes(recordContent()))
-  const certificateDigest = digestOf("certificate")
-  const bytes = recordBytes(recordContent({ certificateDigest }))
-  assert.is(toHex(bytes), Buffer.concat([without, part(certificateDigest)]).toString("hex"))
-})
-
 test("is what the documentation says, nothing there that may be absent", () => {
   const record = recordContent({
     at: new Date(-1),
@@ -108,7 +101,7 @@ const short = fc.string({ maxLength: 4, unit: "grapheme" })
 const digest = fc.uint8Array({ maxLength: 4 })
 const revision = fc.nat(3)
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined })
-const always = fc.record({
+const content: fc.Arbitrary<RecordContent> = fc.record({
   at: fc.integer({ min: 0, max: 3 }).map((ms) => new Date(ms)),
   caller: short,
   act: short,
@@ -126,10 +119,6 @@ const always = fc.record({
   ),
   tokenId: maybe(short),
 })
-const content: fc.Arbitrary<RecordContent> = fc.oneof(
-  always,
-  fc.tuple(always, digest).map(([record, certificateDigest]) => ({ ...record, certificateDigest })),
-)
 const spelled = (record: RecordContent): string =>
   JSON.stringify(record, (_, value: unknown) =>
     value instanceof Uint8Array ? `bytes ${toHex(value)}` : value === undefined ? "nothing" : value,

@@ -115,7 +115,6 @@ for (const [what, change] of OTHER)
 const subtle: [name: string, change: (content: RecordContent) => object][] = [
   ["a policy digest taken away", () => ({ policyDigest: undefined })],
   ["a token id taken away", () => ({ tokenId: undefined })],
-  ["a certificate added", () => ({ certificateDigest: new Uint8Array(32) })],
   ["one code moved into the one before", () => ({ codes: ["EK_MISSINGAK_BINDING_UNPROVEN"] })],
   ["the codes in another order", ({ codes }) => ({ codes: codes.toReversed() })],
   ["one digest bit turned", ({ evidenceDigest }) => ({ evidenceDigest: flipped(evidenceDigest) })],
