@@ -655,6 +655,16 @@ export const devicesConformance = (
       (i) => i % 4 !== 0 && i % 3 === 0 && i % 2 === 1,
     ],
     ["a group and silence", { group: "edge", silentSince: afterNoon(5) }, (i) => i % 3 === 0 && i !== 6],
+    [
+      "a state and a label",
+      { state: "suspended", label: { key: "parity", value: "even" }, group: "edge" },
+      (i) => i % 12 === 0,
+    ],
+    [
+      "a state and a label that it never has",
+      { state: "suspended", label: { key: "parity", value: "odd" } },
+      () => false,
+    ],
     ["a policy and a state", { policy: "own", state: "suspended" }, (i) => i % 20 === 0],
   ]
   for (const [what, filter, fits] of filters)
