@@ -1,6 +1,8 @@
 import { Client } from "pg"
 import { AssayError } from "../errors.ts"
 import { FACTS, factsFrom, flawOf, reasonOf } from "./postgres-server.ts"
+import { ROW_TYPES } from "./postgres-types.ts"
+import type { SchemaStep } from "./schema-postgres-parts.ts"
 
 /** For a server that does not answer. */
 const CONNECT_MS = 5000
@@ -15,15 +17,20 @@ const LOCK_MS = 60_000
  * The role needs to own the schema, or to be able to make it.
  *
  * @param schema In quotes.
- * @param steps SQL that makes each version out of the one before; how many there are is the version.
+ * @param steps What makes each version out of the one before; how many there are is the version.
  * @throws {AssayError} INPUT for a server that forgets what it acknowledges, may not have heard of it, or does not keep
  *   text as UTF-8; REGISTRY if it cannot be reached, or if the schema is another program's, or of a later version.
  */
-export async function migratePostgres(url: string, schema: string, steps: readonly string[]): Promise<void> {
+export async function migratePostgres(
+  url: string,
+  schema: string,
+  steps: readonly SchemaStep[],
+): Promise<void> {
   const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_MS,
     application_name: "assay-migration",
+    types: ROW_TYPES,
   })
   client.on("error", () => {}) // whoever waits for an answer is told
   try {
@@ -60,7 +67,7 @@ const checkServer = async (client: Client): Promise<void> => {
   throw new AssayError("INPUT", why, { location: `store: ${setting}`, expected, actual })
 }
 
-const migrate = async (client: Client, name: string, steps: readonly string[]): Promise<void> => {
+const migrate = async (client: Client, name: string, steps: readonly SchemaStep[]): Promise<void> => {
   if ((await checkedVersion(client, name, steps.length)) === steps.length) return
   await client.query("BEGIN ISOLATION LEVEL READ COMMITTED")
   await client.query(`SET LOCAL lock_timeout = ${LOCK_MS}`)
@@ -71,7 +78,7 @@ const migrate = async (client: Client, name: string, steps: readonly string[]): 
     await client.query(`SET LOCAL search_path = ${name}, pg_temp`)
     // Every transaction of a replica reads it: those that are under way end first, and later ones find the new version.
     await client.query("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
-    for (const step of steps.slice(version)) await client.query(step)
+    for (const step of steps.slice(version)) await step(client)
     await client.query("UPDATE schema_version SET version = $1", [steps.length])
   }
   await client.query("COMMIT")

@@ -1,5 +1,6 @@
-import { type ClientBase, Pool, types } from "pg"
+import { type ClientBase, Pool } from "pg"
 import { FACTS, factsFrom, flawOf } from "./postgres-server.ts"
+import { ROW_TYPES } from "./postgres-types.ts"
 
 /**
  * Within this a statement ends, or is ended by the server. Waiting for a lock counts, and a server that has its default
@@ -15,19 +16,6 @@ const TRANSACTION_PAUSE_MS = 2000
 const CONNECTIONS_MAX = 10
 /** So that a plan that was made for a small table does not stay for ever. */
 const CONNECTION_LIFE_S = 300
-
-/** Types of PostgreSQL by their ids. */
-const BYTEA = 17
-const INT8 = 20
-
-/** What an int8 is in a row; text where a number cannot hold it, which no reader of rows accepts. */
-const toInteger = (text: string): number | string => {
-  const value = Number(text)
-  return Number.isSafeInteger(value) ? value : text
-}
-
-/** What a bytea is in a row, sent as `\\x` and hexadecimal: bytes that share their memory with nobody. */
-const toBytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.slice(2), "hex"))
 
 /**
  * Set for each connection, whatever its role or its URL says. Nothing here is read without an index, even while a table is
@@ -63,10 +51,7 @@ export function createPool(url: string, schema: string): Pool {
     query_timeout: ANSWER_MS,
     maxLifetimeSeconds: CONNECTION_LIFE_S,
     application_name: "assay-store",
-    types: {
-      getTypeParser: (id, format) =>
-        id === INT8 ? toInteger : id === BYTEA ? toBytes : types.getTypeParser(id, format),
-    },
+    types: ROW_TYPES,
     onConnect: async (client) => {
       await client.query(setup)
       await checkServer(client)

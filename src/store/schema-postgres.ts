@@ -1,12 +1,16 @@
+import { upgradeTo2 } from "./schema-postgres-2.ts"
 import {
+  addOnlyIf,
   bytes8,
   bytes32,
   jsonList,
+  keepAll,
   keepRows,
   lastOf,
   moveOn,
-  onlyIf,
   REFUSE,
+  type SchemaStep,
+  sqlStep,
   text,
 } from "./schema-postgres-parts.ts"
 import { TRUST_1 } from "./schema-postgres-trust.ts"
@@ -54,8 +58,8 @@ CREATE TABLE policy_documents (
   PRIMARY KEY (tenant, name, revision),
   FOREIGN KEY (tenant, name) REFERENCES policies (tenant, name)
 );
-${keepRows("policy_documents", "a policy document never changes")}
-${onlyIf(
+${keepRows("policy_documents", "a policy document never changes")}${keepAll("policy_documents", "a policy document never changes")}
+${addOnlyIf(
   "policy_documents",
   `NEW.revision = 1 + ${lastOf("policy_documents", "revision", ["tenant", "name"])}`,
   "not the next revision",
@@ -159,7 +163,7 @@ CREATE TABLE removed_devices (
   removed_at bigint NOT NULL,
   PRIMARY KEY (tenant, id)
 );
-${keepRows("removed_devices", "an id is never given again")}
+${keepRows("removed_devices", "an id is never given again")}${keepAll("removed_devices", "an id is never given again")}
 
 CREATE TABLE revocations (
   tenant ${text} NOT NULL,
@@ -169,8 +173,8 @@ CREATE TABLE revocations (
   at bigint NOT NULL,
   PRIMARY KEY (tenant, sequence, device)
 );
-${keepRows("revocations", "a revocation is never taken back")}
-${onlyIf(
+${keepRows("revocations", "a revocation is never taken back")}${keepAll("revocations", "a revocation is never taken back")}
+${addOnlyIf(
   "revocations",
   `NEW.sequence >= ${lastOf("revocations", "sequence", ["tenant"])}`,
   "not the next revocation",
@@ -221,8 +225,8 @@ CREATE TABLE journal (
   PRIMARY KEY (tenant, writer, sequence)
 );
 CREATE UNIQUE INDEX journal_position ON journal (tenant, position);
-${keepRows("journal", "the journal is append-only")}
-${onlyIf(
+${keepRows("journal", "the journal is append-only")}${keepAll("journal", "the journal is append-only")}
+${addOnlyIf(
   "journal",
   `NEW.sequence = 1 + ${lastOf("journal", "sequence", ["tenant", "writer"])}`,
   "not the next record",
@@ -240,4 +244,4 @@ const VERSION_1 = [REFUSE, TENANTS, POLICIES, DEVICES, JOURNAL, TRUST_1, SERVICE
  * What makes a schema of each version out of one of the version before; the first starts from an empty schema. A released
  * one never changes.
  */
-export const POSTGRES_STEPS: readonly string[] = [VERSION_1]
+export const POSTGRES_STEPS: readonly SchemaStep[] = [sqlStep(VERSION_1), upgradeTo2]

@@ -158,16 +158,23 @@ const KEPT = mutantsOf("src/store/schema-postgres-parts.ts", inStore("kept"), [
   [
     "postgres-rows-change",
     "S-03",
-    "_kept BEFORE UPDATE OR DELETE ON",
-    "_kept BEFORE DELETE ON",
+    '=>\n  refused(table, "update", ',
+    '=>\n  "" && refused(table, "update", ',
     "A record of the journal could be written anew.",
   ],
   [
     "postgres-rows-go",
     "S-03",
-    "_kept BEFORE UPDATE OR DELETE ON",
-    "_kept BEFORE UPDATE ON",
-    "A record of the journal could be deleted.",
+    '=>\n  refused(table, "delete", ',
+    '=>\n  "" && refused(table, "delete", ',
+    "A policy's document could be deleted.",
+  ],
+  [
+    "postgres-tables-go",
+    "S-03",
+    '=>\n  refused(table, "truncate", ',
+    '=>\n  "" && refused(table, "truncate", ',
+    "The whole journal could be deleted at once.",
   ],
   [
     "postgres-numbers-come-back",
@@ -177,11 +184,11 @@ const KEPT = mutantsOf("src/store/schema-postgres-parts.ts", inStore("kept"), [
     "What was decided under one generation of trust would pass for another.",
   ],
   [
-    "postgres-numbers-are-left-out",
+    "postgres-checks-nothing",
     "S-03",
-    "} THEN\n    RETURN NEW",
-    "} OR true THEN\n    RETURN NEW",
-    "A record could be left out, and nobody would miss it.",
+    "} THEN\n    RETURN",
+    "} OR true THEN\n    RETURN",
+    "A record could be left out, or removed, and nobody would miss it.",
   ],
 ])
 

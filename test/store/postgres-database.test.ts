@@ -47,23 +47,23 @@ const failureOf = (failing: Promise<unknown>): Promise<unknown> =>
   )
 
 check("writes all of it when the work ends, and gives bytes and numbers back as they were", async () => {
-  await store()
-  const value = await database().write(function* () {
+  const db = await database()
+  const value = await db.write(function* () {
     yield* askAll([insert("a"), insert("b")])
     const row = yield* rowOf(one({ name: "b" }))
     return row?.["pem"]
   })
   assert.equal(value, BYTES)
   assert.equal(await keys(), ["a", "b"])
-  const { rows } = await database().ask(one({ name: "a" }))
+  const { rows } = await db.ask(one({ name: "a" }))
   assert.equal(rows, [{ name: "a", pem: BYTES }])
 })
 
 check("undoes all of it when the work throws", async () => {
-  await store()
+  const db = await database()
   const thrown = new AssayError("ETAG", "another revision")
   const failure = await failureOf(
-    database().write(function* () {
+    db.write(function* () {
       yield* askAll([insert("a"), insert("b")])
       throw thrown
     }),
@@ -73,20 +73,20 @@ check("undoes all of it when the work throws", async () => {
 })
 
 check("undoes all of it when a statement fails, and tells of that one", async () => {
-  await store()
-  await database().write(() => ask(insert("a")))
+  const db = await database()
+  await db.write(() => ask(insert("a")))
   const failure = await failureOf(
-    database().write(() => askAll([insert("b"), insert("a"), insert("c"), insert("d")])),
+    db.write(() => askAll([insert("b"), insert("a"), insert("c"), insert("d")])),
   )
   assert.ok(isDuplicate(failure), String(failure))
   assert.equal(await keys(), ["a"])
 })
 
 check("commits nothing of work that does not mind a statement that failed", async () => {
-  await store()
-  await database().write(() => ask(insert("a")))
+  const db = await database()
+  await db.write(() => ask(insert("a")))
   const failure = await failureOf(
-    database().write(function* () {
+    db.write(function* () {
       yield* ask(insert("b"))
       try {
         yield* ask(insert("a"))
@@ -100,21 +100,21 @@ check("commits nothing of work that does not mind a statement that failed", asyn
 })
 
 check("writes nothing where only reading was asked for", async () => {
-  await store()
+  const db = await database()
   for (const act of [
-    () => database().ask(insert("a")),
-    () => database().read(() => ask(insert("a"))),
-    () => database().read(() => ask(lock({ name: "a" }))),
+    () => db.ask(insert("a")),
+    () => db.read(() => ask(insert("a"))),
+    () => db.read(() => ask(lock({ name: "a" }))),
   ])
     assert.match(String(await failureOf(act())), /read-only transaction/)
   assert.equal(await keys(), [])
 })
 
 check("reads one state, whatever is committed meanwhile", async () => {
-  await store()
-  const seen = await database().read(function* (): Work<readonly number[]> {
+  const db = await database()
+  const seen = await db.read(function* (): Work<readonly number[]> {
     const before = (yield* rowsOf(names({}))).length
-    const written = database().write(() => ask(insert("a")))
+    const written = db.write(() => ask(insert("a")))
     yield* ask(sleep({ seconds: 0.1 }))
     const after = (yield* rowsOf(names({}))).length
     void written
@@ -125,17 +125,17 @@ check("reads one state, whatever is committed meanwhile", async () => {
 })
 
 check("waits for who holds what it locks, and sees what that one left", async () => {
-  await store()
-  await database().write(() => ask(insert("a")))
+  const db = await database()
+  await db.write(() => ask(insert("a")))
   let order = ""
-  const first = database().write(function* () {
+  const first = db.write(function* () {
     yield* ask(lock({ name: "a" }))
     order += "1 "
     yield* ask(sleep({ seconds: 0.2 }))
     yield* ask(insert("b"))
     order += "1 "
   })
-  const second = database().write(function* () {
+  const second = db.write(function* () {
     yield* ask(sleep({ seconds: 0.05 }))
     yield* ask(lock({ name: "a" }))
     const { length } = yield* rowsOf(names({}))
@@ -146,11 +146,11 @@ check("waits for who holds what it locks, and sees what that one left", async ()
 })
 
 check("does S-03 over what waited in a circle", async () => {
-  await store()
-  await database().write(() => askAll([insert("a"), insert("b")]))
+  const db = await database()
+  await db.write(() => askAll([insert("a"), insert("b")]))
   let attempts = 0
   const locking = (first: string, second: string, made: string) =>
-    database().write(function* () {
+    db.write(function* () {
       attempts += 1
       yield* ask(lock({ name: first }))
       yield* ask(sleep({ seconds: 0.1 }))
@@ -163,10 +163,10 @@ check("does S-03 over what waited in a circle", async () => {
 })
 
 check("does S-03 work over after a serialization failure, in full each time", async () => {
-  await store()
+  const db = await database()
   await query(`DROP FUNCTION IF EXISTS assay_raise; DROP SEQUENCE IF EXISTS raised; ${RAISE}`)
   let attempts = 0
-  await database().write(function* () {
+  await db.write(function* () {
     attempts += 1
     yield* ask(insert(`key-${attempts}`))
     yield* ask(raise({ code: "40001" }))
@@ -176,12 +176,12 @@ check("does S-03 work over after a serialization failure, in full each time", as
 })
 
 check("does S-03 it a few times at most, also where the failure was wrapped", async () => {
-  await store()
+  const db = await database()
   await query("DROP FUNCTION IF EXISTS assay_raise; DROP SEQUENCE IF EXISTS raised")
   await query(RAISE.replace("< 3", "< 300"))
   let attempts = 0
   const failure = await failureOf(
-    database().write(function* () {
+    db.write(function* () {
       attempts += 1
       yield* ask(insert("a"))
       try {
@@ -197,11 +197,11 @@ check("does S-03 it a few times at most, also where the failure was wrapped", as
 })
 
 check("does nothing over that only took too long", async () => {
-  await store()
+  const db = await database()
   let attempts = 0
   const start = performance.now()
   const failure = await failureOf(
-    database().write(function* () {
+    db.write(function* () {
       attempts += 1
       yield* ask(insert("a"))
       yield* ask(sleep({ seconds: 5 }))
@@ -215,18 +215,18 @@ check("does nothing over that only took too long", async () => {
 })
 
 check("asks many, together and at once, each for itself", async () => {
-  await store()
+  const db = await database()
   const ids = Array.from({ length: 600 }, (_, i) => `key-${String(i).padStart(3, "0")}`)
-  await database().write(() => askAll(ids.map(insert)))
-  const found = await Promise.all(ids.map((name) => database().ask(one({ name }))))
+  await db.write(() => askAll(ids.map(insert)))
+  const found = await Promise.all(ids.map((name) => db.ask(one({ name }))))
   assert.equal(
     found.map(({ rows }) => rows[0]?.["name"]),
     ids,
   )
   const mixed = await Promise.allSettled([
-    database().ask(one({ name: "key-000" })),
-    database().ask(insert("z")),
-    database().ask(one({ name: "key-001" })),
+    db.ask(one({ name: "key-000" })),
+    db.ask(insert("z")),
+    db.ask(one({ name: "key-001" })),
   ])
   assert.equal(
     mixed.map(({ status }) => status),
@@ -235,18 +235,18 @@ check("asks many, together and at once, each for itself", async () => {
 })
 
 check("sends what is large in parts", async () => {
-  await store()
+  const db = await database()
   const pem = new Uint8Array(700_000).fill(7)
-  await database().write(() => askAll(Array.from({ length: 20 }, (_, i) => put({ name: `${i}`, pem }))))
+  await db.write(() => askAll(Array.from({ length: 20 }, (_, i) => put({ name: `${i}`, pem }))))
   const [row] = await query("SELECT count(*)::int AS n, sum(length(pem))::int AS size FROM service_keys")
   assert.equal(row, { n: 20, size: 14_000_000 })
 })
 
 check("refuses a text that PostgreSQL cannot keep, and keeps every other", async () => {
-  await store()
-  await failureOf(database().write(() => ask(insert("a\0b"))))
+  const db = await database()
+  await failureOf(db.write(() => ask(insert("a\0b"))))
   for (const name of ["", "'; DROP TABLE devices; --", "ünï \u{1f511} \\x00 %s $1", "\u0001\ufffd"])
-    await database().write(() => ask(insert(name)))
+    await db.write(() => ask(insert(name)))
   assert.is((await keys()).length, 4)
 })
 

@@ -27,13 +27,15 @@ const rejects = async (sql: string, reason: RegExp): Promise<void> => {
   assert.match(message, reason, sql)
 }
 
-const RECORD = "tenant, writer, sequence, at, caller, act, device, outcome, codes, evidence_digest"
-const RECORDED = "1, 'c', 'verify', 'd', 'affirming', '[]', ''"
+const HASH = `'\\x${"00".repeat(32)}'`
+const RECORD = "tenant, writer, sequence, at, caller, act, device, outcome, codes, evidence_digest, hash"
+const RECORDED = `1, 'c', 'verify', 'd', 'affirming', '[]', '', ${HASH}`
 const kept: [what: string, reason: RegExp, sqls: readonly string[]][] = [
   [
     "the journal",
     /append-only|next record|duplicate|non-DEFAULT/,
     [
+      "DELETE FROM journal WHERE writer = 'w' AND sequence = 3",
       "UPDATE journal SET outcome = 'affirming'",
       "UPDATE journal SET sequence = 9 WHERE sequence = 2",
       "DELETE FROM journal",
@@ -41,7 +43,7 @@ const kept: [what: string, reason: RegExp, sqls: readonly string[]][] = [
       "TRUNCATE journal",
       `INSERT INTO journal (${RECORD}) VALUES ('default', 'w', 1, ${RECORDED})
          ON CONFLICT (tenant, writer, sequence) DO UPDATE SET outcome = 'affirming'`,
-      `INSERT INTO journal (${RECORD}) VALUES ('default', 'w', 4, ${RECORDED})`,
+      `INSERT INTO journal (${RECORD}) VALUES ('default', 'w', 5, ${RECORDED})`,
       `INSERT INTO journal (${RECORD}) VALUES ('default', 'w', 0, ${RECORDED})`,
       `INSERT INTO journal (${RECORD}) VALUES ('default', 'other', 2, ${RECORDED})`,
       `INSERT INTO journal (position, ${RECORD}) VALUES (1, 'default', 'other', 1, ${RECORDED})`,
@@ -49,14 +51,15 @@ const kept: [what: string, reason: RegExp, sqls: readonly string[]][] = [
   ],
   [
     "documents of policies",
-    /never changes|next revision|duplicate/,
+    /never changes|later revision|duplicate/,
     [
       "UPDATE policy_documents SET document = 'two'",
       "DELETE FROM policy_documents",
       "TRUNCATE policy_documents",
       `INSERT INTO policy_documents VALUES ('default', 'base', 1, 'two', '\\x${"00".repeat(32)}')
          ON CONFLICT (tenant, name, revision) DO UPDATE SET document = 'two'`,
-      `INSERT INTO policy_documents VALUES ('default', 'base', 4, 'four', '\\x${"00".repeat(32)}')`,
+      `INSERT INTO policy_documents VALUES ('default', 'base', 2, 'again', ${HASH})`,
+      `INSERT INTO policy_documents VALUES ('default', 'base', 1, 'again', ${HASH})`,
     ],
   ],
   [
@@ -87,6 +90,30 @@ const kept: [what: string, reason: RegExp, sqls: readonly string[]][] = [
     ],
   ],
   [
+    "what the journal's chains stand on",
+    /never goes back|never changes|never comes back|next checkpoint|duplicate/,
+    [
+      "DELETE FROM journal_heads",
+      "UPDATE journal_heads SET sequence = 1",
+      "UPDATE journal_heads SET writer = 'other', sequence = 99",
+      "TRUNCATE journal_heads CASCADE",
+      "UPDATE journal_checkpoints SET compact = 'x'",
+      "DELETE FROM journal_checkpoints WHERE number = 2",
+      "DELETE FROM journal_checkpoints WHERE number = 3",
+      "TRUNCATE journal_checkpoints CASCADE",
+      "INSERT INTO journal_checkpoints VALUES ('default', 'w', 2, 9, 'x', 0, 0)",
+      "INSERT INTO journal_checkpoints VALUES ('default', 'w', 4, 2, 'x', 0, 0)",
+      "DELETE FROM journal_anchors",
+      "UPDATE journal_anchors SET number = 1, sequence = 1",
+      "UPDATE journal_anchors SET number = 3, sequence = 1",
+      "UPDATE journal_anchors SET writer = 'other', number = 3, sequence = 3",
+      "TRUNCATE journal_anchors",
+      "UPDATE store_epoch SET epoch = 0",
+      "DELETE FROM store_epoch",
+      "TRUNCATE store_epoch",
+    ],
+  ],
+  [
     "ids that were given, and what was revoked",
     /given again|taken back|next revocation|duplicate/,
     [
@@ -101,6 +128,19 @@ const kept: [what: string, reason: RegExp, sqls: readonly string[]][] = [
     ],
   ],
 ]
+const KEPT = [
+  "journal",
+  "journal_heads",
+  "journal_checkpoints",
+  "journal_anchors",
+  "store_epoch",
+  "policy_documents",
+  "tenants",
+  "policies",
+  "trust_state",
+  "removed_devices",
+  "revocations",
+]
 for (const [what, reason, sqls] of kept)
   check(`refuses S-03 to take back ${what}, and keeps what is there`, async () => {
     const { registry, trust, journal } = await store()
@@ -111,19 +151,12 @@ for (const [what, reason, sqls] of kept)
     await query(`
       INSERT INTO removed_devices VALUES ('default', 'device-0', 1);
       INSERT INTO revocations VALUES ('default', 5, 'device-1', 2, 1);
-      INSERT INTO journal (${RECORD}) VALUES ('default', 'w', 1, ${RECORDED}), ('default', 'w', 2, ${RECORDED})`)
+      INSERT INTO journal (${RECORD}) VALUES ${[1, 2, 3].map((n) => `('default', 'w', ${n}, ${RECORDED})`).join()};
+      INSERT INTO journal_heads VALUES ('default', 'w', 3, ${HASH}, 1);
+      INSERT INTO journal_checkpoints VALUES ${[1, 2, 3].map((n) => `('default', 'w', ${n}, ${n}, 'x', 0, 0)`).join()};
+      INSERT INTO journal_anchors VALUES ('default', 'w', 2, 2)`)
     const look = async () =>
-      Promise.all(
-        [
-          "journal",
-          "policy_documents",
-          "tenants",
-          "policies",
-          "trust_state",
-          "removed_devices",
-          "revocations",
-        ].map((table) => query(`SELECT t::text FROM ${table} AS t ORDER BY 1`)),
-      )
+      Promise.all(KEPT.map((table) => query(`SELECT t::text FROM ${table} AS t ORDER BY 1`)))
     const before = await look()
     for (const sql of sqls) await rejects(sql, reason)
     assert.equal(await look(), before)

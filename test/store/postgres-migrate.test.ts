@@ -1,12 +1,17 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { openPostgresDatabase } from "../../src/store/postgres.ts"
+import { toHex } from "../../src/bytes.ts"
+import { openPostgresDatabase, openPostgresStore } from "../../src/store/postgres.ts"
 import { migratePostgres } from "../../src/store/postgres-migrate.ts"
 import { POSTGRES_STEPS } from "../../src/store/schema-postgres.ts"
+import { sqlStep } from "../../src/store/schema-postgres-parts.ts"
 import { openSqlite } from "../../src/store/sqlite-database.ts"
 import { rowsOf, statement } from "../../src/store/statement.ts"
 import { TABLE_NAMES } from "../../src/store/tables.ts"
+import { createJournalVerifier } from "../../src/verification/journal/verify.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { verifyBy } from "../support/journal.ts"
+import { digestOf, NOON, newAct, newPolicy, newRecord } from "../support/ports/samples.ts"
 import { DURABLE, needs, usePostgres } from "../support/postgres.ts"
 import { scratch } from "./folder.ts"
 
@@ -16,9 +21,10 @@ const check = needs("postgres", test)
 const { path } = scratch(test)
 
 /** A version of something else than Assay's own tables: one row, then a column more. */
-const OLD =
-  "CREATE TABLE notes (id integer PRIMARY KEY, note text NOT NULL); INSERT INTO notes VALUES (1, 'kept')"
-const NEW = "ALTER TABLE notes ADD COLUMN length integer; UPDATE notes SET length = length(note)"
+const OLD = sqlStep(
+  "CREATE TABLE notes (id integer PRIMARY KEY, note text NOT NULL); INSERT INTO notes VALUES (1, 'kept')",
+)
+const NEW = sqlStep("ALTER TABLE notes ADD COLUMN length integer; UPDATE notes SET length = length(note)")
 
 const versionAt = async (url: string): Promise<unknown> =>
   (await server.query("SELECT version FROM assay.schema_version", url))[0]?.["version"]
@@ -55,7 +61,7 @@ check("brings an older schema up to date, with what is in it", async () => {
 check("upgrades S-09 all of it or nothing", async () => {
   const url = await server.createDatabase()
   await migratePostgres(url, '"assay"', [OLD])
-  await rejectsCode(() => migratePostgres(url, '"assay"', [OLD, NEW, "SELECT 1 / 0"]), "REGISTRY")
+  await rejectsCode(() => migratePostgres(url, '"assay"', [OLD, NEW, sqlStep("SELECT 1 / 0")]), "REGISTRY")
   assert.is(await versionAt(url), 1)
   assert.equal(await server.query("SELECT * FROM assay.notes", url), [{ id: 1, note: "kept" }])
   await migratePostgres(url, '"assay"', [OLD, NEW])
@@ -70,16 +76,17 @@ check("lets S-09 a replica of an earlier version end what it writes, and no more
   const now = statement((builder) => builder.selectFrom("tenants").select("tenant"))
   await old.write(function* () {
     yield* rowsOf(now({}))
-    upgrade = migratePostgres(url, '"assay"', [...POSTGRES_STEPS, "CREATE TABLE later (a integer)"]).then(
-      () => {
-        upgraded = true
-      },
-    )
+    upgrade = migratePostgres(url, '"assay"', [
+      ...POSTGRES_STEPS,
+      sqlStep("CREATE TABLE later (a integer)"),
+    ]).then(() => {
+      upgraded = true
+    })
     yield* rowsOf(SLEEP({}))
     assert.not(upgraded)
   })
   await upgrade
-  assert.match(String(await old.unready()), /version 2/)
+  assert.match(String(await old.unready()), /of version \d, and not of/)
   for (const refused of [
     () => old.write(() => rowsOf(now({}))),
     () => old.read(() => rowsOf(now({}))),
@@ -89,7 +96,7 @@ check("lets S-09 a replica of an earlier version end what it writes, and no more
       () => undefined,
       (cause: unknown) => cause,
     )
-    assert.match(String(error), /version 2/)
+    assert.match(String(error), /of version \d, and not of/)
   }
   await old.close()
 })
@@ -140,6 +147,62 @@ check("keeps to its schema, which a role of its own may own", async () => {
   await rejectsCode(() => openPostgresDatabase({ url: plain, schema: "other" }), "REGISTRY")
 })
 
+/** What a version 1 in use left: a policy, and records of three chains. */
+const ROWS_1 = `
+  INSERT INTO tenants VALUES ('default', 2);
+  INSERT INTO policies VALUES ('default', 'base', 1);
+  INSERT INTO policy_documents VALUES ('default', 'base', 1, 'one', '\\x${toHex(digestOf("one"))}');
+  INSERT INTO journal (tenant, writer, sequence, at, caller, act, device, outcome, codes, evidence_digest, policy_digest,
+    device_revision, policy_name, policy_revision, token_id, trust_generation)
+  SELECT tenant, writer, n, 5000 - n, 'gateway', 'verify', 'device-1', 'affirming', '["A","B"]', '\\x01', NULL, 2, 'base', 1,
+    'token', 3 FROM (VALUES ('default', 'a', 1200), ('default', 'b', 1), ('other', 'a', 1000)) AS t (tenant, writer, last),
+    generate_series(1, last) AS n;
+  INSERT INTO journal_heads SELECT tenant, writer, max(sequence) FROM journal GROUP BY tenant, writer`
+
+check("chains what a schema of version 1 recorded, as it is found, and goes on behind it", async () => {
+  const url = await server.createDatabase()
+  await migratePostgres(url, '"assay"', POSTGRES_STEPS.slice(0, 1))
+  await server.query(`SET search_path = assay; ${ROWS_1}`, url)
+  const { archive, journal, registry, close } = await openPostgresStore({ url, schema: "assay", writer: "a" })
+  await journal.append(newRecord("device-1"))
+  await registry.setPolicy(newPolicy("base", "two"), newAct("set-policy"))
+  const counts: [string, string, number, number][] = []
+  for (const tenant of ["default", "other"]) {
+    const verifier = createJournalVerifier({ tenant, issuer: undefined, verify: verifyBy(), heads: [] })
+    for (const { writer, head, newestAt } of await archive.chains(tenant)) {
+      counts.push([tenant, writer, head.sequence, newestAt.getTime()])
+      for (let after = 0; after < head.sequence; after += 1000)
+        for (const record of await archive.records(tenant, writer, after, 1000))
+          verifier.take({ kind: "record", ...record })
+    }
+    await verifier.end()
+  }
+  assert.equal(counts, [
+    ["default", "a", 1202, NOON.getTime()],
+    ["default", "b", 1, 4999],
+    ["other", "a", 1000, 4999],
+  ])
+  assert.is((await registry.policy("default", "base")).revision, 2)
+  await close()
+})
+
+const gaps: [what: string, sql: string][] = [
+  ["a gap in the journal", "DELETE FROM journal WHERE tenant = 'default' AND sequence = 7"],
+  ["a chain whose beginning is gone", "DELETE FROM journal WHERE tenant = 'other' AND sequence = 1"],
+  ["an end that its head does not know", "UPDATE journal_heads SET sequence = 3"],
+]
+for (const [what, sql] of gaps)
+  check(`refuses S-09 to upgrade a schema with ${what}, and leaves it as it is`, async () => {
+    const url = await server.createDatabase()
+    await migratePostgres(url, '"assay"', POSTGRES_STEPS.slice(0, 1))
+    await server.query(
+      `SET search_path = assay; ${ROWS_1}; SET session_replication_role = replica; ${sql}`,
+      url,
+    )
+    await rejectsCode(() => openPostgresDatabase({ url, schema: "assay" }), "REGISTRY")
+    assert.is(await versionAt(url), 1)
+  })
+
 const COLUMNS = `SELECT table_name, column_name, is_nullable, data_type, collation_name
   FROM information_schema.columns WHERE table_schema = 'assay' AND table_name <> 'schema_version'
   ORDER BY table_name, column_name`
@@ -184,6 +247,12 @@ const INDEXES = `SELECT c.relname || CASE WHEN i.indisunique THEN ' unique' ELSE
   FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid JOIN pg_namespace AS s ON s.oid = c.relnamespace
   WHERE s.nspname = 'assay' AND c.relkind = 'r' AND c.relname <> 'schema_version'`
 
+/** The secret of an enrollment token tells its tenant; keys and the epoch are the service's. */
+const OF_ALL_TENANTS = [
+  "enrollment_tokens unique (secret_digest)",
+  "service_keys unique (name)",
+  "store_epoch unique (name)",
+]
 check("has the keys and indexes that SQLite has, the tenant first in each", async () => {
   const url = await server.createDatabase()
   await migratePostgres(url, '"assay"', POSTGRES_STEPS)
@@ -207,9 +276,7 @@ check("has the keys and indexes that SQLite has, the tenant first in each", asyn
     [...theirs.filter((index) => index !== POSITION), `journal unique ${POSITION.slice(8)}`].sort(),
   )
   for (const index of ours) {
-    const isOfAll =
-      index === "enrollment_tokens unique (secret_digest)" || index === "service_keys unique (name)"
-    if (!isOfAll) assert.match(index, /\(tenant[,)]/)
+    if (!OF_ALL_TENANTS.includes(index)) assert.match(index, /\(tenant[,)]/)
   }
 })
 

@@ -7,6 +7,7 @@ import type { Store } from "../../src/store/store.ts"
 import { rejectsCode } from "../support/assert.ts"
 import {
   digestOf,
+  NOON,
   newAct,
   newAnchor,
   newCommit,
@@ -21,16 +22,8 @@ import { needs } from "../support/postgres.ts"
 import { SCHEMA, usePostgresStore } from "../support/postgres-store.ts"
 
 const test = suite("replicas on PostgreSQL")
-const { server, store, replica, query } = usePostgresStore(test)
+const { server, replicas, query } = usePostgresStore(test)
 const check = needs("postgres", test)
-
-let others: Promise<readonly [Store, Store]> | undefined
-/** Three replicas on empty tables. */
-const replicas = async (): Promise<readonly [Store, Store, Store]> => {
-  const first = await store()
-  others ??= Promise.all([replica(), replica()])
-  return [first, ...(await others)]
-}
 
 const outcomeOf = (call: Promise<unknown>): Promise<string> =>
   call.then(
@@ -106,6 +99,33 @@ check("counts the records of each writer without a gap, and orders them all", as
   )
   const records = await stores[2].journal.records("default", { limit: 1000 })
   assert.is(records.length, 180)
+})
+
+check("adds of racing checkpoints one, and lets of racing prunings one begin the chain anew", async () => {
+  const stores = await replicas()
+  const [{ archive, journal }] = stores
+  for (let i = 0; i < 4; i++) await journal.append(newRecord(`device-${i}`))
+  const writer = await archive.writer()
+  for (const number of [1, 2]) {
+    const checkpoint = { number, sequence: 2 * number, at: NOON, newestAt: NOON }
+    const added = await Promise.all(
+      stores.map((one, i) =>
+        one.archive.addCheckpoint("default", writer, { ...checkpoint, compact: `${i}` }),
+      ),
+    )
+    assert.equal(added.filter(Boolean).length, 1)
+  }
+  const prune = newRecord("", { act: "prune-journal" })
+  const outcomes = await race(stores, 2, (one, i) =>
+    one.archive.begin("default", [], [{ writer, number: 1 + (i % 2) }], prune),
+  )
+  assert.equal(outcomes, { done: 1, SNAPSHOT_MOVED: 5 })
+  await Promise.all(stores.map((one) => one.archive.sweep("default", 100)))
+  const [chain] = await archive.chains("default")
+  assert.is(
+    (await archive.records("default", writer, 0, 10))[0]?.sequence,
+    1 + (chain?.anchor?.sequence ?? 0),
+  )
 })
 
 check("never rewinds counters, whichever replica hears of a later boot first", async () => {

@@ -1,14 +1,17 @@
 /** What every store does, whatever it keeps its rows in: all suites together, and all adapters side by side. */
 import type { Callback, Test } from "uvu"
 import { createSqliteStore } from "../../src/store/sqlite.ts"
+import type { Store } from "../../src/store/store.ts"
 import type { TrustOptions } from "../../src/store/trust.ts"
 import { scratch } from "../store/folder.ts"
 import { actsConformance } from "./ports/acts.ts"
+import { type ArchiveUnderTest, archiveConformance } from "./ports/archive.ts"
 import type { Awaitable, Check } from "./ports/check.ts"
 import { type DamagedUnderTest, damageConformance } from "./ports/damage.ts"
 import { type DevicesUnderTest, devicesConformance } from "./ports/devices.ts"
 import { journalConformance } from "./ports/journal.ts"
 import { memoryStore } from "./ports/memory.ts"
+import { memoryArchive } from "./ports/memory-archive.ts"
 import { pendingConformance } from "./ports/pending.ts"
 import { registryConformance } from "./ports/registry.ts"
 import { trustConformance } from "./ports/trust.ts"
@@ -19,16 +22,23 @@ import { isThere } from "./prerequisites.ts"
 export interface StoreUnderTest {
   /** An empty store, for each check. */
   readonly create: (options?: TrustOptions) => Awaitable<DevicesUnderTest>
-  /** The same, with a way to alter its rows past it; nothing where there are no rows. */
+  /** Its journal, as it is read, vouched for and cut. */
+  readonly archive: () => Awaitable<ArchiveUnderTest>
+  /** An empty store, with a way to alter its rows past it; nothing where there are no rows. */
   readonly damaged?: () => Awaitable<DamagedUnderTest>
 }
 
 /** Registers all suites that a store has to pass. */
-export const storeConformance = (test: Check, name: string, { create, damaged }: StoreUnderTest): void => {
+export const storeConformance = (
+  test: Check,
+  name: string,
+  { create, archive, damaged }: StoreUnderTest,
+): void => {
   registryConformance(test, name, async () => (await create()).registry)
   actsConformance(test, name, create)
   devicesConformance(test, name, create)
   journalConformance(test, name, create)
+  archiveConformance(test, name, archive)
   trustConformance(test, name, create)
   pendingConformance(test, name, create)
   if (damaged !== undefined) damageConformance(test, name, damaged)
@@ -37,12 +47,24 @@ export const storeConformance = (test: Check, name: string, { create, damaged }:
 /** When a suite begins and ends. */
 type Hooks = Pick<Test, "before" | "after">
 
+const archiveOf = ({ archive, journal }: Store): ArchiveUnderTest => ({
+  archive,
+  append: (record) => journal.append(record),
+})
+
 const ADAPTERS = {
-  memory: () => ({ create: memoryStore }),
+  memory: () => ({
+    create: memoryStore,
+    archive: () => {
+      const { archive, append } = memoryArchive()
+      return { archive, append: async (record) => append(record) }
+    },
+  }),
   sqlite: (hooks) => {
     const { quick, file } = scratch(hooks)
     return {
       create: quick,
+      archive: () => archiveOf(quick()),
       damaged: () => {
         const database = file()
         return { ...createSqliteStore(database), alter: (sql) => database.exec(sql) }
@@ -51,7 +73,11 @@ const ADAPTERS = {
   },
   postgres: (hooks) => {
     const { store, damage } = usePostgresStore(hooks)
-    return { create: store, damaged: async () => ({ ...(await store()), alter: damage }) }
+    return {
+      create: store,
+      archive: async () => archiveOf(await store()),
+      damaged: async () => ({ ...(await store()), alter: damage }),
+    }
   },
 } as const satisfies Record<string, (hooks: Hooks) => StoreUnderTest>
 

@@ -2,12 +2,11 @@
 import { Client } from "pg"
 import type { Test } from "uvu"
 import type { Database } from "../../src/store/database.ts"
-import { openPostgresDatabase, openPostgresStore } from "../../src/store/postgres.ts"
+import { openPostgresDatabase } from "../../src/store/postgres.ts"
 import { createStore, type Store } from "../../src/store/store.ts"
 import { TABLE_NAMES } from "../../src/store/tables.ts"
 import type { TrustOptions } from "../../src/store/trust.ts"
 import { DURABLE, type PostgresServer, usePostgres } from "./postgres.ts"
-import { isThere } from "./prerequisites.ts"
 
 /** The schema of stores in tests. */
 export const SCHEMA = "assay"
@@ -15,12 +14,12 @@ export const SCHEMA = "assay"
 /** A server with a schema in it. */
 export interface PostgresUnderTest {
   readonly server: PostgresServer
-  /** What all stores of the suite are in. */
-  readonly database: () => Database
-  /** An empty store. It ends with the suite. */
+  /** The emptied database. It ends with the suite, as do all stores. */
+  readonly database: () => Promise<Database>
+  /** An empty store. */
   readonly store: (options?: TrustOptions) => Promise<Store>
-  /** Another replica of the store that was opened last, with connections of its own. It ends with the suite. */
-  readonly replica: () => Promise<Store>
+  /** Three replicas of an empty store, with connections of their own. */
+  readonly replicas: () => Promise<readonly [Store, Store, Store]>
   /** Runs SQL in the schema, past the store. */
   readonly query: (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
   /** The same, past triggers and references too. */
@@ -33,6 +32,11 @@ const options = (...settings: readonly string[]): string =>
 const IN_SCHEMA = `search_path=${SCHEMA}`
 const UNGUARDED = "session_replication_role=replica"
 
+/** Removes all rows, but for the one that is always there. */
+const EMPTY = TABLE_NAMES.map((table) =>
+  table === "store_epoch" ? `UPDATE ${table} SET epoch = 0` : `DELETE FROM ${table}`,
+).join(";")
+
 const connect = async (url: string): Promise<Client> => {
   const client = new Client({ connectionString: url })
   await client.connect()
@@ -41,43 +45,37 @@ const connect = async (url: string): Promise<Client> => {
 
 /** A server for all tests of a suite, if PostgreSQL is installed, and stores on it. */
 export const usePostgresStore = (test: Pick<Test, "before" | "after">): PostgresUnderTest => {
-  let database: Database | undefined
-  const replicas: Store[] = []
+  const open = (): Promise<Database> => openPostgresDatabase({ url: server.url(), schema: SCHEMA })
+  let databases: Promise<readonly [Database, Database, Database]> | undefined
   let wiping: Promise<Client> | undefined
   // Registered before the server, and so closed before it ends.
   test.after(async () => {
-    await Promise.all([database, ...replicas].map((open) => open?.close()))
+    for (const database of (await databases) ?? []) await database.close()
     await (await wiping)?.end()
   })
   const server = usePostgres(test, { settings: DURABLE, isInMemory: true })
-  test.before(async () => {
-    if (isThere("postgres")) database = await openPostgresDatabase({ url: server.url(), schema: SCHEMA })
-  })
-  const opened = (): Database => {
-    if (database === undefined) throw new TypeError("a store is opened within a test")
-    return database
+  let writers = 0
+  const storeIn = (database: Database, trust: TrustOptions = {}): Store => {
+    writers += 1
+    return createStore(database, { writer: `writer-${writers}`, trust })
   }
-  const query = (sql: string) => server.query(sql, server.url() + options(IN_SCHEMA))
-  const damage = async (sql: string): Promise<void> =>
-    void (await server.query(sql, server.url() + options(IN_SCHEMA, UNGUARDED)))
-  let stores = 0
+  /** Three databases with connections of their own. */
+  const emptied = async (): Promise<readonly [Database, Database, Database]> => {
+    databases ??= (async () => [await open(), await open(), await open()] as const)()
+    const opened = await databases
+    wiping ??= connect(server.url() + options(IN_SCHEMA, UNGUARDED))
+    await (await wiping).query(EMPTY)
+    return opened
+  }
   return {
     server,
-    database: opened,
-    async store(trust = {}) {
-      wiping ??= connect(server.url() + options(IN_SCHEMA, UNGUARDED))
-      await (await wiping).query(TABLE_NAMES.map((table) => `DELETE FROM ${table}`).join(";"))
-      stores += 1
-      return createStore(opened(), { writer: `writer-${stores}`, trust })
+    database: async () => (await emptied())[0],
+    store: async (trust) => storeIn((await emptied())[0], trust),
+    async replicas() {
+      const [first, second, third] = await emptied()
+      return [storeIn(first), storeIn(second), storeIn(third)]
     },
-    async replica() {
-      stores += 1
-      const writer = `writer-${stores}`
-      const opened = await openPostgresStore({ url: server.url(), schema: SCHEMA, writer })
-      replicas.push(opened)
-      return opened
-    },
-    query,
-    damage,
+    query: (sql) => server.query(sql, server.url() + options(IN_SCHEMA)),
+    damage: async (sql) => void (await server.query(sql, server.url() + options(IN_SCHEMA, UNGUARDED))),
   }
 }

@@ -1,4 +1,3 @@
-import type { Test } from "uvu"
 import * as assert from "uvu/assert"
 import type {
   JournalArchive,
@@ -9,6 +8,7 @@ import type {
 } from "../../../src/service/ports.ts"
 import { CHAIN_START, nextHead } from "../../../src/verification/journal/chain.ts"
 import { rejectsCode } from "../assert.ts"
+import type { Awaitable, Check } from "./check.ts"
 import { afterNoon, newRecord } from "./samples.ts"
 
 /** An archive, and what appends to it. */
@@ -19,9 +19,9 @@ export interface ArchiveUnderTest {
 
 /** What every archive does. `create` makes an empty one for each test. */
 export const archiveConformance = (
-  test: Test,
+  test: Check,
   name: string,
-  create: () => ArchiveUnderTest | Promise<ArchiveUnderTest>,
+  create: () => Awaitable<ArchiveUnderTest>,
 ): void => {
   const check = (
     behavior: string,
