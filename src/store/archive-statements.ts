@@ -162,6 +162,18 @@ export const selectCheckpointBefore = statement<OfChain & { before: number }>((s
     .limit(1),
 )
 
+/** Keeps everybody else from moving a chain on, and from vouching for it; where one writes at a time, it takes no lock. */
+export const lockChain = statement<OfChain>((sql, at, dialect) =>
+  dialect === "sqlite"
+    ? undefined
+    : sql
+        .selectFrom("journal_heads")
+        .select("sequence")
+        .where("tenant", "=", at("tenant"))
+        .where("writer", "=", at("writer"))
+        .forNoKeyUpdate(),
+)
+
 /** The columns of a checkpoint. */
 export type CheckpointColumns = OfChain & {
   number: number

@@ -6,6 +6,7 @@ import {
   deleteCheckpoints,
   deleteRecords,
   insertCheckpoint,
+  lockChain,
   putAnchor,
   ROWS_MAX,
   selectAnchors,
@@ -16,7 +17,7 @@ import {
   selectOldest,
   selectRecords,
 } from "./archive-statements.ts"
-import { type Database, isDuplicate, storeError } from "./database.ts"
+import { type Database, storeError } from "./database.ts"
 import { closeFence } from "./fence.ts"
 import { appendRecords, type ChainWriter, epochOf, prepareRecord, writerIn } from "./journal-append.ts"
 import { instantColumn, integer, text } from "./row.ts"
@@ -60,16 +61,7 @@ export const createArchive = (database: Database, chains: ChainWriter): JournalA
         const row = yield* rowOf(selectCheckpointBefore({ tenant, writer, before: instantColumn(before) }))
         return row && checkpointFrom(row)
       }),
-    addCheckpoint: (tenant, writer, checkpoint) =>
-      guarded(async () => {
-        try {
-          return await database.write(() => addCheckpoint(tenant, writer, checkpoint))
-        } catch (cause) {
-          // Another replica was between the question and the answer.
-          if (isDuplicate(cause)) return false
-          throw cause
-        }
-      }),
+    addCheckpoint: (tenant, writer, checkpoint) => write(() => addCheckpoint(tenant, writer, checkpoint)),
     begin: (tenant, from, to, record) => write(() => begin(chains, tenant, from, to, record)),
     sweep: (tenant, max) => write(() => sweep(tenant, max)),
   }
@@ -80,6 +72,7 @@ function* addCheckpoint(
   writer: string,
   { number, sequence, compact, at, newestAt }: KeptCheckpoint,
 ): Work<boolean> {
+  yield* ask(lockChain({ tenant, writer }))
   if (number > 1 && (yield* rowOf(selectCheckpoint({ tenant, writer, number: number - 1 }))) === undefined)
     return false
   if ((yield* rowOf(selectCheckpoint({ tenant, writer, number }))) !== undefined) return false

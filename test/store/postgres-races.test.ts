@@ -104,7 +104,7 @@ check("counts the records of each writer without a gap, and orders them all", as
 check("adds of racing checkpoints one, and lets of racing prunings one begin the chain anew", async () => {
   const stores = await replicas()
   const [{ archive, journal }] = stores
-  for (let i = 0; i < 4; i++) await journal.append(newRecord(`device-${i}`))
+  for (let i = 0; i < 5; i++) await journal.append(newRecord(`device-${i}`))
   const writer = await archive.writer()
   for (const number of [1, 2]) {
     const checkpoint = { number, sequence: 2 * number, at: NOON, newestAt: NOON }
