@@ -15,9 +15,10 @@ export interface Database {
    * Does work in one transaction: all of it is durable when this resolves, and whatever the work throws undoes it. The work
    * may be done over from its start if another transaction was in its way.
    *
+   * @param options.ahead Whether it need not wait for others that write. One such is under way at a time.
    * @throws {CommitUnknown} if it may have been committed, and may have not.
    */
-  write<T>(work: () => Work<T>): Promise<T>
+  write<T>(work: () => Work<T>, options?: { readonly ahead?: boolean }): Promise<T>
   /** Why it cannot be asked; nothing while it can. For readiness. */
   unready(): Promise<string | undefined>
   /** Ends it. Whatever is asked afterwards fails. */

@@ -116,7 +116,7 @@ const writeGroup = async (
 ): Promise<void> => {
   let refusals: readonly (AssayError | undefined)[]
   try {
-    refusals = await database.write(() => commitGroup(chains, group))
+    refusals = await database.write(() => commitGroup(chains, group), { ahead: true })
   } catch (cause) {
     // One error each: the use case writes into it what became of its own challenge.
     for (const { reject } of group) reject(refusalOf(cause))

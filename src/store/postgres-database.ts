@@ -20,6 +20,7 @@ import { createReader } from "./postgres-reads.ts"
 import { reasonOf, sqlStateOf } from "./postgres-server.ts"
 import type { Row } from "./row.ts"
 import { type Answer, type Ask, parametersOf, type Text, type Value, type Work } from "./statement.ts"
+import { Turns } from "./turns.ts"
 
 const WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 const READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -27,6 +28,13 @@ const READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 /** Transactions that wait for each other in a circle: one of them is undone. Nearly always once is enough. */
 const ATTEMPTS_MAX = 4
 const PAUSE_MS = 20
+/**
+ * Transactions that write at a time. Most of them wait for each other, and would keep every connection from those who only
+ * read: a flood of enrollments must not hold up verifications.
+ */
+const WRITERS_MAX = 4
+/** For a turn to write: as long as a statement may take. */
+const PATIENCE_MS = 1500
 /** serialization_failure, deadlock_detected. */
 const IN_THE_WAY = ["40001", "40P01"]
 
@@ -85,6 +93,16 @@ export function postgresDatabase(pool: Pool, schemaVersion: number): Database {
       await commit(client)
       return value
     })
+  const writeAtLast = async <T>(work: () => Work<T>): Promise<T> => {
+    for (let attempt = 1; ; attempt++)
+      try {
+        return await writeOnce(work)
+      } catch (error) {
+        if (attempt === ATTEMPTS_MAX || !isInTheWay(error)) throw error
+        await setTimeout(PAUSE_MS * attempt * Math.random())
+      }
+  }
+  const turns = new Turns(WRITERS_MAX, PATIENCE_MS)
   let closed: Promise<void> | undefined
 
   return {
@@ -96,15 +114,8 @@ export function postgresDatabase(pool: Pool, schemaVersion: number): Database {
         await client.query("COMMIT")
         return value
       }),
-    async write(work) {
-      for (let attempt = 1; ; attempt++)
-        try {
-          return await writeOnce(work)
-        } catch (error) {
-          if (attempt === ATTEMPTS_MAX || !isInTheWay(error)) throw error
-          await setTimeout(PAUSE_MS * attempt * Math.random())
-        }
-    },
+    write: (work, { ahead = false } = {}) =>
+      ahead ? writeAtLast(work) : turns.take(() => writeAtLast(work)),
     async unready() {
       try {
         await connected(pool, async (client) => {

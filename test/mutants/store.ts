@@ -267,4 +267,36 @@ export const STORE: readonly Mutant[] = [
       "A device would get a session that was suspended meanwhile.",
     ],
   ]),
+  ...mutantsOf("src/store/postgres-database.ts", "test/store/postgres-races.test.ts", [
+    [
+      "writers-many",
+      "keeps readers and other tenants' verifications going",
+      "const WRITERS_MAX = 4\n",
+      "const WRITERS_MAX = 1000\n",
+      "A flood of enrollments would take every connection from whoever verifies.",
+    ],
+    [
+      "decisions-behind",
+      "keeps readers and other tenants' verifications going",
+      "ahead ? writeAtLast(work) : turns.take",
+      "ahead === undefined ? writeAtLast(work) : turns.take",
+      "Verifications would wait behind changes of other tenants.",
+    ],
+  ]),
+  ...mutantsOf("src/store/turns.ts", "test/store/turns.test.ts", [
+    [
+      "turns-forever",
+      "refuses who would wait for longer",
+      'reject(new Error("too many transactions wait for each other"))',
+      'this.#waiting.push(go, () => reject(new Error("too many")))',
+      "With the server away, calls would wait for minutes for each other's timeouts.",
+    ],
+    [
+      "turns-lost",
+      "goes on after one that failed",
+      "      if (next === undefined) this.#free++\n      else next()",
+      "      if (next === undefined) this.#free++",
+      "After a few failures nobody could write any more.",
+    ],
+  ]),
 ]

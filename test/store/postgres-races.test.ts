@@ -231,6 +231,27 @@ check("gives up on who holds what it needs, and writes nothing", async () => {
   assert.is((await registry.device("default", "device-1")).counters, undefined)
 })
 
+check(
+  "keeps readers and other tenants' verifications going, however many changes wait for each other",
+  async () => {
+    const [{ registry, journal }] = await replicas()
+    await registry.registerDevice(newDevice("device-1", { tenant: "other" }), newAct("register-device"))
+    await holding("SELECT pg_advisory_xact_lock(hashtextextended('default', 0))", async (end) => {
+      const changes = Array.from({ length: 40 }, (_, i) =>
+        outcomeOf(registry.setPolicy(newPolicy(`p-${i}`, "one"), newAct("set-policy"))),
+      )
+      await soon()
+      const start = performance.now()
+      assert.is((await registry.device("other", "device-1")).revision, 1)
+      assert.ok(performance.now() - start < 700, `a reader waited ${performance.now() - start} ms`)
+      await journal.append(newRecord("device-1", { tenant: "other" }), newCommit({ known: false }))
+      assert.ok(performance.now() - start < 1000, `a verification waited ${performance.now() - start} ms`)
+      await end()
+      assert.equal(new Set(await Promise.all(changes)), new Set(["done"]))
+    })
+  },
+)
+
 check("shows S-09 all replicas the same generation, and lets none commit under an older one", async () => {
   const stores = await replicas()
   const { akName } = await stores[0].registry.registerDevice(newDevice("device-1"), newAct("register-device"))
