@@ -434,7 +434,8 @@ const agentDevice = async ({ swtpm, ...settings }: AgentSettings): Promise<Agent
   return { ...attester, stop }
 }
 
-const parts: CliParts = {
+/** What the command line is given. */
+export const parts: CliParts = {
   version: VERSION,
   adminClient: createAdminClient,
   verifySessionToken,

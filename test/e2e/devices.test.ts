@@ -7,7 +7,7 @@ import { standardBoot } from "../../src/device/boot.ts"
 import { createSoftwareDevice } from "../../src/device/software.ts"
 import { needs } from "../support/vectors.ts"
 import { policyDocument } from "../support/world.ts"
-import { assay, assayHere, type Ended, inFolder } from "./programs.ts"
+import { assayHere, type Ended, inFolder } from "./programs.ts"
 import { type ServerProcess, serve } from "./server.ts"
 
 const test = suite("a device's life, from the command line")
@@ -34,7 +34,7 @@ needs("swtpm", test)("joins by three commands, outlives a restart, and is refuse
     const tpm = join(folder, "press-3")
     const maker = join(folder, "data", "software-tpm-maker.pem")
     const agent = ({ tcp }: ServerProcess, ...args: readonly string[]): Promise<Ended> =>
-      assay(["agent", ...args, "--address", tcp, "--swtpm", tpm, "--swtpm-maker", maker])
+      assayHere(["agent", ...args, "--address", tcp, "--swtpm", tpm, "--swtpm-maker", maker])
 
     let server = await serve(folder)
     let operator = operatorOf(server)

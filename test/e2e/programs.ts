@@ -5,11 +5,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { uvu } from "uvu"
-import type { CliParts } from "../../src/cli/parts.ts"
 import { runCli } from "../../src/cli/program.ts"
-import { createAdminClient } from "../../src/client/admin.ts"
-import { verifySessionToken } from "../../src/client/session.ts"
-import { verifyCompactBy } from "../../src/jwt/compact.ts"
+import { parts } from "../../src/main.ts"
 
 /** How a program ended. */
 export interface Ended {
@@ -63,15 +60,7 @@ export const ASSAY = fileURLToPath(new URL("assay.ts", import.meta.url))
 export const assay = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
   run(process.execPath, [ASSAY, ...args], options)
 
-const parts: CliParts = {
-  version: "test",
-  adminClient: createAdminClient,
-  verifySessionToken,
-  verifyJws: verifyCompactBy,
-  commands: [],
-}
-
-/** As `assay`, but in this process, which saves the half second of a start. The commands that serve are not there. */
+/** As `assay`, but in this process, which saves the second of a start. */
 export const assayHere = async (args: readonly string[]): Promise<Ended> => {
   const ended = { stdout: "", stderr: "" }
   const status = await runCli(args, parts, {

@@ -9,7 +9,7 @@ import { ENROLL } from "./enroll.ts"
 import { ENROLLMENT } from "./enrollment.ts"
 import { IDENTITY } from "./identity.ts"
 import { JOURNAL } from "./journal.ts"
-import { MANAGING } from "./managing.ts"
+import { MANAGING, TERMINAL } from "./managing.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
 import { POSTGRES } from "./postgres.ts"
@@ -32,6 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...JOURNAL,
   ...DEVICES,
   ...MANAGING,
+  ...TERMINAL,
   ...STORE,
   ...ENDORSEMENT,
   ...ENROLLMENT,

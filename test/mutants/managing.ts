@@ -332,3 +332,110 @@ export const MANAGING: readonly Mutant[] = [
     ],
   ]),
 ]
+
+/** What the commands of operators and devices see to by themselves. */
+export const TERMINAL: readonly Mutant[] = [
+  ...mutantsOf("src/cli/server-options.ts", "test/cli/agent.test.ts", [
+    [
+      "reach-two-secrets",
+      "reaches a server elsewhere by TLS",
+      "if (credential !== undefined && enrollmentToken !== undefined)",
+      'if (credential === "")',
+      "Of two secrets one would be forgotten, and somebody else would call than was meant.",
+    ],
+  ]),
+  ...mutantsOf("src/cli/server-options.ts", "test/cli/devices.test.ts", [
+    [
+      "reach-plaintext",
+      "in plaintext here alone",
+      "...((named || !isLocal(address)) && {",
+      "...(named && {",
+      "A server elsewhere would be refused as not of this machine, for all that TLS is there for it.",
+    ],
+    [
+      "reach-empty-secret",
+      "in plaintext here alone",
+      'if (secret !== undefined && secret !== "") return secret',
+      "if (secret !== undefined) return secret",
+      "Whoever means to call as somebody would call as nobody.",
+    ],
+  ]),
+  ...mutantsOf("src/cli/enrollment-token.ts", "test/cli/devices.test.ts", [
+    [
+      "token-file-for-all",
+      "for its owner alone",
+      'openSync(path, "wx", 0o600)',
+      'openSync(path, "wx", 0o644)',
+      "Everybody on the machine could enroll devices.",
+    ],
+    [
+      "token-file-over",
+      "for its owner alone",
+      'openSync(path, "wx", 0o600)',
+      'openSync(path, "w", 0o600)',
+      "A secret that is shown once could be lost to the next one.",
+    ],
+    [
+      "token-file-empty",
+      "for its owner alone",
+      "    if (out !== undefined) rmSync(out, { force: true })\n",
+      "",
+      "A file that holds no secret would stand in the way of the next try, and be taken for one.",
+    ],
+  ]),
+  ...mutantsOf("src/cli/device-file.ts", "test/cli/devices.test.ts", [
+    [
+      "export-over-another",
+      "no half of an export",
+      'open(part, "wx")',
+      'open(part, "w")',
+      "Two exports at once would make one file of both.",
+    ],
+    [
+      "export-abandoned",
+      "no half of an export",
+      "      await rm(part)\n",
+      "",
+      "Half an export would stay, and stand in the way of the next.",
+    ],
+    [
+      "import-line-length",
+      "an import of",
+      "if (text.length <= LINE_BYTES_MAX) return text",
+      "if (text.length >= 0) return text",
+      "A file without line ends would be held whole.",
+    ],
+  ]),
+  ...mutantsOf("src/cli/agent-state.ts", "test/cli/agent.test.ts", [
+    [
+      "agent-state-id",
+      "G-12",
+      'typeof device === "string" && ID.test(device)',
+      'typeof device === "string"',
+      "What stands in a file could be anything, and reach a terminal and a server.",
+    ],
+    [
+      "agent-state-for-all",
+      "keeps its id for itself",
+      'handle = openSync(part, "wx", 0o600)',
+      'handle = openSync(part, "wx", 0o644)',
+      "Everybody on the device could read what it is known by.",
+    ],
+    [
+      "agent-state-missing",
+      "named and is not there",
+      'error.code === "ENOENT" && options.state === undefined',
+      'error.code === "ENOENT"',
+      "A state that was named in vain would be passed over, and any device's challenge asked for.",
+    ],
+  ]),
+  ...mutantsOf("src/cli/agent-enroll.ts", "test/cli/agent.test.ts", [
+    [
+      "enroll-unremembered",
+      "keep its id",
+      "    const state = openState(options)\n    try {\n      const joined = await join(device, shown, options, reach, parts)\n",
+      "    const joined = await join(device, shown, options, reach, parts)\n    const state = openState(options)\n    try {\n",
+      "A device could enroll that cannot remember it, and would need its operator to do so again.",
+    ],
+  ]),
+]
