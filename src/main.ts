@@ -8,6 +8,7 @@ import { cachedCompile } from "./cache/compile.ts"
 import { cachedLoadTrust } from "./cache/trust.ts"
 import { addAgent } from "./cli/agent.ts"
 import type { AgentDevice, AgentSettings } from "./cli/agent-tpm.ts"
+import { addConfig } from "./cli/check-config.ts"
 import { addDemo } from "./cli/demo.ts"
 import { type CliParts, processIo } from "./cli/parts.ts"
 import { runCli } from "./cli/program.ts"
@@ -25,18 +26,8 @@ import { startVirtualDevice } from "./device/virtual.ts"
 import { certificatePem } from "./evidence/x509/certificate.ts"
 import { faultAt, withFaults } from "./faults.ts"
 import { verifyCompactBy } from "./jwt/compact.ts"
-import type { Authority } from "./keys/authority.ts"
-import { ensureAuthorityFile, readAuthorityFile } from "./keys/authority-file.ts"
 import { createDeviceAuthority } from "./keys/device-authority.ts"
-import type { SigningKey } from "./keys/key.ts"
-import { ensureKeyFile, type NewKey, readKeyFile } from "./keys/keyfile.ts"
-import {
-  createPrivateFile,
-  ensurePassphraseFile,
-  fileError,
-  readPassphraseFile,
-  readPrivateFile,
-} from "./keys/privatefile.ts"
+import { createPrivateFile, readPrivateFile } from "./keys/privatefile.ts"
 import { createRandom } from "./keys/random.ts"
 import { createSigner } from "./keys/signer.ts"
 import { hostAndPort } from "./loopback.ts"
@@ -48,7 +39,10 @@ import {
   readCredential,
   tokenRules,
 } from "./main/callers.ts"
+import { checkConfig } from "./main/check.ts"
 import { openAgreement } from "./main/engine.ts"
+import { deviceCa, keyFiles, makeDeviceCa, makeSigningKey, passphrase, signingKey } from "./main/keys.ts"
+import { adminOf, listenersOf } from "./main/listeners.ts"
 import { servePrivate, servePublic } from "./main/web.ts"
 import { createServer } from "./server/server.ts"
 import { createCheckpointJournal } from "./service/checkpoint-journal.ts"
@@ -73,18 +67,12 @@ import { createRefresher } from "./web/refresher.ts"
 
 export const VERSION = "0.1.0"
 
-/** What a development server is reached at unless it is told otherwise. */
-const DEVELOPMENT_ADDRESS = "127.0.0.1:7400"
-const KEY_LIFETIME_MS = 90 * 86_400_000
 const CONTEXTS_MAX = 10_000
 const TENANTS_MAX = 100
 /** The one tenant that there is until there are more. */
 const TENANT = "default"
 /** Where development mode keeps the maker of software TPMs, in the data folder. */
 const SOFTWARE_MAKER = "software-tpm-maker.pem"
-/** Where the keys are, in the data folder, unless they are elsewhere. */
-const SIGNING_KEY = "signing-key.pem"
-const DEVICE_CA = "device-ca.pem"
 
 /** A list that is shipped with Assay; `data/README.md` says what each has. */
 const readData = (name: string): unknown =>
@@ -224,14 +212,11 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     checkpointer.start()
 
     const credentials = localCallers(config, folder)
-    const admin = config.admin ?? `unix:${join(folder, "admin.sock")}`
+    const admin = adminOf(config, folder)
     const server = createServer({
       service,
       log,
-      listen: config.listen ?? [
-        ...(config.development ? [DEVELOPMENT_ADDRESS] : []),
-        `unix:${join(folder, "assay.sock")}`,
-      ],
+      listen: listenersOf(config, folder),
       admin,
       credentials: credentials.map((caller) => readCredential(config, caller, random)),
       clientCertificates: certificateRules(config),
@@ -348,51 +333,6 @@ const prepareTrust = async (
   if (createPrivateFile(file, pem, random)) await trustSoftwareMaker(ports, TENANT, pem)
 }
 
-/** What keys are made with. */
-interface Making {
-  readonly clock: Clock
-  readonly random: Random
-}
-
-const signingKey = (config: Config, folder: string, secret: string, making: Making): SigningKey => {
-  const { algorithm, file = join(folder, SIGNING_KEY) } = config.key
-  const fresh: NewKey = { algorithm, lifetimeMs: KEY_LIFETIME_MS }
-  if (config.development) return ensureKeyFile(file, secret, fresh, making)
-  const key = readKeyFile(file, secret)
-  if (key === undefined) throw fileError(file, "is not there: make one with `assay init`")
-  return key
-}
-
-const deviceCa = async (
-  config: Config,
-  folder: string,
-  secret: string,
-  making: Making,
-): Promise<Authority> => {
-  const { trustDomain, file = join(folder, DEVICE_CA) } = config.deviceAuthority
-  const authority = config.development
-    ? await ensureAuthorityFile(file, secret, trustDomain, making)
-    : readAuthorityFile(file, secret)
-  if (authority === undefined) throw fileError(file, "is not there: make one with `assay init`")
-  if (authority.trustDomain !== trustDomain)
-    throw fileError(
-      file,
-      "is of another trust domain: set deviceAuthority.trustDomain, or make another file",
-      {
-        expected: trustDomain,
-        actual: authority.trustDomain,
-      },
-    )
-  return authority
-}
-
-const passphrase = ({ key, development }: Config, folder: string, random: Random): string => {
-  if (key.passphrase !== undefined) return key.passphrase
-  if (key.passphraseFile !== undefined) return readPassphraseFile(key.passphraseFile)
-  if (development) return ensurePassphraseFile(join(folder, "signing-key.passphrase"), random)
-  throw fileError(join(folder, SIGNING_KEY), "needs ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE")
-}
-
 /** Nothing logs these. Should anything ever, they are not shown. */
 const NEVER_LOGGED = ["token", "challenge", "nonce", "credential", "passphrase"]
 
@@ -407,14 +347,12 @@ export const createLog = (level: Config["logLevel"]): Logger =>
 const init = async (config: Config): Promise<InitFiles> => {
   const folder = resolve(config.data)
   const random = createRandom()
-  const clock = { now: () => new Date() }
-  const { algorithm, file: key = join(folder, SIGNING_KEY) } = config.key
-  const { trustDomain, file: ca = join(folder, DEVICE_CA) } = config.deviceAuthority
+  const making = { clock: { now: () => new Date() }, random }
   const secret = passphrase(config, folder, random)
   await (await openStore(folder)).close()
-  ensureKeyFile(key, secret, { algorithm, lifetimeMs: KEY_LIFETIME_MS }, { clock, random })
-  await ensureAuthorityFile(ca, secret, trustDomain, { clock, random })
-  return { key, deviceCa: ca }
+  makeSigningKey(config, folder, secret, making)
+  await makeDeviceCa(config, folder, secret, making)
+  return keyFiles(config, folder)
 }
 
 const stopped = (): Promise<string> =>
@@ -443,6 +381,7 @@ export const parts: CliParts = {
   commands: [
     addServe({ start, createLog, init, stopped }),
     addInit({ init }),
+    addConfig({ check: checkConfig }),
     addAgent({
       agent: agentDevice,
       gateway: createAttestationClient,

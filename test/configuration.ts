@@ -96,7 +96,8 @@ export const configurationPage = (): string =>
     "This page is written from the schema of the settings by `make configuration`; do not edit it.",
     [
       "`assay serve --config FILE` reads YAML or JSON. A flag wins over a variable of the environment, the variable over",
-      "the file, the file over the default. A name that is not listed here is refused, and so is a value of another type.",
+      "the file, the file over the default. A name that is not listed here is refused, and so is a value of another type:",
+      "`assay config check --config FILE` says which, and what would be served, without starting anything.",
     ].join("\n"),
     [
       row(["Setting", "Values", "Default", "Environment", "Meaning"]),

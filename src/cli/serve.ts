@@ -1,9 +1,8 @@
-import { readFileSync } from "node:fs"
 import type { Logger } from "pino"
-import { type Config, readConfig } from "../config.ts"
-import { AssayError } from "../errors.ts"
+import type { Config } from "../config.ts"
 import type { AddCommand } from "./command.ts"
 import { fieldLines } from "./output.ts"
+import { configOf, type SettingOptions, settingOptions } from "./settings.ts"
 
 /** A server that is running. */
 export interface Running {
@@ -38,54 +37,15 @@ export interface ServeParts {
   readonly stopped: () => Promise<string>
 }
 
-interface ServeOptions {
-  readonly config?: string
-  readonly development?: boolean
-  readonly data?: string
-  readonly listen?: string[]
-  readonly admin?: string
-  readonly logLevel?: string
-}
-
-const configOf = (options: ServeOptions, env: Readonly<Record<string, string | undefined>>): Config =>
-  readConfig(
-    {
-      development: options.development,
-      data: options.data,
-      listen: options.listen,
-      admin: options.admin,
-      logLevel: options.logLevel,
-    },
-    env,
-    options.config === undefined ? undefined : readDocument(options.config),
-  )
-
-const readDocument = (path: string): string => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (cause) {
-    throw new AssayError("INPUT", `cannot read the configuration ${path}`, { location: path, cause })
-  }
-}
-
 /** `assay serve`: serves until it is told to stop, then drains and ends with status 0. */
 export const addServe =
   ({ start, createLog, stopped }: ServeParts): AddCommand =>
   (program, { io, output }) => {
-    program
-      .command("serve")
-      .description("Serve gRPC on this machine: loopback in development mode, and Unix sockets.")
-      .option("--config <file>", "settings, YAML or JSON")
-      .option(
-        "--development",
-        "plaintext TCP on loopback; makes a key and local credentials where there are none",
-      )
-      .option("--data <folder>", "database, signing key and credentials (default: .assay)")
-      .option("--listen <address...>", "127.0.0.1:PORT (development mode only) or unix:/absolute/path")
-      .option("--admin <address>", "administration socket, unix:/absolute/path (default: in the data folder)")
-      .option("--log-level <level>", "silent, error, warn, info or debug")
+    settingOptions(
+      program.command("serve").description("Serve gRPC: with TLS anywhere, without it on this machine only."),
+    )
       .addHelpText("after", SERVE_HELP)
-      .action(async (options: ServeOptions) => {
+      .action(async (options: SettingOptions) => {
         const config = configOf(options, io.env)
         const log = createLog(config.logLevel)
         const running = await start(config, log)
@@ -134,7 +94,7 @@ export const addInit =
         "\nThe passphrase comes from ASSAY_KEY_PASSPHRASE or the file in ASSAY_KEY_PASSPHRASE_FILE.",
       )
       .action(
-        reporting(async (options: ServeOptions) => {
+        reporting(async (options: SettingOptions) => {
           const files = await init(configOf(options, io.env))
           const table = [`The signing key is in ${files.key}.`, `The device CA is in ${files.deviceCa}.`]
           return { accepted: true, json: { ...files }, table: () => table }

@@ -65,7 +65,8 @@ export const openAgreement = async (
   }
 }
 
-const engineSettings = ({ engine }: Config): EngineSettings => {
+/** What the engine is opened with. @throws {AssayError} SIGNER for a file that is not usable. */
+export const engineSettings = ({ engine }: Config): EngineSettings => {
   const { kind, schema, plaintext } = engine
   if (kind === "memory") return { kind }
   const url = engine.urlFile === undefined ? (engine.url ?? "") : readPassphraseFile(engine.urlFile)

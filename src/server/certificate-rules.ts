@@ -1,6 +1,6 @@
 import { parseCertificate } from "../evidence/x509/certificate.ts"
 import { parseCrl } from "../evidence/x509/crl.ts"
-import { openAll, type WatchOptions, watchFiles } from "../reload.ts"
+import { openAll, readWatchedFile, type WatchedFile, type WatchOptions, watchFiles } from "../reload.ts"
 import { readItems } from "../service/certificate-file.ts"
 import type { CertificateId, CertificateRule } from "./certificates.ts"
 import type { Role } from "./roles.ts"
@@ -40,7 +40,7 @@ export function watchCertificateRules(
 ): WatchedRules {
   const watched = openAll(all, (files) =>
     watchFiles({
-      files: [{ path: files.authority }, ...(files.crls === undefined ? [] : [{ path: files.crls }])],
+      files: filesOf(files),
       read: (contents) => ruleOf(files, contents),
       ...(changed && { changed }),
       ...(alarm && { alarm }),
@@ -56,6 +56,15 @@ export function watchCertificateRules(
     },
   }
 }
+
+/** Reads the files of a rule once. @throws {AssayError} as `watchCertificateRules`. */
+export const readCertificateRule = (files: CertificateFiles): CertificateRule =>
+  ruleOf(files, filesOf(files).map(readWatchedFile))
+
+const filesOf = ({ authority, crls }: CertificateFiles): readonly WatchedFile[] => [
+  { path: authority },
+  ...(crls === undefined ? [] : [{ path: crls }]),
+]
 
 function ruleOf(files: CertificateFiles, [authority, crls]: readonly Uint8Array[]): CertificateRule {
   const { name, role, tenant, id } = files

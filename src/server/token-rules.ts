@@ -1,7 +1,7 @@
 import { AssayError } from "../errors.ts"
 import { isObject, parseUniqueJson } from "../evidence/json.ts"
 import { type KeySet, prepareForeignKeySet } from "../jwt/keyset.ts"
-import { openAll, type WatchOptions, watchFiles } from "../reload.ts"
+import { openAll, readWatchedFile, type WatchOptions, watchFiles } from "../reload.ts"
 import type { TokenRule } from "./bearer.ts"
 
 /** A rule about tokens, as it is configured. */
@@ -43,6 +43,12 @@ export function watchTokenRules(
     },
   }
 }
+
+/** Reads the key set of a rule once. @throws {AssayError} INPUT. */
+export const readTokenRule = (files: TokenFiles): TokenRule => ({
+  ...files,
+  keys: keySetOf(files.keys, readWatchedFile({ path: files.keys })),
+})
 
 function keySetOf(path: string, bytes: Uint8Array): KeySet {
   const document = parseUniqueJson(bytes)

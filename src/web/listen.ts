@@ -51,8 +51,8 @@ const DRAIN_MS_MAX = 1000
  * @throws {Error} as `node:net` gives it if the address cannot be bound.
  */
 export const listen = async (app: Hono, address: string, options: ListenOptions): Promise<Listening> => {
-  const { host, port } = checkAddress(address, options)
-  const { identity } = options
+  const { reach, identity } = options
+  const { host, port } = checkAddress(address, { reach, tls: identity !== undefined })
   const listener = getRequestListener(app.fetch)
   const secure = identity && createTlsServer({ ...LIMITS, ...tlsOptions(identity) }, listener)
   const server = secure ?? createServer(LIMITS, listener)
@@ -75,17 +75,19 @@ export const listen = async (app: Hono, address: string, options: ListenOptions)
  *
  * @throws {AssayError} INPUT.
  */
-export function checkAddress(address: string, { reach, identity }: ListenOptions): HostAndPort {
+export function checkAddress(
+  address: string,
+  { reach, tls }: { readonly reach: Reach; readonly tls: boolean },
+): HostAndPort {
   const found = hostAndPort(address)
   const near = (host: string): boolean =>
-    identity !== undefined || (reach === "private" ? isPrivateHost(host) : loopbackHost(host) !== undefined)
+    tls || (reach === "private" ? isPrivateHost(host) : loopbackHost(host) !== undefined)
   if (found !== undefined && near(found.host)) return found
-  const expected =
-    identity !== undefined
-      ? "an address in numbers"
-      : reach === "private"
-        ? "an address of this machine in a private network, or of loopback"
-        : "127.0.0.0/8, ::1 or localhost, unless with TLS"
+  const expected = tls
+    ? "an address in numbers"
+    : reach === "private"
+      ? "an address of this machine in a private network, or of loopback"
+      : "127.0.0.0/8, ::1 or localhost, unless with TLS"
   throw new AssayError("INPUT", `pages are not served at ${address}`, {
     location: "address",
     expected: `${expected}, and a port`,

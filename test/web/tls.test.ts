@@ -40,7 +40,10 @@ const page = (url: string): Promise<Answer> =>
 test("serves at any address, with the certificate of its files as they are now", () =>
   inFolder(async (folder) => {
     const identity = watchServerIdentity(writeServer(folder), now, { changed: () => site.renew() })
-    assert.equal(checkAddress("0.0.0.0:443", { reach: "loopback", identity }), { host: "0.0.0.0", port: 443 })
+    assert.equal(checkAddress("0.0.0.0:443", { reach: "loopback", tls: true }), {
+      host: "0.0.0.0",
+      port: 443,
+    })
     const site = await listen(app, "127.0.0.1:0", { reach: "loopback", identity })
     assert.match(site.url, /^https:\/\/127\.0\.0\.1:\d+$/)
     const first = await page(site.url)
@@ -93,13 +96,13 @@ for (const address of [
   "assay.example:1",
 ])
   test(`refuses to serve in plaintext at ${address}, private pages too`, () => {
-    throwsCode(() => checkAddress(address, { reach: "loopback" }), "INPUT")
-    throwsCode(() => checkAddress(address, { reach: "private" }), "INPUT")
+    throwsCode(() => checkAddress(address, { reach: "loopback", tls: false }), "INPUT")
+    throwsCode(() => checkAddress(address, { reach: "private", tls: false }), "INPUT")
   })
 for (const address of ["10.0.0.5:7402", "192.168.3.4:7402", "[fd00::5]:7402"])
   test(`serves private pages alone at ${address}`, () => {
-    assert.is(checkAddress(address, { reach: "private" }).port, 7402)
-    throwsCode(() => checkAddress(address, { reach: "loopback" }), "INPUT")
+    assert.is(checkAddress(address, { reach: "private", tls: false }).port, 7402)
+    throwsCode(() => checkAddress(address, { reach: "loopback", tls: false }), "INPUT")
   })
 
 test("answers under the private address that it was given, and under no other name", async () => {

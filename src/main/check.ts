@@ -1,0 +1,145 @@
+/** What a server of some settings would be, without starting one. Nothing is written, opened or asked for. */
+import { existsSync } from "node:fs"
+import { resolve } from "node:path"
+import type { CheckedSetting } from "../cli/check-config.ts"
+import type { Config } from "../config.ts"
+import { AssayError } from "../errors.ts"
+import { nameText } from "../evidence/x509/name.ts"
+import { readPassphraseFile } from "../keys/privatefile.ts"
+import { readWatchedFile } from "../reload.ts"
+import { readCertificateRule } from "../server/certificate-rules.ts"
+import { checkAddress, checkListen, type Listen } from "../server/listen.ts"
+import { readTokenRule } from "../server/token-rules.ts"
+import { readServerIdentity, type ServerFiles } from "../tls.ts"
+import { checkAddress as checkPageAddress } from "../web/listen.ts"
+import { certificateRules, localCallers, tokenRules } from "./callers.ts"
+import { engineSettings } from "./engine.ts"
+import { configuredPassphrase, keyFiles, madePassphrase, readDeviceCa, readSigningKey } from "./keys.ts"
+import { adminOf, listenersOf } from "./listeners.ts"
+
+/** What a check of one setting finds: what would be served, in a few words. */
+type Find = () => string
+
+const MADE_AT_START = "is made at the first start"
+
+/** Everything that a server of these settings would need, in their order: what each comes to, or why it comes to nothing. */
+export function checkConfig(config: Config, at: Date): readonly CheckedSetting[] {
+  const folder = resolve(config.data)
+  const checks: (readonly [setting: string, find: Find])[] = [
+    ["data", () => dataOf(config, folder)],
+    ...listenersOf(config, folder).map(
+      (listen, i) => [`listen.${i}`, () => listenerOf(listen, config, at)] as const,
+    ),
+    ["admin", () => `${located(checkAddress(adminOf(config, folder), false))}: an operator`],
+    ["web.public", () => publicOf(config, at)],
+    ["web.private", () => `http://${checkedPages(config.web.private, "private")}: metrics and probes`],
+    ...keyChecks(config, folder),
+    ...callerChecks(config, folder),
+    ["engine", () => engineSettings(config).kind],
+  ]
+  return checks.map(([setting, find]) => {
+    try {
+      return { setting, finding: find() }
+    } catch (error) {
+      if (!(error instanceof AssayError)) throw error
+      return { setting, fault: error }
+    }
+  })
+}
+
+const dataOf = ({ development }: Config, folder: string): string => {
+  if (existsSync(folder)) return folder
+  if (development) return `${folder} ${MADE_AT_START}`
+  throw new AssayError("INPUT", `${folder} is not there: make it with \`assay init\``, { location: "data" })
+}
+
+const located = (address: ReturnType<typeof checkAddress>): string =>
+  address.kind === "unix" ? `unix:${address.path}` : `${address.host}:${address.port}`
+
+const listenerOf = (listen: Listen, { development, anonymous = development }: Config, at: Date): string => {
+  const address = checkListen(listen, development)
+  if (address.kind === "tls")
+    return `${typeof listen === "string" ? listen : listen.address}: gRPC with TLS, ${identityOf(address.files, at)}`
+  const whom = anonymous ? "gateways without a credential too" : "callers with a credential"
+  return `${located(address)}: gRPC in plaintext on this machine, for ${whom}`
+}
+
+const identityOf = (files: ServerFiles, at: Date): string => {
+  const contents = [{ path: files.certificate }, { path: files.key, secret: true }].map(readWatchedFile)
+  const { subject, notAfter } = readServerIdentity(files, contents, at)
+  return `as ${subject.replaceAll("\n", ", ")} until ${notAfter.toISOString()}`
+}
+
+const checkedPages = (address: string, reach: "loopback" | "private", tls = false): string => {
+  checkPageAddress(address, { reach, tls })
+  return address
+}
+
+const publicOf = ({ web }: Config, at: Date): string => {
+  const { tls } = web
+  const address = checkedPages(web.public, "loopback", tls !== undefined)
+  if (tls === undefined) return `http://${address}: keys, discovery and the epoch`
+  const files = { certificate: resolve(tls.certificate), key: resolve(tls.key) }
+  return `https://${address}: keys, discovery and the epoch, ${identityOf(files, at)}`
+}
+
+function keyChecks(config: Config, folder: string): (readonly [string, Find])[] {
+  const { key, deviceCa } = keyFiles(config, folder)
+  const absent = (file: string): boolean => config.development && !existsSync(file)
+  const secret = (): string => {
+    const known = configuredPassphrase(config)
+    if (known !== undefined) return known
+    if (config.development) return madePassphrase(folder)
+    throw new AssayError("SIGNER", "there is no passphrase", {
+      location: "key.passphraseFile",
+      expected: "ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE",
+    })
+  }
+  return [
+    [
+      "key",
+      () => {
+        if (absent(key)) return `${key} ${MADE_AT_START}`
+        const { algorithm, publicJwk, notAfter } = readSigningKey(config, folder, secret())
+        return `signs with ${algorithm} as ${publicJwk.kid} until ${notAfter.toISOString()}`
+      },
+    ],
+    [
+      "deviceAuthority",
+      () => {
+        if (absent(deviceCa)) return `${deviceCa} ${MADE_AT_START}`
+        const { trustDomain, certificate } = readDeviceCa(config, folder, secret())
+        return `issues to devices of ${trustDomain} until ${new Date(certificate.notAfter).toISOString()}`
+      },
+    ],
+  ]
+}
+
+const callerChecks = (config: Config, folder: string): (readonly [string, Find])[] => [
+  ...localCallers(config, folder).map(({ name, file, role, tenant }): readonly [string, Find] => [
+    `credentials.${name}`,
+    () => {
+      if (config.development && !existsSync(file)) return `${file} ${MADE_AT_START}`
+      readPassphraseFile(file)
+      return `${role} of ${tenant}, on this machine`
+    },
+  ]),
+  ...certificateRules(config).map((files): readonly [string, Find] => [
+    `clientCertificates.${files.name}`,
+    () => {
+      const { authorities, crls, role, tenant } = readCertificateRule(files)
+      const names = authorities.map(({ subject }) => nameText(subject)).join("; ")
+      const revocation = crls.length === 0 ? "without revocation" : `with ${crls.length} CRLs`
+      return `${role} of ${tenant}, by certificates of ${names}, ${revocation}`
+    },
+  ]),
+  ...tokenRules(config).map((files): readonly [string, Find] => [
+    `tokenIssuers.${files.name}`,
+    () => {
+      const { issuer, keys, role, tenant } = readTokenRule(files)
+      const said = (meaning: typeof role | typeof tenant): string =>
+        meaning.kind === "fixed" ? meaning.value : `what the claim ${meaning.claim} says`
+      return `${said(role)} of ${said(tenant)}, by tokens of ${issuer} under ${keys.size} keys`
+    },
+  ]),
+]
