@@ -288,7 +288,7 @@ export const STORE: readonly Mutant[] = [
       "turns-forever",
       "refuses who would wait for longer",
       'reject(new Error("too many transactions wait for each other"))',
-      'this.#waiting.push(go, () => reject(new Error("too many")))',
+      'this.#waiting.push(() => reject(new Error("too many")))',
       "With the server away, calls would wait for minutes for each other's timeouts.",
     ],
     [
