@@ -11,11 +11,10 @@ import type { CertificateFiles } from "../server/certificate-rules.ts"
 import type { CertificateId, DeviceAuthority } from "../server/certificates.ts"
 import type { TokenFiles } from "../server/token-rules.ts"
 import type { Clock, Devices, Random } from "../service/ports.ts"
+import { TENANT } from "./constants.ts"
 
 /** Local credentials that development mode makes, named for what their holders are. */
 const DEVELOPMENT_CALLERS = ["gateway", "backend"] as const
-/** The one tenant that there is until there are more. */
-const TENANT = "default"
 
 type LocalCaller = Config["credentials"][number]
 

@@ -1,0 +1,101 @@
+/** The command line, with what each command is given. */
+import { readFileSync } from "node:fs"
+import { resolve } from "node:path"
+import { type Logger, pino } from "pino"
+import { addAgent } from "../cli/agent.ts"
+import type { AgentDevice, AgentSettings } from "../cli/agent-tpm.ts"
+import { addConfig } from "../cli/check-config.ts"
+import { addDemo } from "../cli/demo.ts"
+import { type CliParts, processIo } from "../cli/parts.ts"
+import { runCli } from "../cli/program.ts"
+import { addInit, addServe, type InitFiles } from "../cli/serve.ts"
+import { createAdminClient } from "../client/admin.ts"
+import { createAttestationClient } from "../client/attestation.ts"
+import { createEnrollmentClient } from "../client/enrollment.ts"
+import { verifySessionToken } from "../client/session.ts"
+import type { Config } from "../config.ts"
+import { createAgent, LINUX_EVENT_LOG } from "../device/agent.ts"
+import { enrollmentParts } from "../device/enrollment.ts"
+import { softwareMachine, swtpmMachine } from "../device/machine.ts"
+import { pcrFile } from "../device/pcrfile.ts"
+import { startVirtualDevice } from "../device/virtual.ts"
+import { verifyCompactBy } from "../jwt/compact.ts"
+import { readPrivateFile } from "../keys/privatefile.ts"
+import { createRandom } from "../keys/random.ts"
+import { checkConfig } from "./check.ts"
+import { VERSION } from "./constants.ts"
+import { keyFiles, makeDeviceCa, makeSigningKey, passphrase } from "./keys.ts"
+import { start } from "./start.ts"
+import { openStore } from "./store.ts"
+import { softwareMaker } from "./trust.ts"
+
+/** Nothing logs these. Should anything ever, they are not shown. */
+const NEVER_LOGGED = ["token", "challenge", "nonce", "credential", "passphrase"]
+
+/** Logs as JSON lines on stdout, without anything that could be presented. */
+export const createLog = (level: Config["logLevel"]): Logger =>
+  pino(
+    { level, redact: NEVER_LOGGED.flatMap((name) => [name, `*.${name}`]) },
+    pino.destination({ sync: true }),
+  )
+
+/** Makes the signing key and the device CA of a server outside development mode, unless they are there. */
+const init = async (config: Config): Promise<InitFiles> => {
+  const folder = resolve(config.data)
+  const random = createRandom()
+  const making = { clock: { now: () => new Date() }, random }
+  const secret = passphrase(config, folder, random)
+  await (await openStore(folder)).close()
+  makeSigningKey(config, folder, secret, making)
+  await makeDeviceCa(config, folder, secret, making)
+  return keyFiles(config, folder)
+}
+
+const stopped = (): Promise<string> =>
+  new Promise((told) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => told(signal))
+  })
+
+/** The device of the agent's commands: with this machine's TPM, or with one in software. */
+const agentDevice = async ({ swtpm, ...settings }: AgentSettings): Promise<AgentDevice> => {
+  if (swtpm === undefined) return { ...(await createAgent(settings)), stop: async () => {} }
+  const pem = readPrivateFile(resolve(swtpm.maker))
+  const { attester, stop } = await startVirtualDevice({
+    folder: swtpm.folder,
+    maker: pem === undefined ? undefined : new TextDecoder().decode(pem),
+    algorithm: settings.algorithm,
+  })
+  return { ...attester, stop }
+}
+
+/** What the command line is given. */
+export const parts: CliParts = {
+  version: VERSION,
+  adminClient: createAdminClient,
+  verifySessionToken,
+  verifyJws: verifyCompactBy,
+  commands: [
+    addServe({ start, createLog, init, stopped }),
+    addInit({ init }),
+    addConfig({ check: checkConfig }),
+    addAgent({
+      agent: agentDevice,
+      gateway: createAttestationClient,
+      enrollment: createEnrollmentClient,
+      enrollmentParts,
+      eventLogPath: LINUX_EVENT_LOG,
+    }),
+    addDemo({
+      start,
+      createLog,
+      machine: async (kind, folder) =>
+        kind === "swtpm" ? swtpmMachine() : softwareMachine(new TextDecoder().decode(softwareMaker(folder))),
+      gateway: (address, credentialFile) =>
+        createAttestationClient(address, { credential: readFileSync(credentialFile, "utf8").trim() }),
+      pcrFile,
+    }),
+  ],
+}
+
+/** Runs one command line. Gives the exit status. */
+export const main = (argv: readonly string[]): Promise<number> => runCli(argv, parts, processIo())

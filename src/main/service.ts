@@ -1,0 +1,120 @@
+/** What decides, out of the settings: the service with every port of it, its checkpoints and its counters. */
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Logger } from "pino"
+import { cachedCompile } from "../cache/compile.ts"
+import type { Config } from "../config.ts"
+import { faultAt, withFaults } from "../faults.ts"
+import type { Authority } from "../keys/authority.ts"
+import { createDeviceAuthority } from "../keys/device-authority.ts"
+import { createCheckpointJournal } from "../service/checkpoint-journal.ts"
+import { compile } from "../service/compile.ts"
+import { observed } from "../service/observed.ts"
+import type { Clock, Pause, Ports, Random, Settings, Signer } from "../service/ports.ts"
+import { createService } from "../service/service.ts"
+import { createCheckpointer } from "../store/checkpointer.ts"
+import { createEpochs } from "../store/epochs.ts"
+import type { Store } from "../store/store.ts"
+import { advisoriesFor } from "../verification/advisory.ts"
+import { createMetrics } from "../web/metrics.ts"
+import { TENANT, VERSION } from "./constants.ts"
+import type { Agreement } from "./engine.ts"
+import { breathe, type OpenTrust } from "./trust.ts"
+
+const CONTEXTS_MAX = 10_000
+
+/** What decisions are made with. */
+export interface DecisionParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly store: Store
+  readonly signer: Signer
+  readonly authority: Authority
+  readonly agreement: Agreement
+  readonly trust: OpenTrust
+}
+
+/** The service, and what goes on beside its calls. The issuer of its settings may be set until the first call. */
+export const createDecisions = (config: Config, parts: DecisionParts) => {
+  const { clock, log, store, signer, agreement, trust } = parts
+  const settings = settingsOf(config)
+  const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
+  const { checkpointRecords, checkpointSeconds } = config.journal
+  const checkpointer = createCheckpointer({
+    checkpoint: createCheckpointJournal({ archive: store.archive, clock, signer, settings }),
+    tenants: [TENANT],
+    due: { records: checkpointRecords, ms: checkpointSeconds * 1000 },
+    failed: (tenant, error) =>
+      log.error({ tenant, err: error }, "could not make a checkpoint of the journal"),
+  })
+  const metrics = createMetrics({
+    challenges: () => agreement.engine.counts(),
+    caches: () => [
+      { name: "context", hits: contexts.hits, misses: contexts.misses, entries: contexts.size },
+      { name: "trust", hits: trust.trusts.hits, misses: trust.trusts.misses, entries: trust.trusts.size },
+    ],
+    trust: () => trust.refresher.counts(),
+    checkpoints: () => checkpointer.counts(),
+  })
+  const ports = { ...portsOf(config, parts), compile: contexts.compile, settings }
+  return {
+    settings,
+    checkpointer,
+    metrics,
+    service: observed(createService(faulty(config, log, ports)), metrics),
+  }
+}
+
+const settingsOf = (config: Config) => {
+  // Not looked up in the object: every object has a member named constructor.
+  const earForms = new Map(Object.entries(config.ear.audiences))
+  return {
+    issuer: config.issuer ?? "",
+    build: VERSION,
+    challengeLifetimeMs: config.challenge.lifetimeSeconds * 1000,
+    enrollment: {
+      approval: config.enrollment.approval,
+      lifetimeMs: config.enrollment.lifetimeSeconds * 1000,
+    },
+    silenceMs: config.devices.silenceSeconds * 1000,
+    earForm: (audience: string) => earForms.get(audience) ?? config.ear.default,
+  } satisfies Settings
+}
+
+const portsOf = (
+  config: Config,
+  { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
+): Omit<Ports, "compile" | "settings"> => ({
+  clock,
+  random,
+  breathe,
+  pause,
+  registry: store.registry,
+  devices: store.devices,
+  trust: store.trust,
+  loadTrust: trust.trusts.loadTrust,
+  want: trust.refresh.want,
+  denied: trust.denied,
+  advisoriesFor: (tpm) => advisoriesFor(trust.known, tpm),
+  journal: store.journal,
+  confirm,
+  archive: store.archive,
+  singleUse: engine.singleUse,
+  epochs: createEpochs(engine.epochKey, { lengthMs: config.epoch.lengthSeconds * 1000 }),
+  signer,
+  deviceAuthority: createDeviceAuthority(authority, {
+    random,
+    lifetimeMs: config.deviceAuthority.lifetimeSeconds * 1000,
+  }),
+})
+
+/** The ports as they are, or with the one fault that a test of crashes asks for. */
+const faulty = ({ fault }: Config, log: Logger, ports: Ports): Ports =>
+  fault === undefined
+    ? ports
+    : withFaults(
+        ports,
+        faultAt(fault, (point) => log.info({ point }, "fault point")),
+      )
+
+const pause: Pause = (ms, signal) => sleep(ms, undefined, { signal, ref: false }).catch(() => undefined)
