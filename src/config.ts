@@ -26,11 +26,14 @@ export function readConfig(
       "key.passphrase",
       "the passphrase does not belong in the configuration file: use key.passphraseFile",
     )
-  if (isTree(tree["engine"]) && hasPassword(tree["engine"]["url"]))
-    throw invalid(
-      "engine.url",
-      "a URL with a password does not belong in the configuration file: use engine.urlFile",
-    )
+  for (const name of ["store", "engine"]) {
+    const part = tree[name]
+    if (isTree(part) && hasPassword(part["url"]))
+      throw invalid(
+        `${name}.url`,
+        `a URL with a password does not belong in the configuration file: use ${name}.urlFile`,
+      )
+  }
   for (const [name, [path, kind]] of Object.entries(ENVIRONMENT)) {
     const value = environment[name]
     if (value !== undefined && value !== "") place(tree, path, fromText(name, value, kind))
@@ -83,7 +86,9 @@ const fromText = (name: string, value: string, kind: "text" | "list" | "flag"): 
 
 /** Whether something is a URL with a password in it, wherever it stands. */
 const hasPassword = (value: unknown): boolean => {
-  if (typeof value !== "string" || !URL.canParse(value)) return false
+  if (typeof value !== "string") return false
+  // As in postgres://user:password@/database, which drivers read nevertheless.
+  if (!URL.canParse(value)) return value.includes("@")
   const { password, searchParams } = new URL(value)
   return password !== "" || searchParams.has("password")
 }

@@ -85,13 +85,13 @@ export const addInit =
     program
       .command("init")
       .description(
-        "Make the data folder, a signing key and a device CA in it, both encrypted, unless they are there.",
+        "Make what a server needs, unless it is there: the tables of its store, an encrypted signing key and an encrypted device CA.",
       )
       .option("--config <file>", "settings, YAML or JSON")
       .option("--data <folder>", "where (default: .assay)")
       .addHelpText(
         "after",
-        "\nThe passphrase comes from ASSAY_KEY_PASSPHRASE or the file in ASSAY_KEY_PASSPHRASE_FILE.",
+        "\nThey are in the data folder, or, where the settings say so, in PostgreSQL, once for all replicas.\nThe passphrase comes from ASSAY_KEY_PASSPHRASE or the file in ASSAY_KEY_PASSPHRASE_FILE.",
       )
       .action(
         reporting(async (options: SettingOptions) => {

@@ -4,13 +4,16 @@ import { callers } from "./callers.ts"
 import { engine } from "./engine.ts"
 import { listeners, web } from "./listeners.ts"
 import { rates } from "./rates.ts"
+import { store } from "./store.ts"
 import { isHost, isTrustDomain, path, text } from "./text.ts"
 
 const key = z.strictObject({
   algorithm: z.enum(["ES256", "EdDSA"]).default("ES256").describe("What a new key signs with."),
   file: path()
     .optional()
-    .describe("The encrypted signing key. Without it, `signing-key.pem` in the data folder."),
+    .describe(
+      "The encrypted signing key. Without it, `signing-key.pem` in the data folder; or, where the store is PostgreSQL, a row there.",
+    ),
   passphrase: text().optional().describe("The passphrase itself; from the environment, never from the file."),
   passphraseFile: path().optional().describe("A file with the passphrase, for its owner alone."),
 })
@@ -32,7 +35,7 @@ const deviceAuthority = z.strictObject({
   file: path()
     .optional()
     .describe(
-      "The authority: its certificate, and its encrypted key under the same passphrase. Without it, `device-ca.pem` in the data folder.",
+      "The authority: its certificate, and its encrypted key under the same passphrase. Without it, `device-ca.pem` in the data folder; or, where the store is PostgreSQL, a row there.",
     ),
 })
 
@@ -143,6 +146,7 @@ export const schema = z
       .prefault({})
       .describe("Who issues client certificates to devices that attest a key of their TPM."),
     challenge: challenge.prefault({}).describe("Challenges."),
+    store: store.prefault({}).describe("What everything is kept in."),
     engine: engine.prefault({}).describe("What remembers which challenges were spent."),
     clock: z
       .strictObject({
@@ -200,6 +204,14 @@ export const schema = z
       .optional()
       .describe("Development mode only: where the process ends as if the power went (`src/faults.ts`)."),
   })
+  .refine(
+    ({ engine: { kind, url, urlFile }, store }) =>
+      kind !== "postgres" || (url ?? urlFile) !== undefined || store.kind === "postgres",
+    {
+      path: ["engine", "url"],
+      error: "an engine in PostgreSQL has a URL, or a file with one, unless the store is in PostgreSQL too",
+    },
+  )
   .refine(({ fault, development }) => fault === undefined || development, {
     path: ["fault"],
     error: "faults are for development mode",

@@ -6,6 +6,10 @@ export const text = () => z.string().min(1)
 /** A file or folder, as the process finds it from where it runs. */
 export const path = text
 
+/** A schema of PostgreSQL, in the one spelling that needs no quotes. */
+export const databaseSchema = () =>
+  z.string().regex(/^[a-z_][a-z0-9_]{0,62}$/, "not a schema of a-z 0-9 _ with at most 63")
+
 /** A name of ours: of a caller, or of a rule about callers. No other kind of id looks like one. */
 export const name = () =>
   z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "not a name of a-z 0-9 - with at most 63")

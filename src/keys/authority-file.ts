@@ -47,7 +47,7 @@ const opened = (place: string, key: string, passphrase: string) => {
     return createPrivateKey({ key, passphrase })
   } catch {
     // OpenSSL cannot tell the two apart, and its message may quote what it read.
-    throw fileError(place, "does not open: the passphrase is wrong, or the file is damaged")
+    throw fileError(place, "does not open: the passphrase is wrong, or it is damaged")
   }
 }
 

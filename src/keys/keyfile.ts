@@ -32,35 +32,51 @@ const FILE_FORM =
 const TYP = "assay-key+jwt"
 
 /**
- * Writes the key, encrypted. Takes 0.2 s, which is what a guess at the passphrase costs.
+ * The key as the text of such a file. Takes 0.2 s, which is what a guess at the passphrase costs.
+ *
+ * @throws {AssayError} SIGNER if the passphrase is not usable.
+ */
+export const encodeSigningKey = (key: SigningKey, passphrase: string): string => {
+  const input = periodInput(key)
+  const line = `Assay-Key: ${input}.${toBase64Url(signWith(key, utf8(input)))}\n`
+  return line + encryptedPkcs8(key.privateKey, usablePassphrase(passphrase))
+}
+
+/**
+ * The key that a text is. Takes 0.2 s.
+ *
+ * @param place Where the text is from, for errors.
+ * @throws {AssayError} SIGNER if it is not of this form in whole, was altered, or does not open with this passphrase. Says
+ *   nothing of what is in it.
+ */
+export const decodeSigningKey = (place: string, text: string, passphrase: string): SigningKey => {
+  const [, input, signature, block] = FILE_FORM.exec(text) ?? []
+  if (input === undefined || signature === undefined || block === undefined)
+    throw fileError(place, "is not a whole key file of Assay")
+  const key = decrypt(place, block, usablePassphrase(passphrase), readPeriod(place, input))
+  const raw = fromBase64Url(signature)
+  if (input !== periodInput(key) || raw === undefined || !verifiesWith(key, utf8(input), raw))
+    throw fileError(place, "was altered: its first line is not signed by its key")
+  return key
+}
+
+/**
+ * Writes the key, encrypted.
  *
  * @returns Whether it was written; false if the file was already there, which is then left alone.
  * @throws {AssayError} SIGNER if the passphrase is not usable or the file cannot be written.
  */
-export const writeKeyFile = (path: string, key: SigningKey, passphrase: string, random: Random): boolean => {
-  const input = periodInput(key)
-  const line = `Assay-Key: ${input}.${toBase64Url(signWith(key, utf8(input)))}\n`
-  const block = encryptedPkcs8(key.privateKey, usablePassphrase(passphrase))
-  return createPrivateFile(path, utf8(line + block), random)
-}
+export const writeKeyFile = (path: string, key: SigningKey, passphrase: string, random: Random): boolean =>
+  createPrivateFile(path, utf8(encodeSigningKey(key, passphrase)), random)
 
 /**
- * The key in the file, or nothing if there is no such file. Takes 0.2 s.
+ * The key in the file, or nothing if there is no such file.
  *
- * @throws {AssayError} SIGNER if the file is open to others, is not of this form in whole, was altered, or does not
- *   open with this passphrase. Says which file, never anything of what is in it.
+ * @throws {AssayError} SIGNER if the file is open to others, and as `decodeSigningKey`.
  */
 export const readKeyFile = (path: string, passphrase: string): SigningKey | undefined => {
   const bytes = readPrivateFile(path)
-  if (bytes === undefined) return undefined
-  const [, input, signature, block] = FILE_FORM.exec(new TextDecoder().decode(bytes)) ?? []
-  if (input === undefined || signature === undefined || block === undefined)
-    throw fileError(path, "is not a whole key file of Assay")
-  const key = decrypt(path, block, usablePassphrase(passphrase), readPeriod(path, input))
-  const raw = fromBase64Url(signature)
-  if (input !== periodInput(key) || raw === undefined || !verifiesWith(key, utf8(input), raw))
-    throw fileError(path, "was altered: its first line is not signed by its key")
-  return key
+  return bytes === undefined ? undefined : decodeSigningKey(path, new TextDecoder().decode(bytes), passphrase)
 }
 
 const decrypt = (path: string, block: string, passphrase: string, period: KeyPeriod): SigningKey => {
@@ -69,7 +85,7 @@ const decrypt = (path: string, block: string, passphrase: string, period: KeyPer
       return createPrivateKey({ key: block, passphrase })
     } catch {
       // OpenSSL cannot tell the two apart, and its message may quote what it read.
-      throw fileError(path, "does not open: the passphrase is wrong, or the file is damaged")
+      throw fileError(path, "does not open: the passphrase is wrong, or it is damaged")
     }
   }
   return createSigningKey(open(), period)
@@ -104,6 +120,12 @@ export interface NewKey {
   readonly lifetimeMs: number
 }
 
+/** A new key, from now on. */
+export const newSigningKey = ({ algorithm, lifetimeMs }: NewKey, clock: Clock): SigningKey => {
+  const createdAt = clock.now()
+  return generateSigningKey(algorithm, { createdAt, notAfter: new Date(createdAt.getTime() + lifetimeMs) })
+}
+
 /**
  * As `readKeyFile`, but generates and writes a key first if there is none. For development mode: in production a
  * missing key file is a mistake, and a new key would only hide it.
@@ -118,9 +140,7 @@ export const ensureKeyFile = (
 ): SigningKey => {
   const found = readKeyFile(path, passphrase)
   if (found !== undefined) return found
-  const createdAt = clock.now()
-  const notAfter = new Date(createdAt.getTime() + lifetimeMs)
-  writeKeyFile(path, generateSigningKey(algorithm, { createdAt, notAfter }), passphrase, random)
+  writeKeyFile(path, newSigningKey({ algorithm, lifetimeMs }, clock), passphrase, random)
   // Read back: what counts is what a restart will find, and another process may have been first.
   const written = readKeyFile(path, passphrase)
   if (written === undefined) throw fileError(path, "is gone again after it was written")

@@ -5,17 +5,21 @@ import type { CheckedSetting } from "../cli/check-config.ts"
 import type { Config } from "../config.ts"
 import { AssayError } from "../errors.ts"
 import { nameText } from "../evidence/x509/name.ts"
-import { readPassphraseFile } from "../keys/privatefile.ts"
+import { readAuthorityFile } from "../keys/authority-file.ts"
+import { readKeyFile } from "../keys/keyfile.ts"
+import { fileError, readPassphraseFile } from "../keys/privatefile.ts"
 import { readWatchedFile } from "../reload.ts"
 import { readCertificateRule } from "../server/certificate-rules.ts"
 import { checkAddress, checkListen, type Listen } from "../server/listen.ts"
 import { readTokenRule } from "../server/token-rules.ts"
+import { refusePlaintext } from "../store/plaintext.ts"
 import { readServerIdentity, type ServerFiles } from "../tls.ts"
 import { checkAddress as checkPageAddress } from "../web/listen.ts"
 import { certificateRules, localCallers, tokenRules } from "./callers.ts"
 import { engineSettings } from "./engine.ts"
-import { configuredPassphrase, keyFiles, madePassphrase, readDeviceCa, readSigningKey } from "./keys.ts"
+import { ABSENT, checkTrustDomain, configuredPassphrase, keyFiles, madePassphrase } from "./keys.ts"
 import { adminOf, listenersOf } from "./listeners.ts"
+import { sharedStore } from "./store.ts"
 
 /** What a check of one setting finds: what would be served, in a few words. */
 type Find = () => string
@@ -35,7 +39,8 @@ export function checkConfig(config: Config, at: Date): readonly CheckedSetting[]
     ["web.private", () => `http://${checkedPages(config.web.private, "private")}: metrics and probes`],
     ...keyChecks(config, folder),
     ...callerChecks(config, folder),
-    ["engine", () => engineSettings(config).kind],
+    ["store", () => storeOf(config, folder)],
+    ["engine", () => engineOf(config)],
   ]
   return checks.map(([setting, find]) => {
     try {
@@ -83,9 +88,27 @@ const publicOf = ({ web }: Config, at: Date): string => {
   return `https://${address}: keys, discovery and the epoch, ${identityOf(files, at)}`
 }
 
+/** The server of PostgreSQL, without what its URL has beside. */
+const databaseOf = (url: string, schema: string): string => {
+  if (!URL.canParse(url)) return `PostgreSQL, schema ${schema}`
+  const { host, searchParams } = new URL(url)
+  return `PostgreSQL at ${searchParams.getAll("host").at(-1) || host}, schema ${schema}`
+}
+
+const storeOf = (config: Config, folder: string): string => {
+  const shared = sharedStore(config)
+  return shared === undefined ? `${folder}/assay.db` : databaseOf(shared.url, shared.schema)
+}
+
+const engineOf = (config: Config): string => {
+  const settings = engineSettings(config)
+  if (settings.kind === "memory") return "memory"
+  if (!settings.plaintext) refusePlaintext("engine", settings)
+  return settings.kind === "redis" ? "Redis" : databaseOf(settings.url, settings.schema)
+}
+
 function keyChecks(config: Config, folder: string): (readonly [string, Find])[] {
   const { key, deviceCa } = keyFiles(config, folder)
-  const absent = (file: string): boolean => config.development && !existsSync(file)
   const secret = (): string => {
     const known = configuredPassphrase(config)
     if (known !== undefined) return known
@@ -95,22 +118,44 @@ function keyChecks(config: Config, folder: string): (readonly [string, Find])[] 
       expected: "ASSAY_KEY_PASSPHRASE or ASSAY_KEY_PASSPHRASE_FILE",
     })
   }
+  /** What a key comes to that is read by `read`; nothing for one that is in the database, which is not asked. */
+  const found = <T>(
+    file: string | undefined,
+    read: (file: string, secret: string) => T | undefined,
+    finding: (key: T, file: string) => string,
+  ): string => {
+    if (file === undefined && config.development) return `in the database, where it ${MADE_AT_START}`
+    if (file === undefined) {
+      secret()
+      return "in the database, where `assay init` makes it"
+    }
+    if (config.development && !existsSync(file)) return `${file} ${MADE_AT_START}`
+    const value = read(file, secret())
+    if (value === undefined) throw fileError(file, ABSENT)
+    return finding(value, file)
+  }
   return [
     [
       "key",
-      () => {
-        if (absent(key)) return `${key} ${MADE_AT_START}`
-        const { algorithm, publicJwk, notAfter } = readSigningKey(config, folder, secret())
-        return `signs with ${algorithm} as ${publicJwk.kid} until ${notAfter.toISOString()}`
-      },
+      () =>
+        found(
+          key,
+          readKeyFile,
+          ({ algorithm, publicJwk, notAfter }) =>
+            `signs with ${algorithm} as ${publicJwk.kid} until ${notAfter.toISOString()}`,
+        ),
     ],
     [
       "deviceAuthority",
-      () => {
-        if (absent(deviceCa)) return `${deviceCa} ${MADE_AT_START}`
-        const { trustDomain, certificate } = readDeviceCa(config, folder, secret())
-        return `issues to devices of ${trustDomain} until ${new Date(certificate.notAfter).toISOString()}`
-      },
+      () =>
+        found(deviceCa, readAuthorityFile, (authority, file) => {
+          const { trustDomain, certificate } = checkTrustDomain(
+            authority,
+            config.deviceAuthority.trustDomain,
+            file,
+          )
+          return `issues to devices of ${trustDomain} until ${new Date(certificate.notAfter).toISOString()}`
+        }),
     ],
   ]
 }

@@ -24,7 +24,7 @@ import { readPrivateFile } from "../keys/privatefile.ts"
 import { createRandom } from "../keys/random.ts"
 import { checkConfig } from "./check.ts"
 import { VERSION } from "./constants.ts"
-import { keyFiles, makeDeviceCa, makeSigningKey, passphrase } from "./keys.ts"
+import { initKeys } from "./keys.ts"
 import { start } from "./start.ts"
 import { openStore } from "./store.ts"
 import { softwareMaker } from "./trust.ts"
@@ -39,16 +39,16 @@ export const createLog = (level: Config["logLevel"]): Logger =>
     pino.destination({ sync: true }),
   )
 
-/** Makes the signing key and the device CA of a server outside development mode, unless they are there. */
+/** Makes the tables, the signing key and the device CA of servers outside development mode, unless they are there. */
 const init = async (config: Config): Promise<InitFiles> => {
   const folder = resolve(config.data)
   const random = createRandom()
-  const making = { clock: { now: () => new Date() }, random }
-  const secret = passphrase(config, folder, random)
-  await (await openStore(folder)).close()
-  makeSigningKey(config, folder, secret, making)
-  await makeDeviceCa(config, folder, secret, making)
-  return keyFiles(config, folder)
+  const store = await openStore(config, folder, random)
+  try {
+    return await initKeys(config, folder, { keys: store.keys, clock: { now: () => new Date() }, random })
+  } finally {
+    await store.close()
+  }
 }
 
 const stopped = (): Promise<string> =>

@@ -7,6 +7,7 @@ import { watchChanges } from "../store/changes.ts"
 import type { Engine } from "../store/engine/engine.ts"
 import { type EngineSettings, openEngine, openNudges } from "../store/engine/open.ts"
 import type { Store } from "../store/store.ts"
+import { sharedStore } from "./store.ts"
 
 /** An engine, and whether this replica may decide by it. */
 export interface Agreement {
@@ -47,7 +48,7 @@ export const openAgreement = async (
     passphrase,
     spentMax: config.challenge.spentMax,
   })
-  const changes = watchChanges(store.revisions, await openNudges(settings))
+  const changes = watchChanges(store.revisions, await openNudges(nudgesOf(config, settings)))
   store.onChange(changes.announce)
   await changes.look()
   return {
@@ -65,10 +66,27 @@ export const openAgreement = async (
   }
 }
 
-/** What the engine is opened with. @throws {AssayError} SIGNER for a file that is not usable. */
-export const engineSettings = ({ engine }: Config): EngineSettings => {
-  const { kind, schema, plaintext } = engine
+/**
+ * What the engine is opened with. Replicas that share a store share an engine too, the same database unless they are told
+ * otherwise: in memory, what one hands out none of the others takes.
+ *
+ * @throws {AssayError} SIGNER for a file that is not usable; INPUT as `sharedStore`.
+ */
+export const engineSettings = (config: Config): EngineSettings => {
+  const { engine, store } = config
+  const { kind = store.kind === "postgres" ? "postgres" : "memory", schema } = engine
   if (kind === "memory") return { kind }
-  const url = engine.urlFile === undefined ? (engine.url ?? "") : readPassphraseFile(engine.urlFile)
+  const own = engine.urlFile === undefined ? engine.url : readPassphraseFile(engine.urlFile)
+  const { url, plaintext } =
+    own === undefined ? (sharedStore(config) ?? NOWHERE) : { url: own, plaintext: engine.plaintext }
   return { kind, url, schema, plaintext }
+}
+
+/** What no settings say. Nobody connects to it. */
+const NOWHERE = { url: "", plaintext: false }
+
+/** Who wakes the other replicas: the store itself, where it is one that tells of what was committed to it. */
+const nudgesOf = (config: Config, engine: EngineSettings): EngineSettings => {
+  const shared = sharedStore(config)
+  return shared === undefined ? engine : { kind: "postgres", ...shared }
 }

@@ -21,7 +21,7 @@ import {
 } from "./callers.ts"
 import { TENANT } from "./constants.ts"
 import { openAgreement } from "./engine.ts"
-import { deviceCa, passphrase, signingKey } from "./keys.ts"
+import { openKeys } from "./keys.ts"
 import { adminOf, listenersOf } from "./listeners.ts"
 import { createDecisions } from "./service.ts"
 import { openStore } from "./store.ts"
@@ -55,17 +55,16 @@ const open = async (config: Config, log: Logger, cleanup: Cleanup) => {
   const folder = resolve(config.data)
   const clock: Clock = { now: () => new Date() }
   const random = createRandom()
-  const store = await openStore(folder)
+  const store = await openStore(config, folder, random)
   cleanup.push(() => store.close())
-  const secret = passphrase(config, folder, random)
-  const signer = createSigner(signingKey(config, folder, secret, { clock, random }), clock)
+  const keys = await openKeys(config, folder, { keys: store.keys, clock, random })
+  const signer = createSigner(keys.signing, clock)
   cleanup.push(() => signer.close())
   await prepareTrust(config, folder, { clock, trust: store.trust }, { random, log })
   const trust = openTrust(config, store, { clock, random, log })
-  const authority = await deviceCa(config, folder, secret, { clock, random })
-  const agreement = await openAgreement(config, { store, random, clock, passphrase: () => secret })
+  const agreement = await openAgreement(config, { store, random, clock, passphrase: () => keys.passphrase })
   cleanup.push(() => agreement.close())
-  const parts = { clock, random, log, store, signer, authority, agreement, trust }
+  const parts = { clock, random, log, store, signer, authority: keys.deviceCa, agreement, trust }
   const decisions = createDecisions(config, parts)
   // After everything that writes has stopped, and before what it needs has.
   cleanup.push(() => decisions.checkpointer.stop())

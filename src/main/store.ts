@@ -1,9 +1,59 @@
 /** Where everything is kept, out of the settings. */
 import { join } from "node:path"
+import { toHex, utf8 } from "../bytes.ts"
+import type { Config } from "../config.ts"
+import { createPrivateFile, fileError, readPassphraseFile, readPrivateFile } from "../keys/privatefile.ts"
+import type { Random } from "../service/ports.ts"
+import { refusePlaintext } from "../store/plaintext.ts"
 import type { Store } from "../store/store.ts"
 
-/** Loaded only here: what builds its statements costs every other command its time. */
-export const openStore = async (folder: string): Promise<Store> => {
-  const { openSqliteStore } = await import("../store/sqlite.ts")
-  return openSqliteStore(join(folder, "assay.db"))
+/** A database that replicas share. */
+export interface SharedStore {
+  readonly url: string
+  readonly schema: string
+  readonly plaintext: boolean
+}
+
+/**
+ * The database that replicas share, if they do.
+ *
+ * @throws {AssayError} SIGNER for a file that is not usable, INPUT for an address beyond this machine without TLS.
+ */
+export const sharedStore = ({ store }: Config): SharedStore | undefined => {
+  const { kind, urlFile, schema, plaintext } = store
+  if (kind === "sqlite") return undefined
+  const url = urlFile === undefined ? (store.url ?? "") : readPassphraseFile(urlFile)
+  if (!plaintext) refusePlaintext("store", { kind, url })
+  return { url, schema, plaintext }
+}
+
+/**
+ * Opens the store, its tables made and brought up to date. Only what it needs is loaded: what builds its statements costs
+ * every other command its time.
+ *
+ * @throws {AssayError} as `sharedStore`; INPUT for a server that is not to be relied on; REGISTRY; SIGNER, RNG.
+ */
+export const openStore = async (config: Config, folder: string, random: Random): Promise<Store> => {
+  const shared = sharedStore(config)
+  if (shared === undefined) {
+    const { openSqliteStore } = await import("../store/sqlite.ts")
+    return openSqliteStore(join(folder, "assay.db"))
+  }
+  const { url, schema } = shared
+  const { openPostgresStore } = await import("../store/postgres.ts")
+  return openPostgresStore({ url, schema, writer: replicaName(folder, random) })
+}
+
+/** Where a replica finds its name again after a restart, in its data folder. */
+const REPLICA = "replica"
+const NAME_BYTES = 8
+const NAME = /^[0-9a-f]{16}$/
+
+/** What a replica's chains of the journal are called: made with its data folder, which no other process has. */
+const replicaName = (folder: string, random: Random): string => {
+  const file = join(folder, REPLICA)
+  createPrivateFile(file, utf8(toHex(random.bytes(NAME_BYTES))), random)
+  const name = new TextDecoder().decode(readPrivateFile(file))
+  if (NAME.test(name)) return name
+  throw fileError(file, "is not the name of a replica: remove it, and another is made")
 }

@@ -24,6 +24,7 @@ export type * from "./ports/changes.ts"
 export type * from "./ports/device.ts"
 export type * from "./ports/device-authority.ts"
 export * from "./ports/journal.ts"
+export type * from "./ports/keys.ts"
 export type * from "./ports/registry.ts"
 export type * from "./ports/trust.ts"
 

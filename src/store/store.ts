@@ -1,4 +1,4 @@
-import type { Devices, JournalArchive, Registry, TrustStore } from "../service/ports.ts"
+import type { Devices, JournalArchive, KeyStore, Registry, TrustStore } from "../service/ports.ts"
 import { createAdminister } from "./administer.ts"
 import { createArchive } from "./archive.ts"
 import type { ReadRevisions } from "./changes.ts"
@@ -8,6 +8,7 @@ import { createJournal, type StoredJournal } from "./journal.ts"
 import { createChainWriter } from "./journal-append.ts"
 import { createRegistry } from "./registry.ts"
 import { createReadRevisions } from "./revisions.ts"
+import { createKeyStore } from "./service-keys.ts"
 import { createTrust, type TrustOptions } from "./trust.ts"
 
 /** Registry, devices, trust and journal in one database, so that a decision and what it changes are one transaction. */
@@ -17,6 +18,7 @@ export interface Store {
   readonly trust: TrustStore
   readonly journal: StoredJournal
   readonly archive: JournalArchive
+  readonly keys: KeyStore
   /** What each tenant's changes are counted by. @throws {AssayError} REGISTRY. */
   readonly revisions: ReadRevisions
   /** Calls `changed` whenever this process has changed something. */
@@ -48,6 +50,7 @@ export function createStore(database: Database, { writer, trust }: StoreOptions)
     trust: createTrust(database, administer, trust),
     journal,
     archive: createArchive(database, chains),
+    keys: createKeyStore(database),
     revisions: createReadRevisions(database),
     onChange: (changed) => void listeners.push(changed),
     unready: () => database.unready(),

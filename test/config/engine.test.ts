@@ -15,6 +15,11 @@ const accepted: [what: string, environment: Record<string, string>, document: st
     { ASSAY_ENGINE_URL: "redis://:secret@127.0.0.1" },
     "engine: {kind: redis}",
   ],
+  [
+    "PostgreSQL at the store's URL",
+    {},
+    "{store: {kind: postgres, url: 'postgres://db/assay'}, engine: {kind: postgres}}",
+  ],
   ["a file from the environment", { ASSAY_ENGINE: "redis", ASSAY_ENGINE_URL_FILE: "/run/secrets/url" }, ""],
 ]
 for (const [what, environment, document] of accepted)
@@ -27,6 +32,16 @@ const refused: [what: string, location: string, document: string][] = [
   ["memory with a file", "engine.kind", "engine: {kind: memory, urlFile: /url}"],
   ["Redis without a URL", "engine.url", "engine: {kind: redis}"],
   ["PostgreSQL without a URL", "engine.url", "engine: {kind: postgres}"],
+  [
+    "PostgreSQL without a URL beside a file",
+    "engine.url",
+    "{store: {kind: sqlite}, engine: {kind: postgres}}",
+  ],
+  [
+    "Redis without a URL beside PostgreSQL",
+    "engine.url",
+    "{store: {kind: postgres, url: 'postgres://db/assay'}, engine: {kind: redis}}",
+  ],
   ["a URL and a file", "engine.url", "engine: {kind: redis, url: 'redis://127.0.0.1', urlFile: /url}"],
   ["another kind", "engine.kind", "engine: {kind: nats, url: 'nats://127.0.0.1'}"],
   ["a schema that would have to be quoted", "engine.schema", "engine: {schema: 'Assay'}"],
@@ -42,6 +57,7 @@ for (const url of [
   "redis://:hunter2@127.0.0.1",
   "postgres://a:hunter2@db/a",
   "postgres:///a?host=/run&password=hunter2",
+  "postgres://a:hunter2@/a?host=db",
 ])
   test(`refuses ${url.split(":")[0]} with a password in the file, and repeats nothing of it: ${url.length}`, () => {
     const { location, message } = throwsCode(

@@ -5,9 +5,10 @@ import type { CheckedSetting } from "../../src/cli/check-config.ts"
 import { readConfig } from "../../src/config.ts"
 import { createRandom } from "../../src/keys/random.ts"
 import { checkConfig } from "../../src/main/check.ts"
-import { makeDeviceCa, makeSigningKey } from "../../src/main/keys.ts"
+import { initKeys } from "../../src/main/keys.ts"
 import { inFolder } from "../server/fake.ts"
 import { pem, SERVER, SERVER_AUTHORITY, writeAuthorities, writeServer } from "../support/callers.ts"
+import { memoryKeys } from "../support/ports/keys.ts"
 import { makeIssuer } from "../support/tokens.ts"
 import { p256Keys } from "../support/x509.ts"
 
@@ -53,9 +54,7 @@ const settingsIn = (folder: string) => {
 test("says what would be served, and by whom it could be called", () =>
   inFolder(async (folder) => {
     const config = settingsIn(folder)
-    const making = { clock: { now: () => AT }, random: createRandom() }
-    makeSigningKey(config, folder, PASSPHRASE, making)
-    await makeDeviceCa(config, folder, PASSPHRASE, making)
+    await initKeys(config, folder, { keys: memoryKeys(), clock: { now: () => AT }, random: createRandom() })
     const before = readdirSync(folder).sort()
     const { key = "", deviceAuthority = "", ...others } = found(checkConfig(config, AT))
     assert.equal(others, {
@@ -70,6 +69,7 @@ test("says what would be served, and by whom it could be called", () =>
       "clientCertificates.mesh": "backend of default, by certificates of CN=Server CA, without revocation",
       "tokenIssuers.idp":
         "what the claim roles says of default, by tokens of https://idp.example under 1 keys",
+      store: `${folder}/assay.db`,
       engine: "memory",
     })
     assert.match(key, /^signs with ES256 as \S+ until /)
@@ -93,6 +93,7 @@ test("says in development mode what would be made", () =>
       deviceAuthority: `${data}/device-ca.pem is made at the first start`,
       "credentials.gateway": `${data}/gateway.credential is made at the first start`,
       "credentials.backend": `${data}/backend.credential is made at the first start`,
+      store: `${data}/assay.db`,
       engine: "memory",
     })
     assert.not.ok(existsSync(data))
@@ -112,6 +113,7 @@ test("finds everything that is wrong at once", () =>
         tokenIssuers: [
           { name: "idp", issuer: "i", audience: "a", keys: `${folder}/absent`, role: "backend" },
         ],
+        store: { kind: "postgres", urlFile: `${folder}/absent` },
         engine: { kind: "redis", urlFile: `${folder}/absent` },
       }),
     )
@@ -127,8 +129,31 @@ test("finds everything that is wrong at once", () =>
       "credentials.edge": "SIGNER",
       "clientCertificates.mesh": "INPUT",
       "tokenIssuers.idp": "INPUT",
+      store: "SIGNER",
       engine: "SIGNER",
     })
+  }))
+test("says where replicas would find what they share, and nothing of how they get at it", () =>
+  inFolder(async (folder) => {
+    writeFileSync(`${folder}/passphrase`, PASSPHRASE, { mode: 0o600 })
+    const url = "postgres://assay:hunter2@db.example/assay?sslmode=verify-full"
+    const at = (environment: Record<string, string>, document: object) =>
+      checkConfig(readConfig({ data: folder }, environment, JSON.stringify(document)), AT)
+    const key = { passphraseFile: `${folder}/passphrase` }
+    const checked = at({ ASSAY_STORE_URL: url }, { store: { kind: "postgres" }, key })
+    const { store, engine, ...others } = found(checked)
+    assert.is(store, "PostgreSQL at db.example, schema assay")
+    assert.is(engine, "PostgreSQL at db.example, schema assay_engine")
+    assert.is(others["key"], "in the database, where `assay init` makes it")
+    assert.is(others["deviceAuthority"], others["key"])
+    assert.not.match(JSON.stringify(checked), /hunter2|horse/)
+    const unprotected = { kind: "postgres", url: "postgres://db.example/assay" }
+    assert.equal(
+      { ...found(at({}, { store: unprotected, engine: { kind: "redis", url: "redis://db.example" } })) },
+      { ...found(at({}, { store: unprotected })), key: "SIGNER", store: "INPUT", engine: "INPUT" },
+    )
+    const said = found(at({}, { key, store: { ...unprotected, plaintext: true } }))
+    assert.is(said["engine"], "PostgreSQL at db.example, schema assay_engine")
   }))
 
 const damages: [name: string, setting: string, code: string, damage: (folder: string) => void][] = [

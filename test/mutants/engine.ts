@@ -332,7 +332,7 @@ export const ENGINE: readonly Mutant[] = [
     covers: ["S-02"],
     file: "src/store/engine/open.ts",
     tests: ["test/store/engine/open.test.ts"],
-    find: "  if (!settings.plaintext) refusePlaintext(settings)\n",
+    find: '  if (!settings.plaintext) refusePlaintext("engine", settings)\n',
     replace: "",
     why: "Whoever stands between could say that nothing was spent.",
   },

@@ -1,5 +1,6 @@
 /** What every store does, whatever it keeps its rows in: all suites together, and all adapters side by side. */
 import type { Callback, Test } from "uvu"
+import type { KeyStore } from "../../src/service/ports.ts"
 import { createSqliteStore } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import type { TrustOptions } from "../../src/store/trust.ts"
@@ -10,6 +11,7 @@ import type { Awaitable, Check } from "./ports/check.ts"
 import { type DamagedUnderTest, damageConformance } from "./ports/damage.ts"
 import { type DevicesUnderTest, devicesConformance } from "./ports/devices.ts"
 import { journalConformance } from "./ports/journal.ts"
+import { keysConformance, memoryKeys } from "./ports/keys.ts"
 import { memoryStore } from "./ports/memory.ts"
 import { memoryArchive } from "./ports/memory-archive.ts"
 import { pendingConformance } from "./ports/pending.ts"
@@ -24,6 +26,7 @@ export interface StoreUnderTest {
   readonly create: (options?: TrustOptions) => Awaitable<DevicesUnderTest>
   /** Its journal, as it is read, vouched for and cut. */
   readonly archive: () => Awaitable<ArchiveUnderTest>
+  readonly keys: () => Awaitable<KeyStore>
   /** An empty store, with a way to alter its rows past it; nothing where there are no rows. */
   readonly damaged?: () => Awaitable<DamagedUnderTest>
 }
@@ -32,7 +35,7 @@ export interface StoreUnderTest {
 export const storeConformance = (
   test: Check,
   name: string,
-  { create, archive, damaged }: StoreUnderTest,
+  { create, archive, keys, damaged }: StoreUnderTest,
 ): void => {
   registryConformance(test, name, async () => (await create()).registry)
   actsConformance(test, name, create)
@@ -41,6 +44,7 @@ export const storeConformance = (
   archiveConformance(test, name, archive)
   trustConformance(test, name, create)
   pendingConformance(test, name, create)
+  keysConformance(test, name, keys)
   if (damaged !== undefined) damageConformance(test, name, damaged)
 }
 
@@ -55,6 +59,7 @@ const archiveOf = ({ archive, journal }: Store): ArchiveUnderTest => ({
 const ADAPTERS = {
   memory: () => ({
     create: memoryStore,
+    keys: memoryKeys,
     archive: () => {
       const { archive, append } = memoryArchive()
       return { archive, append: async (record) => append(record) }
@@ -64,6 +69,7 @@ const ADAPTERS = {
     const { quick, file } = scratch(hooks)
     return {
       create: quick,
+      keys: () => quick().keys,
       archive: () => archiveOf(quick()),
       damaged: () => {
         const database = file()
@@ -75,6 +81,7 @@ const ADAPTERS = {
     const { store, damage } = usePostgresStore(hooks)
     return {
       create: store,
+      keys: async () => (await store()).keys,
       archive: async () => archiveOf(await store()),
       damaged: async () => ({ ...(await store()), alter: damage }),
     }

@@ -1,6 +1,5 @@
-import { AssayError } from "../../errors.ts"
-import { loopbackHost } from "../../loopback.ts"
 import { createLocalNudges, type Nudges } from "../changes.ts"
+import { refusePlaintext } from "../plaintext.ts"
 import type { Engine } from "./engine.ts"
 import { createKeyRecords } from "./key-record.ts"
 import { createMemoryEngine } from "./memory.ts"
@@ -29,7 +28,7 @@ export async function openEngine(settings: EngineSettings, parts: EngineParts): 
   const { random, spentMax } = parts
   if (settings.kind === "memory") return createMemoryEngine(random, { spentMax })
   const shared = { ...parts, records: createKeyRecords(parts.passphrase(), random) }
-  if (!settings.plaintext) refusePlaintext(settings)
+  if (!settings.plaintext) refusePlaintext("engine", settings)
   switch (settings.kind) {
     case "redis": {
       const { openRedisLink } = await import("./redis.ts")
@@ -56,19 +55,4 @@ export async function openNudges(settings: EngineSettings): Promise<Nudges> {
       return createPostgresNudges(settings.url)
     }
   }
-}
-
-/** Whoever stands between Assay and its store could say "spent" and "not spent" as he likes. */
-const refusePlaintext = ({ kind, url }: Exclude<EngineSettings, { readonly kind: "memory" }>): void => {
-  if (url.startsWith("unix:") || !URL.canParse(url)) return // no address at all is refused by who connects
-  const { protocol, hostname, searchParams } = new URL(url)
-  const host = (kind === "postgres" ? searchParams.get("host") : null) ?? hostname
-  const isEncrypted =
-    kind === "redis" ? protocol === "rediss:" : searchParams.get("sslmode") === "verify-full"
-  if (isEncrypted || host.startsWith("/") || loopbackHost(host) !== undefined) return
-  throw new AssayError("INPUT", "the engine is on another machine, and nothing protects what is said to it", {
-    location: "engine.url",
-    expected: kind === "redis" ? "rediss://" : "sslmode=verify-full, or engine.plaintext",
-    actual: host,
-  })
 }

@@ -30,6 +30,12 @@ const unprotected: [what: string, settings: EngineSettings][] = [
   ["PostgreSQL on another machine by parameter", postgres("postgres://assay@127.0.0.1/assay?host=192.0.2.1")],
   ["PostgreSQL with TLS that anybody can offer", postgres("postgres://assay@192.0.2.1/assay?sslmode=prefer")],
   ["PostgreSQL nowhere in particular", postgres("postgres:///assay")],
+  [
+    "PostgreSQL of which the driver reads the last word",
+    postgres("postgres://assay@192.0.2.1/assay?sslmode=verify-full&sslmode=disable"),
+  ],
+  ["PostgreSQL at the last of two hosts", postgres("postgres:///assay?host=%2Fnowhere&host=192.0.2.1")],
+  ["PostgreSQL in what only its driver reads", postgres("postgres://assay@/assay?host=192.0.2.1")],
 ]
 for (const [what, settings] of unprotected)
   test(`refuses ${what} without TLS that proves who it is`, async () => {
@@ -42,6 +48,7 @@ const bearable: [what: string, settings: EngineSettings][] = [
   ["Redis at a socket", redis("unix:/nowhere/redis.sock")],
   ["Redis over TLS", redis("rediss://192.0.2.1:1")],
   ["PostgreSQL at a socket", postgres("postgres:///assay?host=%2Fnowhere")],
+  ["PostgreSQL at a socket in the host's place", postgres("postgres://assay@%2Fnowhere/assay")],
   [
     "PostgreSQL over TLS that proves who it is",
     postgres("postgres://assay@127.0.0.1:1/assay?sslmode=verify-full"),
