@@ -1,5 +1,5 @@
 /**
- * Runs every test file in a process of its own, as many at once as there are cores, and ends with one line
+ * Runs every test file in a process of its own, a few at once, and ends with one line
  * `N passed, N failed`. A file that ends otherwise than with status 0, runs no test, or has a suite that is
  * never run counts as a failure. Arguments name files or parts of their paths; without any, all run.
  */
@@ -82,7 +82,8 @@ const worker = async (): Promise<void> => {
     else for (const [line] of outcome.output.matchAll(/^# .*$/gm)) console.log(`     ${line}`)
   }
 }
-await Promise.all(Array.from({ length: availableParallelism() }, worker))
+// One more than there are cores: some file always waits, for a server to come up or a deadline to pass.
+await Promise.all(Array.from({ length: availableParallelism() + 1 }, worker))
 
 const sum = (key: "passed" | "failed" | "skipped"): number =>
   outcomes.reduce((n, outcome) => n + outcome[key], 0)

@@ -1,5 +1,6 @@
 import { createCipheriv, type KeyObject, randomBytes, scryptSync } from "node:crypto"
 import { concat, fromHex } from "../bytes.ts"
+import { isMadePassphrase } from "./privatefile.ts"
 
 /**
  * Encrypted private keys as openssl reads them: PKCS#8 with PBES2, scrypt and AES-256-CBC (RFC 5958, RFC 8018,
@@ -8,23 +9,26 @@ import { concat, fromHex } from "../bytes.ts"
  */
 
 /** 16 MiB and about 0.2 s for each guess: the most that openssl computes without being asked (32 MiB). */
-const SCRYPT = { N: 16_384, r: 8, p: 5 }
+const STRETCHED = { N: 16_384, r: 8, p: 5 }
+/** For a passphrase that is a random key already: guesses at 256 bits need not be made slower, starts should not be. */
+const UNSTRETCHED = { N: 16, r: 8, p: 1 }
 const SALT_BYTES = 16
 const IV_BYTES = 16
 const KEY_BYTES = 32
 
 /** The private key as an encrypted PKCS#8 PEM block, with a line feed at its end. */
 export const encryptedPkcs8 = (privateKey: KeyObject, passphrase: string): string => {
+  const cost = isMadePassphrase(passphrase) ? UNSTRETCHED : STRETCHED
   const salt = randomBytes(SALT_BYTES)
   const iv = randomBytes(IV_BYTES)
-  const cipher = createCipheriv("aes-256-cbc", scryptSync(passphrase, salt, KEY_BYTES, SCRYPT), iv)
+  const cipher = createCipheriv("aes-256-cbc", scryptSync(passphrase, salt, KEY_BYTES, cost), iv)
   const plain = privateKey.export({ type: "pkcs8", format: "der" })
   const encrypted = concat(cipher.update(plain), cipher.final())
   plain.fill(0)
 
   const scrypt = sequence(
     OID_SCRYPT,
-    sequence(octets(salt), integer(SCRYPT.N), integer(SCRYPT.r), integer(SCRYPT.p)),
+    sequence(octets(salt), integer(cost.N), integer(cost.r), integer(cost.p)),
   )
   const aes = sequence(OID_AES_256_CBC, octets(iv))
   const der = sequence(sequence(OID_PBES2, sequence(scrypt, aes)), octets(encrypted))

@@ -26,7 +26,11 @@ const OWNER_ONLY = 0o600
 /** OpenSSL takes at most 1023 bytes of a passphrase. */
 const PASSPHRASE_BYTES_MAX = 1023
 
-const PASSPHRASE_RANDOM_BYTES = 32
+const SECRET_BYTES = 32
+
+/** What a passphrase begins with that Assay made: nobody has to guess at what follows, 32 random bytes in base64url. */
+const MADE = "random-256-bit."
+const MADE_FORM = /^random-256-bit\.[\w-]{43}$/
 
 /**
  * The bytes of a file that nobody but its owner can read, or nothing if there is no such file. Permissions are those
@@ -129,9 +133,21 @@ export const readPassphraseFile = (path: string): string => {
   return usablePassphrase(new TextDecoder().decode(bytes).replace(/\r?\n$/, ""))
 }
 
-/** As `readPassphraseFile`, but makes a file with a random passphrase first if there is none. For development mode. */
-export const ensurePassphraseFile = (path: string, random: Random): string => {
-  createPrivateFile(path, utf8(`${toBase64Url(random.bytes(PASSPHRASE_RANDOM_BYTES))}\n`), random)
+/**
+ * As `readPassphraseFile`, but makes a file with a random passphrase first if there is none. For development mode.
+ *
+ * @throws {AssayError} SIGNER as `readPassphraseFile`, and if the file cannot be written; RNG.
+ */
+export const ensurePassphraseFile = (path: string, random: Random): string => ensureSecret(path, MADE, random)
+
+/** Whether a passphrase is of the form that `ensurePassphraseFile` makes: as hard to guess as a key, without stretching. */
+export const isMadePassphrase = (passphrase: string): boolean => MADE_FORM.test(passphrase)
+
+/** As `ensurePassphraseFile`, for a local caller's credential: 43 characters of base64url. @throws {AssayError} the same. */
+export const ensureCredentialFile = (path: string, random: Random): string => ensureSecret(path, "", random)
+
+const ensureSecret = (path: string, prefix: string, random: Random): string => {
+  createPrivateFile(path, utf8(`${prefix}${toBase64Url(random.bytes(SECRET_BYTES))}\n`), random)
   return readPassphraseFile(path)
 }
 

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path"
 import type { Config } from "../config.ts"
 import type { Authority } from "../keys/authority.ts"
 import { deviceOfUri } from "../keys/device-authority.ts"
-import { ensurePassphraseFile, readPassphraseFile } from "../keys/privatefile.ts"
+import { ensureCredentialFile, readPassphraseFile } from "../keys/privatefile.ts"
 import type { Meaning } from "../server/bearer.ts"
 import type { Credential, FindEnrollmentToken } from "../server/caller.ts"
 import type { CertificateFiles } from "../server/certificate-rules.ts"
@@ -36,7 +36,7 @@ export const readCredential = (
   { name, file, role, tenant }: LocalCaller,
   random: Random,
 ): Credential => {
-  const secret = development ? ensurePassphraseFile(file, random) : readPassphraseFile(file)
+  const secret = development ? ensureCredentialFile(file, random) : readPassphraseFile(file)
   return { name, role, tenant, sha256: hash("sha256", secret, "buffer") }
 }
 

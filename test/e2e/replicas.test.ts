@@ -17,6 +17,8 @@ import { answered, sessionOf } from "./server.ts"
 
 const test = suite("servers that share an engine")
 const device = testDevice()
+/** Of the form that needs no stretching. */
+const PASSPHRASE = `random-256-bit.${"r".repeat(43)}`
 
 /** A server, and a gateway that calls it. */
 interface Replica {
@@ -32,7 +34,7 @@ const startReplica = async (folder: string, kind: string, url: string): Promise<
     "web.public": "127.0.0.1:0",
     "web.private": "127.0.0.1:0",
   }
-  const environment = { ASSAY_KEY_PASSPHRASE: "of all replicas", ASSAY_ENGINE: kind, ASSAY_ENGINE_URL: url }
+  const environment = { ASSAY_KEY_PASSPHRASE: PASSPHRASE, ASSAY_ENGINE: kind, ASSAY_ENGINE_URL: url }
   const server = await start(readConfig(flags, environment, undefined), createLog("silent"))
   const operator = createAdminClient(server.admin)
   const { akPublic, qualifiedName } = device

@@ -477,7 +477,8 @@ restart.run()
 // Outside development mode: nothing is made by itself, and nothing is open that has no owner.
 
 const production = suite("serve")
-const PASSPHRASE = "correct horse battery staple"
+/** Of the form that needs no stretching, which costs every start its time. */
+const PASSPHRASE = `random-256-bit.${randomBytes(32).toString("base64url")}`
 production("serves on Unix sockets alone, with a key that `assay init` made and settings from a file", () =>
   inFolder(async (own) => {
     const data = join(own, "data")

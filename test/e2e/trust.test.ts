@@ -17,7 +17,7 @@ import {
   makeChain,
   p256Keys,
 } from "../support/x509.ts"
-import { assay, inFolder } from "./programs.ts"
+import { assayHere as assay, inFolder } from "./programs.ts"
 import { type ServerProcess, serve } from "./server.ts"
 
 const test = suite("trust")

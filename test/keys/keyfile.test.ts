@@ -19,7 +19,12 @@ import { toBase64Url, utf8 } from "../../src/bytes.ts"
 import { generateSigningKey, signWith } from "../../src/keys/key.ts"
 import { ensureKeyFile, readKeyFile, writeKeyFile } from "../../src/keys/keyfile.ts"
 import { encryptedPkcs8 } from "../../src/keys/pkcs8.ts"
-import { ensurePassphraseFile, readPassphraseFile, readPrivateFile } from "../../src/keys/privatefile.ts"
+import {
+  ensurePassphraseFile,
+  isMadePassphrase,
+  readPassphraseFile,
+  readPrivateFile,
+} from "../../src/keys/privatefile.ts"
 import { createRandom } from "../../src/keys/random.ts"
 import { throwsCode } from "../support/assert.ts"
 
@@ -214,7 +219,31 @@ test("makes key and passphrase once in development mode, in a folder of their ow
   assert.equal(made.notAfter, new Date("2026-01-02T00:00:00Z"))
   assert.is(ensure().publicJwk.kid, made.publicJwk.kid)
   assert.is(ensurePassphraseFile(join(home, "passphrase"), random), passphrase)
+  assert.ok(isMadePassphrase(passphrase))
   assert.is(statSync(home).mode & 0o777, 0o700)
+})
+
+/** The costs of scrypt (RFC 7914 section 7.1: N, r, p) in an encrypted block, as openssl reads them. */
+const costsOf = (passphrase: string): readonly number[] => {
+  const pem = encryptedPkcs8(key.privateKey, passphrase)
+  const [, salted = ""] = execFileSync("openssl", ["asn1parse"], { input: pem }).toString().split(":scrypt")
+  return [...salted.matchAll(/INTEGER +:([0-9A-F]+)/g)]
+    .slice(0, 3)
+    .map(([, hex = ""]) => Number.parseInt(hex, 16))
+}
+
+test("stretches every passphrase but those that are 256 random bits", () => {
+  const made = ensurePassphraseFile(join(folder, "made"), random)
+  assert.equal(costsOf(made), [16, 8, 1])
+  for (const chosen of [
+    PASSPHRASE,
+    made.slice(0, -1),
+    made.slice(1),
+    `${made}x`,
+    "random-256-bit.",
+    "x".repeat(43),
+  ])
+    assert.equal(costsOf(chosen), [16_384, 8, 5], chosen)
 })
 
 test("refuses to write where it cannot", () => {

@@ -14,7 +14,7 @@ import { p256Keys } from "../support/x509.ts"
 
 const test = suite("checkConfig")
 const AT = new Date()
-const PASSPHRASE = "correct horse battery staple"
+const PASSPHRASE = `random-256-bit.${"x".repeat(43)}`
 
 /** What was found, by setting: a finding, or the code of a fault. */
 const found = (checked: readonly CheckedSetting[]): Readonly<Record<string, string>> =>

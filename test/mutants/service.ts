@@ -434,4 +434,14 @@ export const SERVICE: readonly Mutant[] = [
     replace: 'freshness !== "challenge" || !evidence.rawNonce',
     why: "A device that quotes anything could be made to answer an epoch.",
   },
+  {
+    id: "unstretched-passphrase",
+    named: "stretches every passphrase",
+    covers: [],
+    file: "src/keys/privatefile.ts",
+    tests: ["test/keys/keyfile.test.ts"],
+    find: "/^random-256-bit\\.[\\w-]{43}$/",
+    replace: "/^random-256-bit/",
+    why: "A passphrase that can be guessed would guard a key at the cost of nothing for each guess.",
+  },
 ]
