@@ -1,4 +1,3 @@
 /** What `bin/assay.js` and tests start. The parts meet in the folder beside it. */
-export { createLog, main, parts } from "./main/command-line.ts"
+export { createLog, main, parts, start } from "./main/command-line.ts"
 export { VERSION } from "./main/constants.ts"
-export { start } from "./main/start.ts"

@@ -11,7 +11,7 @@ export type CheckedSetting =
 
 /** What `config check` is given by `main.ts`. */
 export interface CheckConfigParts {
-  readonly check: (config: Config, at: Date) => readonly CheckedSetting[]
+  readonly check: (config: Config, at: Date) => Promise<readonly CheckedSetting[]>
 }
 
 /** `assay config check`: says what a server of these settings would serve. Exit status 1 if it would not start. */
@@ -36,8 +36,8 @@ Example:
   assay config check --config /etc/assay.yaml`,
       )
       .action(
-        reporting((options: SettingOptions) => {
-          const checked = check(configOf(options, io.env), io.now())
+        reporting(async (options: SettingOptions) => {
+          const checked = await check(configOf(options, io.env), io.now())
           const accepted = checked.every((one) => "finding" in one)
           return {
             accepted,

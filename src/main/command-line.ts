@@ -8,7 +8,7 @@ import { addConfig } from "../cli/check-config.ts"
 import { addDemo } from "../cli/demo.ts"
 import { type CliParts, processIo } from "../cli/parts.ts"
 import { runCli } from "../cli/program.ts"
-import { addInit, addServe, type InitFiles } from "../cli/serve.ts"
+import { addInit, addServe, type InitFiles, type ServeParts } from "../cli/serve.ts"
 import { createAdminClient } from "../client/admin.ts"
 import { createAttestationClient } from "../client/attestation.ts"
 import { createEnrollmentClient } from "../client/enrollment.ts"
@@ -22,10 +22,7 @@ import { startVirtualDevice } from "../device/virtual.ts"
 import { verifyCompactBy } from "../jwt/compact.ts"
 import { readPrivateFile } from "../keys/privatefile.ts"
 import { createRandom } from "../keys/random.ts"
-import { checkConfig } from "./check.ts"
 import { VERSION } from "./constants.ts"
-import { initKeys } from "./keys.ts"
-import { start } from "./start.ts"
 import { openStore } from "./store.ts"
 import { softwareMaker } from "./trust.ts"
 
@@ -39,8 +36,15 @@ export const createLog = (level: Config["logLevel"]): Logger =>
     pino.destination({ sync: true }),
   )
 
+// What a server is made of is loaded when one is started, for it costs every other command its time.
+
+/** Starts a server. @throws {AssayError} as `start` in `start.ts`. */
+export const start: ServeParts["start"] = async (config, log) =>
+  (await import("./start.ts")).start(config, log)
+
 /** Makes the tables, the signing key and the device CA of servers outside development mode, unless they are there. */
 const init = async (config: Config): Promise<InitFiles> => {
+  const { initKeys } = await import("./keys.ts")
   const folder = resolve(config.data)
   const random = createRandom()
   const store = await openStore(config, folder, random)
@@ -77,7 +81,7 @@ export const parts: CliParts = {
   commands: [
     addServe({ start, createLog, init, stopped }),
     addInit({ init }),
-    addConfig({ check: checkConfig }),
+    addConfig({ check: async (config, at) => (await import("./check.ts")).checkConfig(config, at) }),
     addAgent({
       agent: agentDevice,
       gateway: createAttestationClient,

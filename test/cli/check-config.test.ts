@@ -20,7 +20,7 @@ const checking = (...checked: readonly CheckedSetting[]) => ({
   ...noParts,
   commands: [
     addConfig({
-      check: (config) => {
+      check: async (config) => {
         seen.push(config)
         return checked
       },
