@@ -47,6 +47,7 @@ export const CODES = {
   POLICY_SCHEMA: entry("malformed", "P-01"),
   INPUT: entry("malformed"),
   JOURNAL_FILE: entry("malformed"),
+  BACKUP: entry("malformed"),
   /** A name of a tenant, a device or a caller that keeps to no grammar of ours. */
   ID: entry("malformed", "G-12"),
   FILTER: entry("malformed", "G-12"),
@@ -113,6 +114,8 @@ export const CODES = {
   JOURNAL_CHAIN: entry("refuted"),
   JOURNAL_CHECKPOINT: entry("refuted"),
   JOURNAL_HEAD: entry("refuted"),
+  /** A backup that does not go with the store that it is to be restored into. */
+  RESTORE: entry("refuted"),
 
   // Spent, expired or of another context.
   NONCE_SPENT: entry("stale", "N-01", "N-05"),

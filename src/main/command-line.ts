@@ -4,10 +4,12 @@ import { resolve } from "node:path"
 import { type Logger, pino } from "pino"
 import { addAgent } from "../cli/agent.ts"
 import type { AgentDevice, AgentSettings } from "../cli/agent-tpm.ts"
+import { addBackup } from "../cli/backup.ts"
 import { addConfig } from "../cli/check-config.ts"
 import { addDemo } from "../cli/demo.ts"
 import { type CliParts, processIo } from "../cli/parts.ts"
 import { runCli } from "../cli/program.ts"
+import { addRestore } from "../cli/restore.ts"
 import { addInit, addServe, type InitFiles, type ServeParts } from "../cli/serve.ts"
 import { createAdminClient } from "../client/admin.ts"
 import { createAttestationClient } from "../client/attestation.ts"
@@ -22,6 +24,7 @@ import { startVirtualDevice } from "../device/virtual.ts"
 import { verifyCompactBy } from "../jwt/compact.ts"
 import { readPrivateFile } from "../keys/privatefile.ts"
 import { createRandom } from "../keys/random.ts"
+import { backupParts } from "./backup.ts"
 import { VERSION } from "./constants.ts"
 import { openStore } from "./store.ts"
 import { softwareMaker } from "./trust.ts"
@@ -82,6 +85,8 @@ export const parts: CliParts = {
     addServe({ start, createLog, init, stopped }),
     addInit({ init }),
     addConfig({ check: async (config, at) => (await import("./check.ts")).checkConfig(config, at) }),
+    addBackup(backupParts),
+    addRestore(backupParts),
     addAgent({
       agent: agentDevice,
       gateway: createAttestationClient,

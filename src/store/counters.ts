@@ -54,6 +54,21 @@ export function laterCounters(stored: Counters | undefined, ours: Counters, know
   return boots === 0 && stored.clockMs > ours.clockMs ? stored : ours
 }
 
+/**
+ * The higher of both, of each that orders: of boots and clock the later, as `laterCounters` says, of firmware versions the
+ * greater. For what was kept in two places of one TPM.
+ */
+export const higherCounters = (a: Counters | undefined, b: Counters | undefined): Counters | undefined => {
+  if (a === undefined || b === undefined) return a ?? b
+  const boots =
+    wrappedDifference(a.resetCount, b.resetCount) || wrappedDifference(a.restartCount, b.restartCount)
+  const later = boots > 0 || (boots === 0 && a.clockMs >= b.clockMs) ? a : b
+  const [one, other] = [a.firmwareVersion, b.firmwareVersion]
+  const firmwareVersion =
+    one === undefined || other === undefined ? (one ?? other) : one > other ? one : other
+  return { ...later, firmwareVersion }
+}
+
 /** A firmware version is seen once: two that differ were both judged as the first. */
 const isOther = (stored: bigint | undefined, ours: bigint | undefined): boolean =>
   stored !== undefined && stored !== ours

@@ -105,7 +105,8 @@ const insertLabel = statement<Label>((builder, at) =>
   }),
 )
 
-const deleteLabels = statement<{ tenant: string; device: string }>((builder, at) =>
+/** Removes the labels of a device from those that devices are found by. */
+export const deleteLabels = statement<{ tenant: string; device: string }>((builder, at) =>
   builder.deleteFrom("device_labels").where("tenant", "=", at("tenant")).where("device", "=", at("device")),
 )
 

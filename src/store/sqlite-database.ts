@@ -10,6 +10,7 @@ import { TABLE_NAMES } from "./tables.ts"
 
 /** How long a write waits for another process that holds the file. Calls block the event loop, so not long. */
 const BUSY_TIMEOUT_MS = 200
+const SQLITE_BUSY = 5
 
 /**
  * Opens the one file of the embedded store, and makes it, its tables and its folder where they are not there. The
@@ -18,15 +19,18 @@ const BUSY_TIMEOUT_MS = 200
  * Every commit is synchronized to the disk before it returns (WAL with `synchronous` FULL). A file of an earlier schema
  * is brought up to date in one transaction: it is of one version or of the other, wherever that ends.
  *
+ * @param options.alone Whether nobody else may have it open, until it is closed.
  * @throws {AssayError} REGISTRY if the file cannot be opened, is not Assay's, or has a schema later than this code.
  */
-export function openSqlite(path: string): DatabaseSync {
+export function openSqlite(path: string, { alone = false }: { readonly alone?: boolean } = {}): DatabaseSync {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     if (!existsSync(path)) closeSync(openSync(path, "ax", 0o600))
     chmodSync(path, 0o600)
     const file = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, defensive: true })
     try {
+      // In a write-ahead log's way of locking, everybody who has the file open is in the way of this.
+      if (alone) file.exec("PRAGMA locking_mode = EXCLUSIVE")
       prepareFile(file)
     } catch (error) {
       file.close()
@@ -35,6 +39,12 @@ export function openSqlite(path: string): DatabaseSync {
     return file
   } catch (cause) {
     if (cause instanceof AssayError) throw cause
+    const isInUse = alone && cause instanceof Error && "errcode" in cause && cause.errcode === SQLITE_BUSY
+    if (isInUse)
+      throw new AssayError("REGISTRY", "a server, or another command, has the database open: stop it first", {
+        location: path,
+        cause,
+      })
     throw new AssayError("REGISTRY", "the database file cannot be opened: see to it and to its folder", {
       location: path,
       cause,
