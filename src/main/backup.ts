@@ -7,12 +7,18 @@ import type { Config } from "../config.ts"
 import { AssayError } from "../errors.ts"
 import type { Database } from "../store/database.ts"
 import { VERSION } from "./constants.ts"
+import { sharedStore } from "./store.ts"
 
 /** What a database is opened for: to be read while it is served, or to be restored into. */
 type Purpose = "read" | "restore"
 
 /** The database of the settings. Loaded only here, as what builds its statements costs every other command its time. */
 const openDatabase = async (config: Config, purpose: Purpose): Promise<Database> => {
+  const shared = sharedStore(config)
+  if (shared !== undefined) {
+    const { openPostgresDatabase } = await import("../store/postgres.ts")
+    return openPostgresDatabase(shared, { asItIs: purpose === "read" })
+  }
   const { openSqliteAlone, openSqliteToRead } = await import("../store/backup/open-sqlite.ts")
   const path = join(resolve(config.data), "assay.db")
   return purpose === "read" ? openSqliteToRead(path) : openSqliteAlone(path)

@@ -18,10 +18,14 @@ export interface PostgresOptions {
 /**
  * Opens the database of a store that replicas share, and makes or upgrades its tables; see `migratePostgres`.
  *
+ * @param options.asItIs Whether its tables stay as they are: of another version than this one's, they cannot be asked.
  * @throws {AssayError} INPUT for what is no address or no name of a schema, and for a server that is not to be relied on;
  *   REGISTRY.
  */
-export async function openPostgresDatabase({ url, schema }: PostgresOptions): Promise<Database> {
+export async function openPostgresDatabase(
+  { url, schema }: PostgresOptions,
+  { asItIs = false }: { readonly asItIs?: boolean } = {},
+): Promise<Database> {
   if (!/^postgres(ql)?:\/\//.test(url))
     throw new AssayError("INPUT", "PostgreSQL is reached by postgres:// or postgresql://", {
       location: "store.url",
@@ -32,7 +36,7 @@ export async function openPostgresDatabase({ url, schema }: PostgresOptions): Pr
       location: "store.schema",
       actual: schema,
     })
-  await migratePostgres(url, name, POSTGRES_STEPS)
+  if (!asItIs) await migratePostgres(url, name, POSTGRES_STEPS)
   return postgresDatabase(createPool(url, name), POSTGRES_STEPS.length)
 }
 
