@@ -143,10 +143,13 @@ interface Statements {
 }
 
 const build = (shape: Shape): Statements => ({
-  page: statement<ListValues>((builder, at) => {
-    const walked = sql<string>`(${walk(shape, at, sql`LIMIT ${at("walk")}`)})`
+  page: statement<ListValues>((builder, at, dialect) => {
+    const walked = sql`(${walk(shape, at, sql`LIMIT ${at("walk")}`)})`
+    // As an array it is there before the rest is planned around it: PostgreSQL would sooner read all devices of a tenant.
+    const isWalked =
+      dialect === "postgres" ? sql<boolean>`d.id = ANY(ARRAY${walked})` : sql<boolean>`d.id IN ${walked}`
     const direction = shape.descending ? "desc" : "asc"
-    let query = devicesIn(builder).where("d.tenant", "=", at("tenant")).where("d.id", "in", walked)
+    let query = devicesIn(builder).where("d.tenant", "=", at("tenant")).where(isWalked)
     for (const part of shape.rest) query = query.where(restOf(part, at))
     if (shape.order === "created") query = query.orderBy(sql`d.created_at + 0`, direction)
     return query.orderBy("d.id", direction).limit(at("max"))

@@ -3,8 +3,13 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
+import { readConfig } from "../../src/config.ts"
 import { standardBoot } from "../../src/device/boot.ts"
 import { createSoftwareDevice } from "../../src/device/software.ts"
+import { createLog, start } from "../../src/main.ts"
+import { fileOf } from "../cli/run.ts"
+import { SERVER_AUTHORITY, writeAuthorities, writeServer } from "../support/callers.ts"
+import { headerOf, makeIssuer, tokenOf } from "../support/tokens.ts"
 import { needs } from "../support/vectors.ts"
 import { policyDocument } from "../support/world.ts"
 import { assayHere, type Ended, inFolder } from "./programs.ts"
@@ -89,5 +94,93 @@ needs("swtpm", test)("joins by three commands, outlives a restart, and is refuse
     }
   }),
 )
+
+/** A server with TLS, on which two tenants have callers of several roles. */
+const withTls = async (
+  act: (call: (caller: string | undefined, ...args: readonly string[]) => Promise<Ended>) => Promise<void>,
+): Promise<void> =>
+  inFolder(async (folder) => {
+    const issuer = makeIssuer("ES256")
+    writeFileSync(join(folder, "jwks.json"), JSON.stringify({ keys: [issuer.jwk] }))
+    const now = Math.floor(Date.now() / 1000)
+    const callers = [
+      ["ops", "operator", "default"],
+      ["watch", "auditor", "default"],
+      ["edge", "gateway", "default"],
+      ["acme-ops", "operator", "acme"],
+    ] as const
+    for (const [sub, role, tenant] of callers) {
+      const claims = { iss: "idp", aud: "assay", sub, role, tenant, iat: now, exp: now + 600 }
+      const token = tokenOf(issuer, headerOf(issuer), claims)
+      writeFileSync(join(folder, `${sub}.credential`), token, { mode: 0o600 })
+    }
+    const itself = (...values: readonly string[]) => Object.fromEntries(values.map((value) => [value, value]))
+    const config = readConfig(
+      {
+        development: true,
+        data: join(folder, "data"),
+        "web.public": "127.0.0.1:0",
+        "web.private": "127.0.0.1:0",
+      },
+      {},
+      JSON.stringify({
+        listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
+        tokenIssuers: [
+          {
+            ...{ name: "idp", issuer: "idp", audience: "assay", keys: join(folder, "jwks.json") },
+            role: { claim: "role", values: itself("operator", "auditor", "gateway") },
+            tenant: { claim: "tenant", values: itself("default", "acme") },
+          },
+        ],
+      }),
+    )
+    const running = await start(config, createLog("silent"))
+    try {
+      const address = (running.listen[0] ?? "").replace("127.0.0.1", "localhost")
+      const ca = writeAuthorities(folder, "ca.pem", SERVER_AUTHORITY)
+      await act((caller, ...args) =>
+        assayHere([
+          ...[...args, "--admin", address, "--tls-ca", ca],
+          ...(caller === undefined ? [] : ["--credential", join(folder, `${caller}.credential`)]),
+        ]),
+      )
+    } finally {
+      await running.stop()
+    }
+  })
+
+test("is managed over TLS by an operator, looked at by an auditor, and by nobody else", () =>
+  withTls(async (call) => {
+    const codeOf = (ended: Ended): unknown => memberOf(jsonOf(ended)["error"], "code")
+    const { akPublic } = createSoftwareDevice({ algorithm: "p256" })
+    const ak = fileOf(akPublic)
+    const register = ["device", "register", "--ak", ak, "--id", "gate-7"]
+    for (const caller of ["watch", "edge"])
+      assert.is(codeOf(await call(caller, ...register)), "PERMISSION", caller)
+    assert.is(codeOf(await call(undefined, ...register)), "CALLER_UNKNOWN")
+    const registered = await call("ops", ...register)
+    assert.is(registered.status, 0, registered.stderr)
+
+    assert.is((await call("watch", "device", "show", "gate-7")).status, 0)
+    const listed = jsonOf(await call("watch", "device", "list"))["devices"]
+    assert.is(Array.isArray(listed) && listed.length, 1)
+    const exported = await call("watch", "device", "export")
+    assert.match(exported.stdout, /^\{"id":"gate-7",.*\}\n$/)
+    assert.is(codeOf(await call("watch", "device", "revoke", "gate-7")), "PERMISSION")
+    assert.is(codeOf(await call("edge", "device", "show", "gate-7")), "PERMISSION")
+    assert.is(codeOf(await call("edge", "enrollment-token", "list")), "PERMISSION")
+
+    const foreign = [
+      ["device", "show", "gate-7"],
+      ["device", "revoke", "gate-7"],
+      ["device", "update", "gate-7", "--group", "theirs"],
+    ]
+    for (const args of foreign) assert.is(codeOf(await call("acme-ops", ...args)), "DEVICE_NOT_FOUND")
+    assert.equal(jsonOf(await call("acme-ops", "device", "list"))["devices"], [])
+    const moved = await call("acme-ops", "device", "import", fileOf(exported.stdout))
+    assert.equal(jsonOf(moved), { added: 1, unchanged: 0 })
+    assert.is((await call("acme-ops", "device", "revoke", "gate-7")).status, 0)
+    assert.is(jsonOf(await call("ops", "device", "show", "gate-7"))["state"], "active")
+  }))
 
 test.run()

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { readConfig } from "../../src/config.ts"
@@ -57,6 +58,16 @@ test("takes rules as they are written, with paths from where the process runs", 
   const [rule] = tokenRules(config)
   assert.equal(rule?.role, { kind: "claim", claim: "roles", values: new Map([["ops", "operator"]]) })
   assert.equal(rule?.tenant, { kind: "fixed", value: "default" })
+})
+
+test("takes the settings that docs/callers.md shows", () => {
+  const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(readFileSync("docs/callers.md", "utf8")) ?? []
+  const config = readConfig({}, {}, yaml)
+  assert.is(config.listen?.length, 2)
+  assert.equal(
+    [...certificateRules(config), ...tokenRules(config)].map(({ name }) => name),
+    ["edge", "ops", "idp"],
+  )
 })
 
 const token: EnrollmentTokenRecord = {

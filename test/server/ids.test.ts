@@ -105,7 +105,7 @@ test("refuses G-12 names in one small line, that shows them escaped", () =>
     admin.close()
     await server.stop()
   }))
-test("shows what callers sent escaped and cut, whoever shows it", () => {
+test("G-12 shows what callers sent escaped and cut, whoever shows it", () => {
   for (const [, text] of hostile) {
     const { message, location, actual, expected } = new AssayError("ID", text, {
       location: text,
