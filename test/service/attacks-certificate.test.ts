@@ -175,6 +175,15 @@ const wrapped = (der: Uint8Array, off = 0): Uint8Array => {
   const size = der.length + 2 + off
   return concat(Uint8Array.of(0x10, 0x01, 0x00, size >> 8, size & 0xff, 0x10, 0x02), der)
 }
+/** Made anew until the leaf's signature does not end with a byte that could be padding, as one in 128 does. */
+const endingPlainly =
+  (make: MakeChain): MakeChain =>
+  (device) => {
+    for (;;) {
+      const chain = make(device)
+      if (![0x00, 0xff].includes(chain[0]?.at(-1) ?? 0)) return chain
+    }
+  }
 chainTable(
   test,
   "X-14",
@@ -211,7 +220,7 @@ chainTable(
     [
       "a header that counts a byte too few",
       P256,
-      reshaped(0, (der) => wrapped(der, -1)),
+      endingPlainly(reshaped(0, (der) => wrapped(der, -1))),
       malformedAt("TRAILING"),
     ],
     ["a header around the intermediate", P256, reshaped(1, (der) => wrapped(der)), malformedAt("DER", 1)],
