@@ -178,9 +178,9 @@ const wrapped = (der: Uint8Array, off = 0): Uint8Array => {
 /** Made anew until the leaf's signature does not end with a byte that could be padding, as one in 128 does. */
 const endingPlainly =
   (make: MakeChain): MakeChain =>
-  (device) => {
+  (...made) => {
     for (;;) {
-      const chain = make(device)
+      const chain = make(...made)
       if (![0x00, 0xff].includes(chain[0]?.at(-1) ?? 0)) return chain
     }
   }
