@@ -27,11 +27,18 @@ export interface WatchedChanges extends Changes {
 }
 
 /** What asks the store for the revision of each tenant. They only grow. */
-export type ReadRevisions = () => Promise<ReadonlyMap<string, number>>
+export type ReadRevisions = () => Promise<{
+  readonly tenants: ReadonlyMap<string, number>
+  /** Another one after each restore of a backup; nothing of a store without tenants. */
+  readonly epoch: number | undefined
+}>
 
 /**
  * Looks at the revisions four times a second, and whenever it is nudged. What it heard counts from when it asked: an answer
  * that was long under way is as old as its question.
+ *
+ * Once a backup was restored into the store it confirms nothing any more: what this process remembers may be of revisions
+ * that were lost, and are given again.
  *
  * @param read What asks the store; one that does not answer within a second is asked again.
  */
@@ -39,14 +46,20 @@ export function watchChanges(read: ReadRevisions, nudges: Nudges): WatchedChange
   const listeners = new Set<Parameters<Changes["subscribe"]>[0]>()
   const ended = new AbortController()
   let revisions: ReadonlyMap<string, number> | undefined
+  let epoch: number | undefined
+  let isRestored = false
   let confirmedMs = Number.NEGATIVE_INFINITY
   let looking: Promise<void> | undefined
   let isAskedAgain = false
 
   const lookOnce = async (): Promise<void> => {
     const askedMs = performance.now()
-    const heard = await Promise.race([read(), after(READ_MS, undefined, { ref: false })])
-    if (heard === undefined) return
+    const answer = await Promise.race([read(), after(READ_MS, undefined, { ref: false })])
+    if (answer === undefined) return
+    const heard = answer.tenants
+    if (epoch !== undefined && answer.epoch !== undefined && answer.epoch !== epoch) isRestored = true
+    if (isRestored) return
+    epoch ??= answer.epoch
     const before = revisions
     // A store that was put back is not one to go on with: its revisions have to be raised first.
     const isBack = [...(before ?? [])].some(([tenant, revision]) => (heard.get(tenant) ?? 0) < revision)
@@ -76,8 +89,10 @@ export function watchChanges(read: ReadRevisions, nudges: Nudges): WatchedChange
     }
   }
   const silentMs = (): number => performance.now() - confirmedMs
-  const unready = (): string | undefined =>
-    silentMs() > CONFIRMED_MS ? "the store's revisions could not be confirmed lately" : undefined
+  const unready = (): string | undefined => {
+    if (isRestored) return "a backup was restored into the store: restart"
+    return silentMs() > CONFIRMED_MS ? "the store's revisions could not be confirmed lately" : undefined
+  }
 
   nudges.listen(() => void look())
   const polling = poll()

@@ -17,7 +17,7 @@ const withChanges = async (
   act: (changes: ReturnType<typeof watchChanges>) => Promise<void>,
   nudges: Nudges = createLocalNudges(),
 ): Promise<void> => {
-  const readAll: ReadRevisions = async () => new Map([["default", await read()]])
+  const readAll: ReadRevisions = async () => ({ tenants: new Map([["default", await read()]]), epoch: 0 })
   const changes = watchChanges(readAll, nudges)
   try {
     await act(changes)
@@ -147,7 +147,7 @@ test("asks again where it was nudged during a look, which may have read before",
 test("hears of each tenant apart, and of those that come later", async () => {
   const revisions = new Map([["default", 3]])
   const heard: string[] = []
-  const changes = watchChanges(async () => new Map(revisions), createLocalNudges())
+  const changes = watchChanges(async () => ({ tenants: new Map(revisions), epoch: 0 }), createLocalNudges())
   changes.subscribe((tenant, revision) => heard.push(`${tenant} ${revision}`))
   try {
     await waitUntil(1000, isConfirmed(changes))
@@ -156,6 +156,31 @@ test("hears of each tenant apart, and of those that come later", async () => {
     changes.announce()
     await waitUntil(200, () => changes.latest("other") === 1)
     assert.equal(heard, ["other 1"])
+  } finally {
+    await changes.close()
+  }
+})
+
+test("confirms nothing any more once a backup was restored, whatever it hears afterwards", async () => {
+  let epoch = 3
+  let revision = 7
+  const changes = watchChanges(
+    async () => ({ tenants: new Map([["default", revision]]), epoch }),
+    createLocalNudges(),
+  )
+  try {
+    await waitUntil(1000, isConfirmed(changes))
+    for (const [heard, next] of [
+      [4, 9],
+      [3, 10],
+    ] as const) {
+      epoch = heard
+      revision = next
+      await changes.look()
+      throwsCode(() => changes.confirmed(), "REVISION_UNCONFIRMED")
+      assert.match(changes.unready() ?? "", /restored/)
+    }
+    assert.is(changes.latest("default"), 7)
   } finally {
     await changes.close()
   }

@@ -1,11 +1,20 @@
 /** Backups in memory, of stores in tests. */
 import { createHash } from "node:crypto"
 import { utf8 } from "../../src/bytes.ts"
+import { createCheckpointJournal } from "../../src/service/checkpoint-journal.ts"
+import { createExportJournal } from "../../src/service/export-journal.ts"
 import { dumpStore } from "../../src/store/backup/dump.ts"
 import { type Restored, type RestoreOptions, restoreStore } from "../../src/store/backup/restore.ts"
 import type { Database } from "../../src/store/database.ts"
 import type { Store } from "../../src/store/store.ts"
+import {
+  type JournalEntry,
+  type VerifiedJournal,
+  verifyJournal,
+} from "../../src/verification/journal/verify.ts"
+import { ISSUER, verifyBy } from "./journal.ts"
 import { afterNoon, NOON } from "./ports/samples.ts"
+import type { TestSigner } from "./signer.ts"
 
 /** A store with the database that it is over. */
 export interface BackedUp {
@@ -70,3 +79,21 @@ export const rowsIn = (lines: Lines, table: string): readonly Readonly<Record<st
     return name === table ? [Object.fromEntries(columns.map((column, i) => [column, values[i]]))] : []
   })
 }
+
+/** The whole journal of a store's tenant, verified against heads that were kept elsewhere, with checkpoints up to its end. */
+export const verifyJournalOf = async (
+  { archive }: Store,
+  signer: TestSigner,
+  heads: readonly string[] = [],
+): Promise<VerifiedJournal> => {
+  const ports = { archive, signer, clock: { now: () => afterNoon(120_000) }, settings: { issuer: ISSUER } }
+  const exportJournal = createExportJournal({ ...ports, checkpoint: createCheckpointJournal(ports) })
+  const entries: JournalEntry[] = []
+  for await (const part of exportJournal({ tenant: "default", id: "auditor" }))
+    if (part.kind === "entries") entries.push(...part.entries)
+  return verifyJournal(entries, { tenant: "default", issuer: ISSUER, verify: verifyBy(signer), heads })
+}
+
+/** The latest checkpoint of each chain of a store's tenant. */
+export const headsOf = async ({ archive }: Store): Promise<readonly string[]> =>
+  (await archive.chains("default")).flatMap(({ checkpoint }) => checkpoint?.compact ?? [])

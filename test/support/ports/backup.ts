@@ -1,10 +1,20 @@
 import * as assert from "uvu/assert"
 import { toHex } from "../../../src/bytes.ts"
+import { createCheckpointJournal } from "../../../src/service/checkpoint-journal.ts"
+import { createPruneJournal } from "../../../src/service/prune-journal.ts"
 import type { Store } from "../../../src/store/store.ts"
-import { createJournalVerifier } from "../../../src/verification/journal/verify.ts"
 import { rejectsCode } from "../assert.ts"
-import { type BackedUp, backUp, type Lines, restoreLines, rowsIn } from "../backup.ts"
-import { verifyBy } from "../journal.ts"
+import {
+  type BackedUp,
+  backUp,
+  headsOf,
+  type Lines,
+  restoreLines,
+  rowsIn,
+  verifyJournalOf,
+} from "../backup.ts"
+import { ISSUER } from "../journal.ts"
+import { testSigner } from "../signer.ts"
 import type { Awaitable, Check } from "./check.ts"
 import {
   afterNoon,
@@ -65,15 +75,6 @@ export const fillStore = async ({ registry, devices, trust, journal }: Store): P
 const suspend = { state: "suspended", endsSessions: true } as const
 const revoke = { state: "revoked", endsSessions: true } as const
 
-/** That the journal leads to heads that were kept elsewhere. */
-const verifyJournalOf = async ({ archive }: Store): Promise<number> => {
-  const verifier = createJournalVerifier({ tenant: T, issuer: undefined, verify: verifyBy(), heads: [] })
-  for (const { writer } of await archive.chains(T))
-    for (const record of await archive.records(T, writer, 0, 1000))
-      verifier.take({ kind: "record", ...record })
-  return verifier.end().records
-}
-
 /** Every revision of anything, by its name. */
 export const revisionsIn = (lines: Lines): ReadonlyMap<string, number> => {
   const found = new Map<string, number>()
@@ -95,6 +96,7 @@ export const revisionsIn = (lines: Lines): ReadonlyMap<string, number> => {
 /** What every store does with a backup. `create` makes an empty one, and may end the one before. */
 export const backupConformance = (test: Check, name: string, create: () => Awaitable<BackedUp>): void => {
   const check = (behavior: string, body: () => Promise<void>): void => test(`${name} ${behavior}`, body)
+  const signer = testSigner()
   const filled = async (): Promise<BackedUp> => {
     const under = await create()
     await fillStore(under.store)
@@ -148,13 +150,13 @@ export const backupConformance = (test: Check, name: string, create: () => Await
   check("records who restored which backup, behind the journal of the backup", async () => {
     const before = await filled()
     const lines = await backUp(before)
-    const records = await verifyJournalOf(before.store)
+    const records = (await verifyJournalOf(before.store, signer)).records
     const after = await create()
     const { backup } = await restoreLines(after, lines)
     const [record] = await after.store.journal.records(T, { limit: 1 })
     assert.equal([record?.act, record?.caller, record?.outcome], ["restore", "ada", "done"])
     assert.is(toHex(record?.evidenceDigest ?? new Uint8Array()), backup.sha256)
-    assert.is(await verifyJournalOf(after.store), records + 1)
+    assert.is((await verifyJournalOf(after.store, signer)).records, records + 1)
     await after.store.registry.setPolicy(newPolicy("base", "document 3"), newAct("set-policy"))
     const writers = (await after.store.archive.chains(T)).map(({ writer }) => writer)
     assert.equal([writers.length, writers.filter((writer) => writer.endsWith(".1")).length], [3, 2])
@@ -405,11 +407,66 @@ export const backupConformance = (test: Check, name: string, create: () => Await
     const under = await filled()
     const lines = await backUp(under)
     await under.store.devices.change(T, "device-1", undefined, suspend, newAct("suspend-device"))
-    const records = await verifyJournalOf(under.store)
+    const records = (await verifyJournalOf(under.store, signer)).records
     await restoreLines(under, lines, { replace: true })
-    assert.is(await verifyJournalOf(under.store), records + 1)
+    assert.is((await verifyJournalOf(under.store, signer)).records, records + 1)
     const acts = (await under.store.journal.records(T, { limit: 2 })).map(({ act }) => act)
     assert.equal(acts, ["suspend-device", "restore"])
+  })
+
+  check("leads to heads that were kept elsewhere, before and after a store is replaced", async () => {
+    const under = await filled()
+    await verifyJournalOf(under.store, signer)
+    const heads = [...(await headsOf(under.store))]
+    const lines = await backUp(under)
+    await under.store.devices.change(T, "device-1", undefined, suspend, newAct("suspend-device"))
+    await verifyJournalOf(under.store, signer)
+    heads.push(...(await headsOf(under.store)))
+    await restoreLines(under, lines, { replace: true })
+    const { chains } = await verifyJournalOf(under.store, signer, heads)
+    assert.is(chains.length, 2)
+  })
+
+  check(
+    "does not lead to a head behind the backup that it was restored from into an empty store",
+    async () => {
+      const before = await filled()
+      await verifyJournalOf(before.store, signer)
+      const early = await headsOf(before.store)
+      const lines = await backUp(before)
+      await before.store.devices.change(T, "device-1", undefined, suspend, newAct("suspend-device"))
+      await verifyJournalOf(before.store, signer)
+      const late = await headsOf(before.store)
+      const after = await create()
+      await restoreLines(after, lines)
+      await after.store.registry.setPolicy(newPolicy("base", "document 9"), newAct("set-policy"))
+      await verifyJournalOf(after.store, signer, early)
+      await rejectsCode(() => verifyJournalOf(after.store, signer, late), "JOURNAL_HEAD")
+    },
+  )
+
+  check("restores a journal that older records were removed from, as it verifies", async () => {
+    const before = await filled()
+    const ports = {
+      archive: before.store.archive,
+      signer,
+      settings: { issuer: ISSUER },
+      breathe: async () => {},
+    }
+    const clock = { now: () => afterNoon(240_000) }
+    const checkpoint = createCheckpointJournal({ ...ports, clock })
+    await checkpoint(T)
+    const { records } = await createPruneJournal({ ...ports, clock, checkpoint })(afterNoon(240_000), {
+      tenant: T,
+      id: "ada",
+    })
+    assert.ok(records > 5)
+    const lines = await backUp(before)
+    assert.is(rowsIn(lines, "journal_anchors").length, 1)
+    const after = await create()
+    await restoreLines(after, lines)
+    const { chains } = await verifyJournalOf(after.store, signer)
+    assert.equal(chains.map(({ first }) => first > 1).sort(), [false, true])
   })
 
   check("restores twice, and each time moves on", async () => {
