@@ -1,5 +1,5 @@
 /** Backups of the store, out of the settings. The server of the store need not run, and knows nothing of it. */
-import { closeSync, fsyncSync, linkSync, openSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, linkSync, openSync, rmSync, statSync, writeSync } from "node:fs"
 import { userInfo } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
 import type { BackupDone, BackupParts, RestoreDone, RestoreWish } from "../cli/backup.ts"
@@ -46,13 +46,16 @@ const backUp = async (
 
 /** @throws {AssayError} INPUT for a file that cannot be read; BACKUP, LENGTH, RESTORE, REGISTRY, JOURNAL. */
 const restore = async (config: Config, path: string, wish: RestoreWish): Promise<RestoreDone> => {
-  const { restoreStore } = await import("../store/backup/restore.ts")
+  const { checkBackup, restoreBackup } = await import("../store/backup/restore.ts")
   const { fileLines } = await import("../store/backup/lines.ts")
   const file = openInput(path)
   try {
+    const options = { ...wish, lines: () => fileLines(file) }
+    // Before the store is opened, which is made where there is none.
+    const backup = checkBackup(options)
     const database = await openDatabase(config, "restore")
     try {
-      return await restoreStore(database, { ...wish, lines: () => fileLines(file) })
+      return await restoreBackup(database, backup, options)
     } finally {
       await database.close()
     }
@@ -64,12 +67,14 @@ const restore = async (config: Config, path: string, wish: RestoreWish): Promise
 /** What the commands are given. */
 export const backupParts: BackupParts = { backUp, restore, operator: () => userInfo().username }
 
+/** A file, for it is read twice. */
 const openInput = (path: string): number => {
   try {
-    return openSync(path, "r")
+    if (statSync(path).isFile()) return openSync(path, "r")
   } catch (cause) {
     throw new AssayError("INPUT", `${path} cannot be read`, { location: path, cause })
   }
+  throw new AssayError("INPUT", `${path} is no regular file`, { location: path })
 }
 
 const WRITTEN_AT_ONCE = 1024 * 1024

@@ -4,7 +4,12 @@ import { utf8 } from "../../src/bytes.ts"
 import { createCheckpointJournal } from "../../src/service/checkpoint-journal.ts"
 import { createExportJournal } from "../../src/service/export-journal.ts"
 import { dumpStore } from "../../src/store/backup/dump.ts"
-import { type Restored, type RestoreOptions, restoreStore } from "../../src/store/backup/restore.ts"
+import {
+  checkBackup,
+  type Restored,
+  type RestoreOptions,
+  restoreBackup,
+} from "../../src/store/backup/restore.ts"
 import type { Database } from "../../src/store/database.ts"
 import type { Store } from "../../src/store/store.ts"
 import {
@@ -33,18 +38,20 @@ export const backUp = async ({ database }: Pick<BackedUp, "database">): Promise<
 }
 
 /** Restores lines into a store. */
-export const restoreLines = (
+export const restoreLines = async (
   { database }: Pick<BackedUp, "database">,
   lines: Lines,
   change: Partial<RestoreOptions> = {},
-): Promise<Restored> =>
-  restoreStore(database, {
+): Promise<Restored> => {
+  const options = {
     lines: () => lines.map(utf8),
     at: afterNoon(60_000),
     operator: "ada",
     replace: false,
     ...change,
-  })
+  }
+  return restoreBackup(database, checkBackup(options), options)
+}
 
 /** The lines with another last one, that counts them and is over them. */
 export const sealed = (lines: Lines): Lines => {

@@ -55,19 +55,32 @@ export interface Restored extends RestoredCounts {
 }
 
 /**
- * Restores a backup into a database: all of it, or nothing. All of the backup is read and looked at before anything is changed.
+ * Looks at all of a backup.
  *
- * @throws {AssayError} BACKUP, LENGTH for a file that is none; RESTORE if the store is not empty and may not be replaced, or
- *   is another one than that of the backup; REGISTRY, JOURNAL.
+ * @throws {AssayError} BACKUP, LENGTH for a file that is none; RESTORE if it is not the one that was asked for.
  */
-export async function restoreStore(database: Database, options: RestoreOptions): Promise<Restored> {
-  const { lines, progress = () => {} } = options
+export function checkBackup({ lines, sha256, progress = () => {} }: RestoreOptions): BackupSummary {
   const backup = verifyBackup(lines(), (rows) => progress("checked", rows))
-  if (options.sha256 !== undefined && options.sha256 !== backup.sha256)
+  if (sha256 !== undefined && sha256 !== backup.sha256)
     throw new AssayError("RESTORE", "the file is another backup than the one that was asked for", {
-      expected: options.sha256,
+      expected: sha256,
       actual: backup.sha256,
     })
+  return backup
+}
+
+/**
+ * Restores a backup that was looked at into a database: all of it, or nothing.
+ *
+ * @throws {AssayError} BACKUP if it is another by now; RESTORE if the store is not empty and may not be replaced, or is
+ *   another one than that of the backup; REGISTRY, JOURNAL.
+ */
+export async function restoreBackup(
+  database: Database,
+  backup: BackupSummary,
+  options: RestoreOptions,
+): Promise<Restored> {
+  const { lines, progress = () => {} } = options
   const total = Object.values(backup.rows).reduce((sum, rows) => sum + rows, 0)
   try {
     return await database.write(() => {

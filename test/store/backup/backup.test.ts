@@ -4,7 +4,7 @@ import { sqliteDatabase } from "../../../src/store/sqlite-database.ts"
 import { backupConformance } from "../../support/ports/backup.ts"
 import { scratch } from "../folder.ts"
 
-const test = suite("restoreStore")
+const test = suite("restoreBackup")
 const { file } = scratch(test)
 
 backupConformance(test, "sqlite", () => {

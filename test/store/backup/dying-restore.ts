@@ -1,8 +1,8 @@
-/** Restores a backup into a store, and kills itself in the middle: `file rows` or `url schema`, backup, row to die at. */
+/** Restores a backup into a store, a file or the URL of a server, and kills itself at a row: `store backup row`. */
 import { openSync } from "node:fs"
 import { fileLines } from "../../../src/store/backup/lines.ts"
 import { openSqliteAlone } from "../../../src/store/backup/open-sqlite.ts"
-import { restoreStore } from "../../../src/store/backup/restore.ts"
+import { checkBackup, type RestoreOptions, restoreBackup } from "../../../src/store/backup/restore.ts"
 import { openPostgresDatabase } from "../../../src/store/postgres.ts"
 import { SCHEMA } from "../../support/postgres-store.ts"
 
@@ -11,7 +11,7 @@ const database = store.startsWith("/")
   ? openSqliteAlone(store)
   : await openPostgresDatabase({ url: store, schema: SCHEMA })
 const file = openSync(backup, "r")
-await restoreStore(database, {
+const options: RestoreOptions = {
   lines: () => fileLines(file),
   at: new Date(),
   operator: "ada",
@@ -19,4 +19,5 @@ await restoreStore(database, {
   progress: (stage, rows) => {
     if (stage === "restored" && rows === Number(row)) process.kill(process.pid, "SIGKILL")
   },
-})
+}
+await restoreBackup(database, checkBackup(options), options)

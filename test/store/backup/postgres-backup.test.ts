@@ -4,7 +4,7 @@ import { backupConformance } from "../../support/ports/backup.ts"
 import { needs } from "../../support/postgres.ts"
 import { usePostgresStore } from "../../support/postgres-store.ts"
 
-const test = suite("restoreStore in PostgreSQL")
+const test = suite("restoreBackup in PostgreSQL")
 const { database } = usePostgresStore(test)
 let writers = 0
 
