@@ -26,9 +26,11 @@ const folder = (): string => {
   mkdirSync(made)
   return made
 }
+/** Of the form that needs no stretching. */
+const [PASSPHRASE, OTHER] = ["a", "b"].map((character) => `random-256-bit.${character.repeat(43)}`)
 const random = createRandom()
 const clock = { now: () => new Date() }
-const postgresAt = (url: string, passphrase = "correct horse battery staple", document?: string): Config =>
+const postgresAt = (url: string, passphrase = PASSPHRASE, document?: string): Config =>
   readConfig(
     {},
     { ASSAY_KEY_PASSPHRASE: passphrase, ASSAY_STORE: "postgres", ASSAY_STORE_URL: url },
@@ -86,7 +88,7 @@ onPostgres("shares what one replica writes, and the keys that were made once", (
     assert.equal(here.deviceCa.certificate.bytes, there.deviceCa.certificate.bytes)
 
     const refused: readonly [config: Config, reason: RegExp][] = [
-      [postgresAt("postgres://127.0.0.1", "another passphrase"), /the passphrase is wrong/],
+      [postgresAt("postgres://127.0.0.1", OTHER), /the passphrase is wrong/],
       [
         postgresAt("postgres://127.0.0.1", undefined, "deviceAuthority: {trustDomain: other.example}"),
         /another trust domain/,

@@ -16,6 +16,7 @@ import { POSTGRES } from "./postgres.ts"
 import { RATES } from "./rates.ts"
 import { REFRESH } from "./refresh.ts"
 import { SERVICE } from "./service.ts"
+import { SHARED_STORE } from "./shared-store.ts"
 import { STORE } from "./store.ts"
 import { TRUST } from "./trust.ts"
 import { VERIFICATION } from "./verification.ts"
@@ -27,6 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SERVICE,
   ...ENGINE,
   ...POSTGRES,
+  ...SHARED_STORE,
   ...CALLERS,
   ...RATES,
   ...JOURNAL,
