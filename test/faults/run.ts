@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
+import { conformanceTable, runConformance } from "../support/conformance.ts"
 import { type RaceKind, raceSpends } from "../support/races.ts"
 import { type Crash, prepareScenario } from "./crash.ts"
 import { SCENARIOS } from "./scenarios.ts"
@@ -56,9 +57,14 @@ for (const kind of ["memory", "redis", "postgres"] as const satisfies readonly R
   raceRows.push({ "race on": kind, ...figures })
 }
 
+const conformance = await runConformance((adapter, check, error) => {
+  failures.push(`${adapter} ${check}: ${error instanceof Error ? error.stack : String(error)}`)
+})
+
 if (values.json === true)
-  process.stdout.write(`${JSON.stringify({ crashes: crashRows, races: raceRows, failures })}\n`)
+  process.stdout.write(`${JSON.stringify({ crashes: crashRows, races: raceRows, conformance, failures })}\n`)
 else {
+  process.stdout.write(`${conformanceTable(conformance)}\n`)
   console.table(crashRows)
   console.table(raceRows)
 }
