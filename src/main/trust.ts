@@ -81,8 +81,13 @@ export type OpenTrust = ReturnType<typeof openTrust>
 
 /** Why a server that trusts nobody is not ready. */
 const withoutAnchors = async (trust: TrustStore): Promise<string | undefined> => {
-  const { anchors } = await trust.trustState(TENANT)
-  return anchors === 0 ? "no trust anchor is installed: import one with `assay trust import`" : undefined
+  try {
+    const { anchors } = await trust.trustState(TENANT)
+    return anchors === 0 ? "no trust anchor is installed: import one with `assay trust import`" : undefined
+  } catch {
+    // What else is wrong with the store, it says itself.
+    return "what is trusted cannot be read"
+  }
 }
 
 /** The maker of software TPMs that development mode made in a data folder, as PEM, if it did. @throws {AssayError} SIGNER. */
@@ -90,7 +95,8 @@ export const softwareMaker = (folder: string): Uint8Array | undefined =>
   readPrivateFile(join(folder, SOFTWARE_MAKER))
 
 /**
- * In development mode, makes a maker of software TPMs and trusts it, the first time. Outside of it, takes that trust away.
+ * In development mode, makes a maker of software TPMs and trusts it, the first time, and in a store that trusted nothing yet:
+ * what an operator took away stays away. Outside of it, takes that trust away.
  *
  * @throws {AssayError} SIGNER, REGISTRY.
  */
@@ -106,10 +112,15 @@ export const prepareTrust = async (
     if (removed > 0) log.warn({ removed }, "removed trust anchors of development mode")
     return
   }
-  if (maker !== undefined) return
+  if (maker === undefined) await makeSoftwareMaker(folder, random)
+  else if ((await ports.trust.trustState(TENANT)).generation > 0) return
+  const pem = softwareMaker(folder)
+  if (pem !== undefined) await trustSoftwareMaker(ports, TENANT, pem)
+}
+
+const makeSoftwareMaker = async (folder: string, random: Random): Promise<void> => {
   // Loaded only here: the certificate library costs every other start its time.
   const { createTpmMaker, writeTpmMaker } = await import("../device/ek.ts")
   const pem = utf8(await writeTpmMaker(await createTpmMaker()))
-  if (createPrivateFile(join(folder, SOFTWARE_MAKER), pem, random))
-    await trustSoftwareMaker(ports, TENANT, pem)
+  createPrivateFile(join(folder, SOFTWARE_MAKER), pem, random)
 }

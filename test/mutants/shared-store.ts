@@ -82,6 +82,16 @@ const CHECK = mutantsOf("src/main/check.ts", "test/main/check.test.ts", [
   ],
 ])
 
+const MAKER = mutantsOf("src/main/trust.ts", "test/main/trust.test.ts", [
+  [
+    "software-maker-comes-back",
+    "not again where it was taken away",
+    "  else if ((await ports.trust.trustState(TENANT)).generation > 0) return\n",
+    "",
+    "What an operator no longer trusts would be trusted again after a restart.",
+  ],
+])
+
 /** A store that replicas share, and the keys in it. */
 export const SHARED_STORE: readonly Mutant[] = [
   ...CHOICE,
@@ -90,6 +100,7 @@ export const SHARED_STORE: readonly Mutant[] = [
   ...AGREEMENT,
   ...SETTINGS,
   ...CHECK,
+  ...MAKER,
   {
     id: "shared-key-replaced",
     named: "leaves a key alone",
@@ -120,6 +131,16 @@ export const SHARED_STORE: readonly Mutant[] = [
     replace: "  return shared !== undefined ? engine : ",
     tests: ["test/e2e/shared-store.test.ts"],
     why: "Replicas would only hear at their next look of what another one committed.",
+  },
+  {
+    id: "store-away-unsaid",
+    named: "while PostgreSQL is away",
+    covers: ["S-03"],
+    file: "src/main/trust.ts",
+    find: '    return "what is trusted cannot be read"\n',
+    replace: '    throw new Error("what is trusted cannot be read")\n',
+    tests: ["test/e2e/shared-store.test.ts"],
+    why: "Readiness would not say that it is the database that is away.",
   },
   {
     id: "engine-of-no-store",
