@@ -52,8 +52,9 @@ export const addRestore =
       )
   }
 
+/** As callers on this machine are called. */
 const operatorOf = (name: string): string => {
-  if (/^[!-~]{1,63}$/.test(name)) return name
+  if (/^[!-~]{1,63}$/.test(name)) return `local:${name}`
   throw new AssayError("INPUT", "--operator is not a name", {
     location: "--operator",
     expected: "1 to 63 visible ASCII characters",

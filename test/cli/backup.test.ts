@@ -101,7 +101,7 @@ test("names in the journal who restored it: who is told, else who is logged in",
       callers.push((await store.journal.records("default", { limit: 1 }))[0]?.caller ?? "")
       await store.close()
     }
-    assert.equal(callers, [backupParts.operator(), "ada"])
+    assert.equal(callers, [`local:${backupParts.operator()}`, "local:ada"])
   }))
 
 const refused: [what: string, code: string, argv: readonly string[]][] = [

@@ -1,4 +1,5 @@
 import { APPRAISAL } from "./appraisal.ts"
+import { BACKUPS } from "./backup.ts"
 import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { CERTIFICATION } from "./certification.ts"
@@ -32,6 +33,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CALLERS,
   ...RATES,
   ...JOURNAL,
+  ...BACKUPS,
   ...DEVICES,
   ...MANAGING,
   ...TERMINAL,

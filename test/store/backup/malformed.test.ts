@@ -63,7 +63,7 @@ const refused: [what: string, location: RegExp, lines: Lines][] = [
   ["an empty file", /^line 1$/, []],
   ["a file without its end", new RegExp(`^line ${LINES.length}$`), LINES.slice(0, -1)],
   ["a file that is only its first line", /^line 2$/, LINES.slice(0, 1)],
-  ["a line behind the end", new RegExp(`^line ${LINES.length + 1}$`), [...LINES, "[]"]],
+  ["a line behind the end", new RegExp(`^line ${LINES.length + 1}$`), [...LINES, LINES.at(-2) ?? ""]],
   [
     "an end that counts another number of rows",
     /, end$/,
@@ -198,6 +198,16 @@ test("accepts a backup, and an end that is made anew for it", () => {
   assert.equal(summary.rows["devices"], 3)
   assert.equal(sealed(LINES), LINES)
   assert.is(summary.sha256.length, 64)
+})
+
+test("says which version and which schema a backup has to have", () => {
+  for (const [change, expected] of [
+    [{ version: 2 }, /of version 1/],
+    [{ schema: {} }, /tables and columns/],
+  ] as const) {
+    const error = throwsCode(() => verifyBackup(header(change).map(utf8)), "BACKUP")
+    assert.match(error.expected ?? "", expected)
+  }
 })
 
 test("refuses what is not UTF-8", () => {

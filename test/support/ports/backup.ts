@@ -50,7 +50,11 @@ export const fillStore = async ({ registry, devices, trust, journal }: Store): P
   await devices.remove(T, "device-4", undefined, newAct("delete-device"))
   await trust.importTrust(
     T,
-    trustOf({ anchors: [newAnchor("a"), newAnchor("b")], crls: [newCrl("source", 1)], eks: [newEk("x")] }),
+    trustOf({
+      anchors: [newAnchor("a"), newAnchor("b")],
+      crls: [newCrl("source", 1), newCrl("source-2", 1)],
+      eks: [newEk("x")],
+    }),
     newAct("import-trust"),
   )
   for (const id of ["token-1", "token-2"])
@@ -163,12 +167,10 @@ export const backupConformance = (test: Check, name: string, create: () => Await
   })
 
   check("refuses a store that is not empty, unless it may be replaced", async () => {
-    const lines = await backUp(await filled())
-    const after = await create()
-    await after.store.registry.setPolicy(newPolicy("other", "document"), newAct("set-policy"))
-    const kept = await backUp(after)
-    await rejectsCode(() => restoreLines(after, lines), "RESTORE")
-    assert.equal(await backUp(after), kept)
+    const under = await filled()
+    const lines = await backUp(under)
+    await rejectsCode(() => restoreLines(under, lines), "RESTORE")
+    assert.equal(await backUp(under), lines)
   })
 
   check("refuses to replace a store that is not the one of the backup", async () => {
@@ -380,6 +382,7 @@ export const backupConformance = (test: Check, name: string, create: () => Await
       const { trust } = under.store
       const lines = await backUp(under)
       await trust.removeTrust(T, newAnchor("a").id, newAct("remove-trust"))
+      await trust.removeTrust(T, newCrl("source-2", 1).id, newAct("remove-trust"))
       await trust.importTrust(
         T,
         trustOf({ anchors: [newAnchor("c")], crls: [newCrl("source", 2)], eks: [newEk("y")] }),
@@ -448,7 +451,8 @@ export const backupConformance = (test: Check, name: string, create: () => Await
   check("restores a journal that older records were removed from, as it verifies", async () => {
     const before = await filled()
     const ports = {
-      archive: before.store.archive,
+      // As if it had ended before all of them were.
+      archive: { ...before.store.archive, sweep: async () => 0 },
       signer,
       settings: { issuer: ISSUER },
       breathe: async () => {},
