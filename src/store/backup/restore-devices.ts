@@ -1,6 +1,7 @@
 /** Devices and enrollment tokens out of a backup. What only ever goes one way is where it had come to. */
 
 import { isDeepStrictEqual } from "node:util"
+import { sql } from "kysely"
 import { sameBytes } from "../../bytes.ts"
 import type { DeviceRecord, DeviceState } from "../../service/ports.ts"
 import { higherCounters } from "../counters.ts"
@@ -15,9 +16,17 @@ import {
   selectRemoved,
 } from "../device-statements.ts"
 import { instantColumn, integer } from "../row.ts"
-import { type Ask, rowOf, type Work } from "../statement.ts"
+import { type Ask, rowOf, statement, type Work } from "../statement.ts"
 import { meet, type Restoring } from "./merge.ts"
 import { BACKUP_TABLES, DEVICE_ROWS } from "./tables.ts"
+
+/** Makes PostgreSQL plan anew, for a table that is not empty any more. Nobody else does before this transaction ends. */
+const countAnew = statement<Record<never, never>>((builder, _, dialect) =>
+  dialect === "sqlite" ? undefined : { compile: () => sql`ANALYZE devices (tenant, id)`.compile(builder) },
+)
+
+/** How many devices were added when a plan that was made for fewer is not good any more. */
+const COUNTED_ANEW: readonly number[] = [200, 5000, 100_000]
 
 /**
  * A device of the backup gets what its operator had said of it: group, labels, policy, state. Its keys are those that it
@@ -42,12 +51,14 @@ export function* restoreDevices(restoring: Restoring): Work<void> {
       counts[isGone ? "withheld" : "devices"] += 1
       if (isGone) return
       const after = { ...theirs, revision: theirs.revision + 1 }
-      return yield* writes.add(
+      yield* writes.add(
         DEVICE_ROWS.insert({ ...deviceColumns(after) }),
         ...insertLabels(after),
         ...movements(after),
         endSessions(restoring, after),
       )
+      if (COUNTED_ANEW.includes(counts.devices)) yield* writes.add(countAnew({}))
+      return
     }
     const after = metDevice(before, theirs)
     counts[after.state === theirs.state ? "devices" : "withheld"] += 1
