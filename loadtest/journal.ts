@@ -1,6 +1,6 @@
 /**
  * What a record of the journal costs: CPU time of the process, the time until it is durable, and how long the event loop
- * stands still meanwhile. `node loadtest/journal.ts`.
+ * stands still meanwhile. `node loadtest/journal.ts`; with `--thread main`, written by the thread that asks, as it was once.
  *
  * Each append brings what Verify brings: the commit of one device's counters and result. So many are in flight at a time;
  * each one that is answered is followed by the next. The file is on the disk that `--folder` is on.
@@ -10,7 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { parseArgs } from "node:util"
-import { openSqliteStore } from "../src/store/sqlite.ts"
+import { openServedStore, openSqliteStore } from "../src/store/sqlite.ts"
 import { newAct, newCounters, newDevice, newRecord } from "../test/support/ports/samples.ts"
 
 const { values } = parseArgs({
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     appends: { type: "string", default: "20000" },
     rounds: { type: "string", default: "5" },
     "in-flight": { type: "string", default: "1,16,64,256" },
+    thread: { type: "string", default: "own" },
     folder: { type: "string", default: tmpdir() },
   },
 })
@@ -25,7 +26,8 @@ const DEVICES = 100
 const WARM = 2000
 
 const folder = mkdtempSync(join(values.folder, "assay-journal-"))
-const store = openSqliteStore(join(folder, "assay.db"))
+const open = values.thread === "own" ? openServedStore : openSqliteStore
+const store = open(join(folder, "assay.db"))
 for (let i = 0; i < DEVICES; i += 1)
   await store.registry.registerDevice(newDevice(`device-${i}`), newAct("register-device"))
 

@@ -31,13 +31,20 @@ export const sharedStore = ({ store }: Config): SharedStore | undefined => {
  * Opens the store, its tables made and brought up to date. Only what it needs is loaded: what builds its statements costs
  * every other command its time.
  *
+ * @param how A service is not to wait for the disk: where the store is a file, a thread of its own writes the journal.
  * @throws {AssayError} as `sharedStore`; INPUT for a server that is not to be relied on; REGISTRY; SIGNER, RNG.
  */
-export const openStore = async (config: Config, folder: string, random: Random): Promise<Store> => {
+export const openStore = async (
+  config: Config,
+  folder: string,
+  random: Random,
+  how: "served" | "alone" = "served",
+): Promise<Store> => {
   const shared = sharedStore(config)
   if (shared === undefined) {
-    const { openSqliteStore } = await import("../store/sqlite.ts")
-    return openSqliteStore(join(folder, "assay.db"))
+    const { openServedStore, openSqliteStore } = await import("../store/sqlite.ts")
+    const file = join(folder, "assay.db")
+    return how === "served" ? openServedStore(file) : openSqliteStore(file)
   }
   const { url, schema } = shared
   const { openPostgresStore } = await import("../store/postgres.ts")

@@ -1,21 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { AssayError } from "../errors.ts"
-import type { Commit, Counters, Journal, JournalRecord, LastResult } from "../service/ports.ts"
-import { countersFrom, laterCounters } from "./counters.ts"
+import type { Journal, JournalRecord } from "../service/ports.ts"
 import { type Database, storeError } from "./database.ts"
-import { resultFrom } from "./device-row.ts"
-import { putCounters, putResult } from "./device-statements.ts"
-import { shareFence } from "./fence.ts"
-import {
-  appendRecords,
-  type ChainWriter,
-  type PreparedRecord,
-  prepareRecord,
-  recordFrom,
-} from "./journal-append.ts"
-import { judgedIn } from "./registry.ts"
-import { laterResult } from "./result.ts"
-import { integer, optional, type Row, text } from "./row.ts"
-import { type Ask, askAll, statement, type Work } from "./statement.ts"
+import { recordFrom } from "./journal-append.ts"
+import type { GroupEntry } from "./journal-commit.ts"
+import { statement } from "./statement.ts"
 
 /** Reads the journal. */
 export interface JournalReader {
@@ -29,8 +18,18 @@ export interface JournalReader {
 
 /** A journal that can be read, and whose waiting records can be written at once. */
 export interface StoredJournal extends Journal, JournalReader {
+  /** Why nothing can be written; nothing while it can. For readiness, which it tries to bring back. */
+  unready(): string | undefined
   /** Writes what waits. Every append made before settles by it. */
   flush(): Promise<void>
+}
+
+/** What is right unless somebody knows better. */
+export interface JournalLimits {
+  /** Records that wait while others are written. */
+  readonly waitingMax?: number
+  /** How long one group may take. */
+  readonly commitMs?: number
 }
 
 /** A scan blocks the event loop. */
@@ -40,9 +39,14 @@ const RECORDS_DEFAULT = 100
 /** Records of one transaction: what many of them take, others of the tenant wait for. */
 const GROUP_MAX = 1000
 
-interface Waiting {
-  readonly record: JournalRecord
-  readonly commit: Commit | undefined
+/** Records that wait while a group is written: some seconds' worth of them. */
+const WAITING_MAX = 20_000
+
+/** A disk that takes longer is as good as none. */
+const COMMIT_MS = 5000
+const STUCK = "the disk does not answer"
+
+interface Waiting extends GroupEntry {
   readonly resolve: () => void
   readonly reject: (error: AssayError) => void
 }
@@ -56,42 +60,76 @@ const selectRecords = statement<{ tenant: string; limit: number }>((builder, at)
     .limit(at("limit")),
 )
 
+/** Writes a group, durably when it resolves: for each why it is refused, or nothing. What it rejects with refuses all of it. */
+export type CommitGroup = (group: readonly GroupEntry[]) => Promise<readonly (AssayError | undefined)[]>
+
 /**
  * The journal of one writer, with group commit: all records that arrive in one turn of the event loop, or while others are
  * being written, share one transaction, and so one synchronization with the disk. The groups grow with the load, and an idle
  * service waits for nobody. A record that is refused leaves no trace and touches no other of its group.
+ *
+ * So many wait and no more, and none waits longer than a disk may take: then all of them are refused, and so is what comes
+ * until the disk has answered.
  */
-export function createJournal(database: Database, chains: ChainWriter): StoredJournal {
-  let waiting: Waiting[] = []
+export function createJournal(
+  database: Database,
+  commit: CommitGroup,
+  { waitingMax = WAITING_MAX, commitMs = COMMIT_MS }: JournalLimits = {},
+): StoredJournal {
+  const waiting: Waiting[] = []
   let scheduled: NodeJS.Immediate | undefined
   let writing: Promise<void> | undefined
+  /** Why the last group was not written. */
+  let failure: string | undefined
+  /** Whether a group was given up that may still be written. */
+  let isStuck = false
 
+  const refuse = (group: readonly Waiting[], cause: unknown): void => {
+    failure = cause instanceof Error ? cause.message : "for no reason that is known"
+    // One error each: the use case writes into it what became of its own challenge.
+    for (const { reject } of group) reject(refusalOf(cause))
+  }
+  const settle = (group: readonly Waiting[], refusals: readonly (AssayError | undefined)[]): void => {
+    failure = undefined
+    group.forEach(({ resolve, reject }, i) => {
+      const refusal = refusals[i]
+      if (refusal === undefined) resolve()
+      else reject(refusal)
+    })
+  }
+  /** An empty group is a look whether the disk takes anything. */
   const write = async (): Promise<void> => {
-    const group = waiting.slice(0, GROUP_MAX)
-    waiting = waiting.slice(GROUP_MAX)
-    await writeGroup(database, chains, group)
+    const group = waiting.splice(0, GROUP_MAX)
+    const committed = commit(group).then(
+      (refusals) => settle(group, refusals),
+      (cause: unknown) => refuse(group, cause),
+    )
+    if (!(await isWithin(commitMs, committed))) {
+      isStuck = true
+      refuse([...group, ...waiting.splice(0)], new Error(STUCK))
+      void committed.then(() => {
+        isStuck = false
+        schedule()
+      })
+    }
     writing = undefined
     schedule()
+  }
+  const begin = (): void => {
+    if (!isStuck) writing ??= write()
   }
   const schedule = (): void => {
     if (waiting.length > 0 && writing === undefined)
       scheduled ??= setImmediate(() => {
         scheduled = undefined
-        writing ??= write()
+        begin()
       })
   }
-  const flush = async (): Promise<void> => {
-    clearImmediate(scheduled)
-    scheduled = undefined
-    while (writing !== undefined || waiting.length > 0) {
-      writing ??= write()
-      await writing
-    }
-  }
-
   return {
     append: (record, commit) =>
       new Promise((resolve, reject) => {
+        if (isStuck) return reject(refusalOf(new Error(STUCK)))
+        if (waiting.length >= waitingMax) return reject(refusalOf(new Error("too many records wait already")))
         waiting.push({ record, commit, resolve, reject })
         schedule()
       }),
@@ -104,29 +142,30 @@ export function createJournal(database: Database, chains: ChainWriter): StoredJo
         throw storeError("JOURNAL", cause)
       }
     },
-    flush,
+    unready: () => {
+      if (failure === undefined) return undefined
+      // Who is not ready is sent nothing, and so nothing would show that it could be written again.
+      begin()
+      return `the journal cannot be written: ${failure}`
+    },
+    flush: async () => {
+      clearImmediate(scheduled)
+      scheduled = undefined
+      while (!isStuck && (writing !== undefined || waiting.length > 0)) {
+        begin()
+        await writing
+      }
+    },
   }
 }
 
-/** Writes a group, and tells each of it what became of it. */
-const writeGroup = async (
-  database: Database,
-  chains: ChainWriter,
-  group: readonly Waiting[],
-): Promise<void> => {
-  let refusals: readonly (AssayError | undefined)[]
-  try {
-    refusals = await database.write(() => commitGroup(chains, group), { ahead: true })
-  } catch (cause) {
-    // One error each: the use case writes into it what became of its own challenge.
-    for (const { reject } of group) reject(refusalOf(cause))
-    return
-  }
-  group.forEach(({ resolve, reject }, i) => {
-    const refusal = refusals[i]
-    if (refusal === undefined) resolve()
-    else reject(refusal)
-  })
+/** Whether `act` ends within so long. */
+const isWithin = async (ms: number, act: Promise<void>): Promise<boolean> => {
+  const limit = new AbortController()
+  const late = sleep(ms, false, { signal: limit.signal }).catch(() => false)
+  const inTime = await Promise.race([act.then(() => true), late])
+  limit.abort()
+  return inTime
 }
 
 /** Another one each time. */
@@ -134,100 +173,3 @@ const refusalOf = (cause: unknown): AssayError =>
   cause instanceof AssayError
     ? new AssayError("JOURNAL", cause.message, { cause })
     : storeError("JOURNAL", cause)
-
-/** Locks a device against every other commit; where there is only one writer at a time there is nothing to lock. */
-const lockDevice = statement<{ tenant: string; device: string }>((builder, at, dialect) =>
-  dialect === "sqlite"
-    ? undefined
-    : builder
-        .selectFrom("devices")
-        .select("id")
-        .where("tenant", "=", at("tenant"))
-        .where("id", "=", at("device"))
-        .forNoKeyUpdate(),
-)
-
-const selectCurrent = statement<{ tenant: string; device: string }>((builder, at) =>
-  judgedIn(builder).where("d.tenant", "=", at("tenant")).where("d.id", "=", at("device")),
-)
-
-/** What is stored of a device, as the records of the group move it on. */
-interface Held {
-  readonly tenant: string
-  readonly device: string
-  readonly row: Row
-  counters: Counters | undefined
-  result: LastResult | undefined
-  hasMoved: boolean
-}
-
-/** @returns For each of the group why it is refused, or nothing if it was written. */
-function* commitGroup(
-  chains: ChainWriter,
-  group: readonly Waiting[],
-): Work<readonly (AssayError | undefined)[]> {
-  const held = yield* holdDevices(group)
-  const accepted = new Map<string, PreparedRecord[]>()
-  const refusals = group.map(({ record, commit }) => {
-    try {
-      const prepared = prepareRecord(record)
-      if (commit !== undefined) move(held.get(keyOf(record.tenant, commit.device)), commit)
-      const others = accepted.get(record.tenant)
-      if (others === undefined) accepted.set(record.tenant, [prepared])
-      else others.push(prepared)
-      return undefined
-    } catch (cause) {
-      return storeError("JOURNAL", cause)
-    }
-  })
-  yield* askAll([...held.values()].filter(({ hasMoved }) => hasMoved).flatMap(movements))
-  for (const [tenant, records] of [...accepted].sort(([a], [b]) => (a < b ? -1 : 1)))
-    yield* appendRecords(chains, tenant, records)
-  return refusals
-}
-
-const keyOf = (tenant: string, device: string): string => JSON.stringify([tenant, device])
-
-/** Reads all devices that commits are about, and keeps everybody else from changing them. */
-function* holdDevices(group: readonly Waiting[]): Work<ReadonlyMap<string, Held>> {
-  const devices = new Map<string, { tenant: string; device: string }>()
-  for (const { record, commit } of group)
-    if (commit !== undefined)
-      devices.set(keyOf(record.tenant, commit.device), { tenant: record.tenant, device: commit.device })
-  const sorted = [...devices].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, names]) => names)
-  const tenants = [...new Set(sorted.map(({ tenant }) => tenant))]
-  const locks = [...tenants.map((tenant) => shareFence({ tenant })), ...sorted.map(lockDevice)]
-  const answers = yield* askAll([...locks, ...sorted.map(selectCurrent)])
-  const held = new Map<string, Held>()
-  sorted.forEach(({ tenant, device }, i) => {
-    const row = answers[locks.length + i]?.rows[0]
-    if (row === undefined) return
-    const counters = row["clock_ms"] === null ? undefined : countersFrom(row)
-    const result = row["tier"] === null ? undefined : resultFrom(row)
-    held.set(keyOf(tenant, device), { tenant, device, row, counters, result, hasMoved: false })
-  })
-  return held
-}
-
-/** Moves what is held of a device on by a commit. @throws {AssayError} SNAPSHOT_MOVED; then nothing has moved. */
-const move = (held: Held | undefined, { revisions, counters, result, known }: Commit): void => {
-  if (held === undefined || !isCurrent(revisions, held.row))
-    throw new AssayError(
-      "SNAPSHOT_MOVED",
-      "the device, its policy or the trust anchors changed while the evidence was judged: attest again",
-    )
-  if (counters !== undefined) held.counters = laterCounters(held.counters, counters, known)
-  if (result !== undefined) held.result = laterResult(held.result, result)
-  if (counters !== undefined || result !== undefined) held.hasMoved = true
-}
-
-const isCurrent = (revisions: Commit["revisions"], row: Row): boolean =>
-  integer(row, "revision") === revisions.device &&
-  optional(text, row, "policy_name") === revisions.policy?.name &&
-  optional(integer, row, "policy_revision") === revisions.policy?.revision &&
-  (revisions.trust === undefined || integer(row, "trust_generation") === revisions.trust)
-
-const movements = ({ tenant, device, counters, result }: Held): readonly Ask[] => [
-  ...(counters === undefined ? [] : [putCounters(tenant, device, counters)]),
-  ...(result === undefined ? [] : [putResult(tenant, device, result)]),
-]

@@ -7,6 +7,7 @@ import { integer, type Row, text } from "./row.ts"
 import { SCHEMA_STEPS, SCHEMA_VERSION } from "./schema-sqlite.ts"
 import { type Answer, type Ask, parametersOf, type Text, type Value, type Work } from "./statement.ts"
 import { TABLE_NAMES } from "./tables.ts"
+import { Turns } from "./turns.ts"
 
 /** How long a write waits for another process that holds the file. Calls block the event loop, so not long. */
 const BUSY_TIMEOUT_MS = 200
@@ -53,7 +54,7 @@ export function openSqlite(path: string, { alone = false }: { readonly alone?: b
 }
 
 function prepareFile(file: DatabaseSync): void {
-  checkedVersion(file)
+  const version = checkedVersion(file)
   const mode = text(only(file, "PRAGMA journal_mode = WAL"), "journal_mode")
   if (mode !== "wal")
     throw new AssayError("REGISTRY", "the database cannot keep a write-ahead log where its file is", {
@@ -61,6 +62,13 @@ function prepareFile(file: DatabaseSync): void {
       actual: mode,
     })
   file.exec("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
+  // Who only opens the file need not wait for those who write to it.
+  if (version < SCHEMA_VERSION) upgrade(file)
+  file.exec("PRAGMA foreign_keys = ON")
+}
+
+/** Makes the tables, or brings them up to date. */
+function upgrade(file: DatabaseSync): void {
   // Tables that others refer to are made anew by some steps. What then refers to nothing is found before the end.
   file.exec("PRAGMA foreign_keys = OFF")
   within(file, "BEGIN IMMEDIATE", () => {
@@ -71,7 +79,6 @@ function prepareFile(file: DatabaseSync): void {
       throw new Error("a row refers to one that is not there")
     file.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
   })
-  file.exec("PRAGMA foreign_keys = ON")
 }
 
 /** The version of the schema in the file; 0 of an empty one. */
@@ -113,13 +120,20 @@ interface Prepared {
   readonly run: (values: Ask["values"]) => Answer
 }
 
+/** For a turn to write: as long as the journal's thread is waited for. */
+const PATIENCE_MS = 5000
+
+/** Turns at the one right to write to a file, among the connections of a process: nobody's event loop waits for it. */
+export const turnsOfFile = (): Turns => new Turns(1, PATIENCE_MS)
+
 /**
  * The database in a file that `openSqlite` opened. Whatever is asked of it is done before the call returns, although what
- * it returns is a promise: nothing can come between two statements of one transaction.
+ * it returns is a promise: nothing can come between two statements of one transaction. Only a write waits, while somebody
+ * else in this process holds the right to write.
  *
  * @throws {Error} if a table of the schema is not there.
  */
-export function sqliteDatabase(file: DatabaseSync): Database {
+export function sqliteDatabase(file: DatabaseSync, turns = turnsOfFile()): Database {
   for (const table of TABLE_NAMES) file.prepare(`SELECT 1 FROM ${table} LIMIT 0`)
   const prepared = new Map<Text, Prepared>()
   const answer = ({ text, values }: Ask): Answer => {
@@ -137,7 +151,7 @@ export function sqliteDatabase(file: DatabaseSync): Database {
     dialect: "sqlite",
     ask: async (one) => answer(one),
     read: async (work) => run("BEGIN", work),
-    write: async (work) => run("BEGIN IMMEDIATE", work),
+    write: (work) => turns.take(async () => run("BEGIN IMMEDIATE", work)),
     async unready() {
       try {
         file.prepare("SELECT 1 FROM journal LIMIT 1").get()

@@ -1,7 +1,9 @@
 import type { DatabaseSync } from "node:sqlite"
 import { storeError } from "./database.ts"
+import type { GroupEntry } from "./journal-commit.ts"
+import { startJournalThread } from "./journal-thread.ts"
 import { LOCAL_WRITER } from "./schema-sqlite-3.ts"
-import { openSqlite, sqliteDatabase } from "./sqlite-database.ts"
+import { openSqlite, sqliteDatabase, turnsOfFile } from "./sqlite-database.ts"
 import { createStore, type Store } from "./store.ts"
 import type { TrustOptions } from "./trust.ts"
 
@@ -13,6 +15,26 @@ import type { TrustOptions } from "./trust.ts"
 export const openSqliteStore = (path: string): Store => createSqliteStore(openSqlite(path))
 
 /**
+ * Opens the embedded store at `path` for a service: a thread of its own writes the journal, so that the event loop does not
+ * wait for the disk. Administrative changes are written by this thread, in turns with the other one.
+ *
+ * @param startThread What starts that thread.
+ * @throws {AssayError} REGISTRY.
+ */
+export function openServedStore(path: string, startThread = startJournalThread): Store {
+  const file = openSqlite(path)
+  const turns = turnsOfFile()
+  const { commit, close } = startThread({ path, writer: LOCAL_WRITER })
+  const thread = { commit: (group: readonly GroupEntry[]) => turns.take(() => commit(group)), close }
+  try {
+    return prepared(createStore(sqliteDatabase(file, turns), { writer: LOCAL_WRITER, thread }))
+  } catch (cause) {
+    void close()
+    throw storeError("REGISTRY", cause)
+  }
+}
+
+/**
  * The store over a file that `openSqlite` opened.
  *
  * @throws {AssayError} REGISTRY if its tables are not those of the schema.
@@ -22,11 +44,14 @@ export function createSqliteStore(
   options: { readonly trust?: TrustOptions } = {},
 ): Store {
   try {
-    const store = createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options })
-    // Builds and prepares what every verification asks, so that the first one need not wait for it.
-    void store.registry.snapshotFor("", new Uint8Array()).catch(() => {})
-    return store
+    return prepared(createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options }))
   } catch (cause) {
     throw storeError("REGISTRY", cause)
   }
+}
+
+/** Builds and prepares what every verification asks, so that the first one need not wait for it. */
+const prepared = (store: Store): Store => {
+  void store.registry.snapshotFor("", new Uint8Array()).catch(() => {})
+  return store
 }

@@ -6,10 +6,13 @@ import type { Database } from "./database.ts"
 import { createDevices } from "./devices.ts"
 import { createJournal, type StoredJournal } from "./journal.ts"
 import { createChainWriter } from "./journal-append.ts"
+import { commitGroup } from "./journal-commit.ts"
+import type { JournalThread } from "./journal-thread.ts"
 import { createRegistry } from "./registry.ts"
 import { createReadRevisions } from "./revisions.ts"
 import { createKeyStore } from "./service-keys.ts"
 import { createTrust, type TrustOptions } from "./trust.ts"
+import { forgetUndone } from "./undone.ts"
 
 /** Registry, devices, trust and journal in one database, so that a decision and what it changes are one transaction. */
 export interface Store {
@@ -34,16 +37,22 @@ export interface StoreOptions {
   /** Who writes: no other process has the same name at the same time. Part of the key of each record. */
   readonly writer: string
   readonly trust?: TrustOptions
+  /** What writes groups of the journal, if not this thread. */
+  readonly thread?: JournalThread
 }
 
 /** The store over a database. */
-export function createStore(database: Database, { writer, trust }: StoreOptions): Store {
+export function createStore(engine: Database, { writer, trust, thread }: StoreOptions): Store {
   const listeners: (() => void)[] = []
   const chains = createChainWriter(writer)
+  const database = engine.dialect === "sqlite" ? forgetUndone(engine, chains) : engine
   const administer = createAdminister(database, chains, () => {
     for (const changed of listeners) changed()
   })
-  const journal = createJournal(database, chains)
+  const journal = createJournal(
+    database,
+    thread?.commit ?? ((group) => database.write(() => commitGroup(chains, group), { ahead: true })),
+  )
   return {
     registry: createRegistry(database, administer),
     devices: createDevices(database, administer),
@@ -53,9 +62,10 @@ export function createStore(database: Database, { writer, trust }: StoreOptions)
     keys: createKeyStore(database),
     revisions: createReadRevisions(database),
     onChange: (changed) => void listeners.push(changed),
-    unready: () => database.unready(),
+    unready: async () => journal.unready() ?? (await database.unready()),
     async close() {
       await journal.flush()
+      await thread?.close()
       await database.close()
     },
   }

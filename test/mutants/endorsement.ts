@@ -21,7 +21,7 @@ const COMMIT = {
 } as const
 const TELL = { file: "src/service/decision.ts", tests: ["test/service/endorse.test.ts"] } as const
 const JOURNAL = {
-  file: "src/store/journal.ts",
+  file: "src/store/journal-commit.ts",
   tests: ["test/service/attacks-trust-change.test.ts"],
 } as const
 const ISSUE = { file: "src/result/issue.ts", tests: ["test/result/issue.test.ts"] } as const

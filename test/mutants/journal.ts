@@ -485,4 +485,107 @@ export const JOURNAL: readonly Mutant[] = [
       "A caller would take a shutdown for the end of the answers.",
     ],
   ]),
+  ...mutantsOf("src/store/journal.ts", "test/store/journal-thread.test.ts", [
+    [
+      "journal-stuck",
+      "S-08",
+      "if (!(await isWithin(commitMs, committed))) {",
+      "if ((await committed) !== undefined) {",
+      "Callers would wait for a disk that does not answer for as long as it does not.",
+    ],
+    [
+      "journal-waiting",
+      "no more than so many wait",
+      "if (waiting.length >= waitingMax) return",
+      "if (waiting.length >= 1e9) return",
+      "A slow disk would fill our memory.",
+    ],
+    [
+      "journal-unready",
+      "S-08",
+      "if (failure === undefined) return undefined",
+      "if (failure !== STUCK) return undefined",
+      "A service whose journal cannot be written would be sent callers.",
+    ],
+    [
+      "journal-probe",
+      "goes on when it is free",
+      "      begin()\n      return `the journal",
+      "      return `the journal",
+      "A service that was not ready once would never be again.",
+    ],
+  ]),
+  ...mutantsOf("src/store/journal-commit.ts", "test/store/journal-thread.test.ts", [
+    [
+      "journal-touch",
+      "by writing",
+      "if (group.length === 0) yield* tryToWrite(chains)",
+      "",
+      "A disk that takes nothing would be taken for one that does.",
+    ],
+  ]),
+  ...mutantsOf("src/store/journal-thread.ts", "test/store/journal-thread.test.ts", [
+    [
+      "thread-restart",
+      "S-08",
+      "restart = setTimeout(begin, backoffMs).unref()",
+      "",
+      "A thread that ended once would be gone for good.",
+    ],
+    [
+      "thread-asked",
+      "S-08",
+      "asked?.reject(error)",
+      "",
+      "Who asked a thread that ended would never be told.",
+    ],
+  ]),
+  ...mutantsOf("src/store/sqlite.ts", "test/store/journal-thread.test.ts", [
+    [
+      "thread-turns",
+      "lets an act wait",
+      "turns.take(() => commit(group))",
+      "commit(group)",
+      "An administrative change would find the file locked by our own thread.",
+    ],
+  ]),
+  ...mutantsOf("src/store/sqlite-database.ts", "test/store/journal-thread.test.ts", [
+    [
+      "thread-open",
+      "opens the file while another writes",
+      "if (version < SCHEMA_VERSION) upgrade(file)",
+      "upgrade(file)",
+      "A thread that starts among administrative changes would find the file locked.",
+    ],
+    [
+      "thread-act",
+      "S-08",
+      'turns.take(async () => run("BEGIN IMMEDIATE", work))',
+      '(async () => run("BEGIN IMMEDIATE", work))()',
+      "An administrative change would stop the event loop while the thread writes.",
+    ],
+  ]),
+  ...mutantsOf("src/store/undone.ts", "test/store/undone.test.ts", [
+    [
+      "undone-forgotten",
+      "goes on from what others wrote",
+      "chains.known.set(key, { seen: head.seen, written: head.seen })",
+      "void key",
+      "What a full disk undid would be missed in the chain, and nothing be written any more.",
+    ],
+    [
+      "undone-seen",
+      "S-07",
+      "chains.known.set(key, { seen: head.seen, written: head.seen })",
+      "chains.known.delete(key)",
+      "Whoever fills the disk could then write the chain anew.",
+    ],
+    [
+      "undone-kept",
+      "appended nothing",
+      "if (head !== before.get(key)) ",
+      "",
+      "Each refused change would loosen what the chain is held to.",
+    ],
+  ]),
 ]

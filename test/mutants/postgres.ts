@@ -202,7 +202,7 @@ const FENCE = mutantsOf("src/store/fence.ts", inStore("races"), [
   ],
 ])
 
-const COMMITS = mutantsOf("src/store/journal.ts", inStore("races"), [
+const COMMITS = mutantsOf("src/store/journal-commit.ts", inStore("races"), [
   [
     "commit-beside-the-fence",
     "S-04",

@@ -192,7 +192,7 @@ export const SERVICE: readonly Mutant[] = [
     id: "snapshot-moved",
     named: "anew",
     covers: ["row-12"],
-    file: "src/store/journal.ts",
+    file: "src/store/journal-commit.ts",
     tests: ["test/service/verify.test.ts"],
     find: "if (held === undefined || !isCurrent(revisions, held.row))",
     replace: "if (held === undefined)",

@@ -244,7 +244,7 @@ export const STORE: readonly Mutant[] = [
       "One tenant's devices would be judged by another's policy.",
     ],
   ]),
-  ...mutantsOf("src/store/journal.ts", JOURNAL, [
+  ...mutantsOf("src/store/journal-commit.ts", JOURNAL, [
     [
       "commit-any-trust",
       "trust from before",

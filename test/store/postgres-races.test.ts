@@ -215,8 +215,8 @@ check("changes S-04 nothing of a tenant between the look and the commit of anoth
   })
 })
 
-check("gives up on who holds what it needs, and writes nothing", async () => {
-  const [{ registry, journal }] = await replicas()
+check("gives up on who holds what it needs, writes nothing, and is ready again by itself", async () => {
+  const [{ registry, journal, unready }] = await replicas()
   await registry.registerDevice(newDevice("device-1"), newAct("register-device"))
   await holding(CLOSED, async () => {
     const start = performance.now()
@@ -229,6 +229,12 @@ check("gives up on who holds what it needs, and writes nothing", async () => {
   })
   assert.equal(await query("SELECT count(*)::int AS n FROM policies"), [{ n: 0 }])
   assert.is((await registry.device("default", "device-1")).counters, undefined)
+  assert.match(String(await unready()), /journal cannot be written/)
+  for (let i = 0; (await unready()) !== undefined; i += 1) {
+    assert.ok(i < 200)
+    await soon()
+  }
+  assert.equal(await query("SELECT count(*)::int AS n FROM service_keys"), [{ n: 0 }])
 })
 
 check(

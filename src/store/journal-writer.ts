@@ -1,0 +1,36 @@
+/**
+ * The thread that writes the journal of a SQLite file: a connection of its own, whose commits wait for the disk while the
+ * event loop of the service goes on. It is told groups one after another, and answers each.
+ */
+import { type MessagePort, parentPort, workerData } from "node:worker_threads"
+import { createChainWriter } from "./journal-append.ts"
+import { commitGroup } from "./journal-commit.ts"
+import {
+  type GroupMessage,
+  refusalToMessage,
+  type ThreadMessage,
+  type ThreadStart,
+} from "./journal-message.ts"
+import { openSqlite, sqliteDatabase } from "./sqlite-database.ts"
+import { forgetUndone } from "./undone.ts"
+
+const serve = (port: MessagePort, { path, writer }: ThreadStart): void => {
+  const chains = createChainWriter(writer)
+  const database = forgetUndone(sqliteDatabase(openSqlite(path)), chains)
+  const answer = (message: ThreadMessage): void => port.postMessage(message)
+  port.on("message", ({ group }: GroupMessage) => {
+    database
+      .write(() => commitGroup(chains, group))
+      .then(
+        (refusals) =>
+          answer({
+            kind: "written",
+            refusals: refusals.map((refusal) => refusal && refusalToMessage(refusal)),
+          }),
+        (cause: unknown) =>
+          answer({ kind: "failed", reason: cause instanceof Error ? cause.message : "unknown" }),
+      )
+  })
+}
+
+if (parentPort !== null) serve(parentPort, workerData)
