@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { toHex } from "../bytes.ts"
+import { parsePublic } from "../evidence/tpm/public.ts"
 import { addAgentAttest } from "./agent-attest.ts"
 import { addAgentEnroll } from "./agent-enroll.ts"
 import { type AgentOptions, type AgentParts, settingsOf, withAgent, withTpm } from "./agent-tpm.ts"
@@ -42,13 +43,15 @@ const key = (options: AgentOptions & { readonly out: string }, parts: AgentParts
     ekChain.forEach((file, i) => {
       writeFileSync(file, chain[i] ?? new Uint8Array())
     })
-    const json = { files: { ...files, ekChain }, qualifiedName: toHex(qualifiedName) }
+    const akName = toHex(parsePublic(akPublic).name)
+    const json = { files: { ...files, ekChain }, akName, qualifiedName: toHex(qualifiedName) }
     const endorsement = ekChain.length === 0 ? "" : ` --ek-chain ${ekChain.join(" ")}`
     return {
       accepted: true,
       json,
       table: () => [
         `Register it with: assay device register --ak ${files.ak} --qualified-name ${files.qualifiedName}${endorsement}`,
+        `The Name of the attestation key is ${akName}`,
         ...(ekChain.length === 0 ? ["The TPM has no certificate of an endorsement key."] : []),
       ],
     }

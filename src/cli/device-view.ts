@@ -94,6 +94,7 @@ export const deviceJson = (device: Device) => ({
       : {
           reason: REASONS.find((name) => REASON_OF[name] === device.permit?.reason) ?? null,
           ekDigest: hexOrNull(device.permit.ekDigest),
+          akName: hexOrNull(device.permit.akName),
           expiresAt: instantOf(device.permit.expireTime),
         },
   revision: Number(device.revision),
@@ -140,6 +141,8 @@ export const deviceReport = (device: DeviceJson): Report => ({
         "may enroll for",
         device.permit === null ? undefined : `${device.permit.reason} until ${device.permit.expiresAt}`,
       ],
+      ["with endorsement key", device.permit?.ekDigest ?? undefined],
+      ["with key", device.permit?.akName ?? undefined],
       ["revision", device.revision],
     ]),
 })

@@ -111,6 +111,7 @@ export const permitEnrollmentInputFromProto = (
   etag: request.etag,
   kind: nameOf(PERMITS, request.reason, "reason"),
   ek: optionalBytes(request.ekDigest),
+  akName: optionalBytes(request.akName),
   lifetimeMs: lifetimeMs(request.lifetime, PERMIT_MS),
 })
 
@@ -226,7 +227,8 @@ export const deviceToProto = (device: DeviceView): pb.Device => {
     ...(permit && {
       permit: {
         reason: PERMITS[permit.kind],
-        ekDigest: permit.ek,
+        ...(permit.ek && { ekDigest: permit.ek }),
+        ...(permit.akName && { akName: permit.akName }),
         expireTime: timestampFromDate(permit.expiresAt),
       },
     }),

@@ -1,5 +1,12 @@
 import { sameBytes } from "../bytes.ts"
-import type { DeviceRecord, DeviceState, KeyBinding, LastResult, Permit } from "../service/ports.ts"
+import type {
+  DeviceRecord,
+  DeviceState,
+  KeyBinding,
+  LastResult,
+  Permit,
+  PermittedKey,
+} from "../service/ports.ts"
 import { chainColumn, chainFrom } from "./chain.ts"
 import { countersFrom } from "./counters.ts"
 import { type DeviceColumns, deviceDigest } from "./device-digest.ts"
@@ -35,6 +42,7 @@ export const deviceColumns = (device: DeviceKept): DeviceTable => {
     ek_digest: device.endorsement.ekDigest ?? null,
     ek_certificate_chain: chainColumn(device.endorsement.ekCertificateChain),
     ak_certificate_chain: chainColumn(device.endorsement.akCertificateChain),
+    permit_ak: device.permit?.akName ?? null,
   }
   return { ...columns, digest: deviceDigest((column) => columns[column]) }
 }
@@ -88,9 +96,16 @@ const permitKindFrom = oneOf(PERMITS)
 
 const permitFrom = (row: Row): Permit => ({
   kind: permitKindFrom(row, "permit_kind"),
-  ek: blob(row, "permit_ek"),
+  ...permittedKeyFrom(row),
   expiresAt: instant(row, "permit_expires_at"),
 })
+
+const permittedKeyFrom = (row: Row): PermittedKey => {
+  const [ek, akName] = [optional(blob, row, "permit_ek"), optional(blob, row, "permit_ak")]
+  if (ek !== undefined && akName === undefined) return { ek }
+  if (akName !== undefined && ek === undefined) return { akName }
+  throw new Error("a permit names one key")
+}
 
 /** The last result in a row with the columns of `results`. */
 export const resultFrom = (row: Row): LastResult => ({

@@ -70,6 +70,7 @@ const placed = (at: Place<DeviceValues>) => ({
   ek_digest: at("ek_digest"),
   ek_certificate_chain: at("ek_certificate_chain"),
   ak_certificate_chain: at("ak_certificate_chain"),
+  permit_ak: at("permit_ak"),
 })
 
 /** Adds a device, unless one has its id or one of its keys. */

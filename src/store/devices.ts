@@ -20,15 +20,23 @@ import { selectRevision } from "./fence.ts"
 import { policyOf } from "./policies.ts"
 import { madeOf } from "./registry.ts"
 import { instant, instantColumn, integer, text } from "./row.ts"
-import { ask, rowOf, statement, type Work } from "./statement.ts"
+import { type Ask, ask, rowOf, statement, type Work } from "./statement.ts"
 import { checkGeneration, stateOf } from "./trust-state.ts"
 
 /** A scan holds up others. */
 const LISTED_MAX = 1000
 
-const selectPermitted = statement<{ tenant: string; ek: Uint8Array }>((builder, at) =>
+const selectPermittedEk = statement<{ tenant: string; ek: Uint8Array }>((builder, at) =>
   devicesIn(builder).where("d.tenant", "=", at("tenant")).where("d.permit_ek", "=", at("ek")),
 )
+
+const selectPermittedAk = statement<{ tenant: string; akName: Uint8Array }>((builder, at) =>
+  devicesIn(builder).where("d.tenant", "=", at("tenant")).where("d.permit_ak", "=", at("akName")),
+)
+
+/** Whom its operator allows to come with these keys. A TPM that has shown its endorsement key is known by that alone. */
+const selectPermitted = ({ tenant, ek, akName }: EnrolledDevice): Ask =>
+  ek === undefined ? selectPermittedAk({ tenant, akName }) : selectPermittedEk({ tenant, ek })
 
 const insertRevocation = statement<{
   tenant: string
@@ -73,7 +81,7 @@ export const createDevices = (database: Database, administer: Administer): Devic
       const { tenant } = fresh
       checkGeneration((yield* stateOf(tenant)).generation, fresh.trust)
       const token = fresh.token === undefined ? undefined : yield* useToken(tenant, fresh.token, act.at)
-      const permitted = fresh.ek && (yield* rowOf(selectPermitted({ tenant, ek: fresh.ek })))
+      const permitted = yield* rowOf(selectPermitted(fresh))
       const before = permitted && deviceFrom(permitted)
       if (before?.permit !== undefined && before.permit.expiresAt > act.at)
         return madeUnder(yield* enrollAgain(before, fresh, sequence, act.at), fresh.trust)

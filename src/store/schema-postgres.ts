@@ -241,7 +241,15 @@ CREATE TABLE service_keys (
 const VERSION_1 = [REFUSE, TENANTS, POLICIES, DEVICES, JOURNAL, TRUST_1, SERVICE_KEYS].join("\n")
 
 /**
+ * A permit may name an attestation key in place of an endorsement key, by its Name. Most devices have none, and no place in
+ * the index.
+ */
+const VERSION_3 = `
+ALTER TABLE devices ADD COLUMN permit_ak bytea CHECK (length(permit_ak) IN (34, 50, 66));
+CREATE UNIQUE INDEX devices_permit_ak ON devices (tenant, permit_ak) WHERE permit_ak IS NOT NULL;`
+
+/**
  * What makes a schema of each version out of one of the version before; the first starts from an empty schema. A released
  * one never changes.
  */
-export const POSTGRES_STEPS: readonly SchemaStep[] = [sqlStep(VERSION_1), upgradeTo2]
+export const POSTGRES_STEPS: readonly SchemaStep[] = [sqlStep(VERSION_1), upgradeTo2, sqlStep(VERSION_3)]

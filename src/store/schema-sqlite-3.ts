@@ -4,7 +4,7 @@ import { AssayError } from "../errors.ts"
 import { parseCertificate } from "../evidence/x509/certificate.ts"
 import { plainSpkiOf } from "../verification/certificate-key.ts"
 import { chainFrom } from "./chain.ts"
-import { DEVICE_COLUMNS, deviceDigest } from "./device-digest.ts"
+import { FIRST_DEVICE_COLUMNS as COLUMNS, deviceDigest } from "./device-digest.ts"
 import { sha256 } from "./digest.ts"
 import { blob, instant, integer, optional, type Row, text } from "./row.ts"
 import type { DeviceTable } from "./tables.ts"
@@ -244,11 +244,11 @@ export function upgradeTo3(file: DatabaseSync): void {
 function upgradeDevices(file: DatabaseSync): void {
   const seen = new Set<string>()
   const insert = file.prepare(
-    `INSERT INTO new_devices (${DEVICE_COLUMNS.join()}) VALUES (${DEVICE_COLUMNS.map(() => "?").join()})`,
+    `INSERT INTO new_devices (${COLUMNS.join()}) VALUES (${COLUMNS.map(() => "?").join()})`,
   )
   for (const row of file.prepare("SELECT * FROM devices ORDER BY created_at, tenant, id").iterate()) {
     const device = upgradedDevice(row, seen)
-    insert.run(...DEVICE_COLUMNS.map((column) => device[column]))
+    insert.run(...COLUMNS.map((column) => device[column]))
   }
 }
 
@@ -280,6 +280,7 @@ const upgradedDevice = (row: Row, seen: Set<string>): DeviceTable => {
     ek_digest: optional(blob, row, "ek_digest") ?? null,
     ek_certificate_chain: optional(blob, row, "ek_certificate_chain") ?? null,
     ak_certificate_chain: optional(blob, row, "ak_certificate_chain") ?? null,
+    permit_ak: null,
   }
   return { ...device, digest: deviceDigest((column) => device[column]) }
 }

@@ -179,6 +179,15 @@ ALTER TABLE journal ADD COLUMN trust_generation INTEGER;
 `
 
 /**
+ * A permit may name an attestation key in place of an endorsement key, by its Name. Most devices have none, and no place in
+ * the index.
+ */
+const VERSION_5 = `
+ALTER TABLE devices ADD COLUMN permit_ak BLOB CHECK (length(permit_ak) IN (34, 50, 66));
+CREATE UNIQUE INDEX devices_permit_ak ON devices (tenant, permit_ak) WHERE permit_ak IS NOT NULL;
+`
+
+/**
  * What makes a file of each version out of one of the version before; the first starts from an empty file. A released
  * one never changes.
  */
@@ -187,6 +196,7 @@ export const SCHEMA_STEPS: readonly ((file: DatabaseSync) => void)[] = [
   (file) => file.exec(VERSION_2),
   upgradeTo3,
   upgradeTo4,
+  (file) => file.exec(VERSION_5),
 ]
 
 /**

@@ -63,6 +63,8 @@ export interface DeviceTable {
   ek_digest: Bytes | null
   ek_certificate_chain: Bytes | null
   ak_certificate_chain: Bytes | null
+  /** Of a permit that names an attestation key and no endorsement key. */
+  permit_ak: Bytes | null
 }
 
 /** The labels again, to find devices by. */

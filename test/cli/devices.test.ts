@@ -169,7 +169,7 @@ test("shows all of a device, and nothing that could steer a terminal", async () 
     code: "AK_BINDING_UNPROVEN",
     sessionAt: INSTANT,
     clock: { clockMs: "5", resetCount: 6, restartCount: 7, safe: false, firmwareVersion: null },
-    permit: { reason: "board-swap", ekDigest: "6e6577", expiresAt: INSTANT },
+    permit: { reason: "board-swap", ekDigest: "6e6577", akName: null, expiresAt: INSTANT },
     revision: 3,
     etag: "e3",
   })
@@ -177,7 +177,25 @@ test("shows all of a device, and nothing that could steer a terminal", async () 
   assert.match(out, /^called itself +press \\u\{1b\}\[2J$/m)
   assert.match(out, /^labels +rack=2\n +site=north 4$/m)
   assert.match(out, /^attested +2026-01-02T03:04:05\.000Z, warning, AK_BINDING_UNPROVEN$/m)
+  assert.match(out, /^may enroll for +board-swap until 2026-01-02T03:04:05\.000Z$/m)
+  assert.match(out, /^with endorsement key +6e6577$/m)
   assert.not(out.includes("\u001b"))
+})
+
+test("shows which attestation key a device may enroll with", async () => {
+  const permit = create(pb.EnrollmentPermitSchema, {
+    reason: pb.EnrollmentReason.AK_ROTATION,
+    akName: utf8("new"),
+    expireTime: AT,
+  })
+  const { run } = fakeServer({ getDevice: async (id) => ({ device: deviceOf(id, { permit }) }) })
+  assert.equal(jsonOf(await run(["device", "show", "gate-7"]))["permit"], {
+    reason: "ak-rotation",
+    ekDigest: null,
+    akName: "6e6577",
+    expiresAt: INSTANT,
+  })
+  assert.match((await run(["device", "show", "gate-7"], TERMINAL)).out, /^with key +6e6577$/m)
 })
 
 const filters: [args: string[], filter: string][] = [
@@ -222,6 +240,11 @@ const wrong: [what: string, args: string[]][] = [
   [
     "a permit for a time without a unit",
     ["device", "permit", "gate-7", "--reason", "re-enrollment", "--for", "5"],
+  ],
+  ["a Name that is none", ["device", "permit", "gate-7", "--reason", "ak-rotation", "--ak-name", "000b5"]],
+  [
+    "a Name that is longer than any",
+    ["device", "permit", "gate-7", "--reason", "ak-rotation", "--ak-name", "00".repeat(67)],
   ],
   ["a digest that is none", ["device", "permit", "gate-7", "--reason", "board-swap", "--ek-digest", "xyz"]],
   ["no device", ["device", "revoke"]],
@@ -326,8 +349,10 @@ test("permits a device to enroll again", async () => {
     (await run([...permit, "board-swap", "--ek-digest", digest, "--for", "2d", "--etag", "e"])).status,
     0,
   )
-  const { RE_ENROLLMENT, BOARD_SWAP } = pb.EnrollmentReason
-  const base = { id: "gate-7", etag: "", ekDigest: new Uint8Array() }
+  const name = `000b${"cd".repeat(32)}`
+  assert.is((await run([...permit, "ak-rotation", "--ak-name", name])).status, 0)
+  const { RE_ENROLLMENT, BOARD_SWAP, AK_ROTATION } = pb.EnrollmentReason
+  const base = { id: "gate-7", etag: "", ekDigest: new Uint8Array(), akName: new Uint8Array() }
   const lifetime = (seconds: bigint) => ({ seconds, nanos: 0 })
   assert.equal(
     calls.map(({ request }) => request),
@@ -339,6 +364,12 @@ test("permits a device to enroll again", async () => {
         reason: BOARD_SWAP,
         ekDigest: new Uint8Array(32).fill(0xab),
         lifetime: lifetime(172_800n),
+      },
+      {
+        ...base,
+        reason: AK_ROTATION,
+        akName: Uint8Array.of(0x00, 0x0b, ...new Uint8Array(32).fill(0xcd)),
+        lifetime: lifetime(3600n),
       },
     ],
   )

@@ -23,6 +23,27 @@ export const STORE: readonly Mutant[] = [
       "A permit that was meant for one afternoon would let keys be changed for ever.",
     ],
     [
+      "enroll-any-permitted-key",
+      "K-04",
+      'where("d.tenant", "=", at("tenant")).where("d.permit_ak", "=", at("akName"))',
+      'where("d.tenant", "=", at("tenant")).where("d.permit_ak", "is not", null).where("d.id", "<>", at("akName"))',
+      "Any certified key would take over the device that waits for one.",
+    ],
+    [
+      "enroll-permitted-key-of-others",
+      "in another tenant",
+      'where("d.tenant", "=", at("tenant")).where("d.permit_ak", "=", at("akName"))',
+      'where("d.tenant", "<>", at("tenant")).where("d.permit_ak", "=", at("akName"))',
+      "One tenant's operator would give another's device away.",
+    ],
+    [
+      "enroll-permitted-key-beside-ek",
+      "beside an endorsement key",
+      "ek === undefined ? selectPermittedAk({ tenant, akName }) : selectPermittedEk({ tenant, ek })",
+      "ek === undefined || akName.length > 32 ? selectPermittedAk({ tenant, akName }) : selectPermittedEk({ tenant, ek })",
+      "A device would get an endorsement key that no operator named.",
+    ],
+    [
       "enroll-keeps-permit",
       "once, and ends its sessions",
       "    permit: undefined,\n    revision: before.revision + 1,",
@@ -142,6 +163,13 @@ export const STORE: readonly Mutant[] = [
     ],
   ]),
   ...mutantsOf("src/store/device-digest.ts", DEVICES, [
+    [
+      "device-digest-later",
+      "S-03",
+      "    if (value !== null) parts.push(utf8(column), bytesOf(value))\n",
+      "",
+      "A flipped bit would permit another attestation key.",
+    ],
     [
       "device-digest-nothing",
       "S-03",

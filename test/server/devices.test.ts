@@ -16,8 +16,9 @@ import {
 } from "../../src/gen/assay/v1/device_pb.ts"
 import { DeviceState } from "../../src/gen/assay/v1/enrollment_pb.ts"
 import { Tier } from "../../src/gen/assay/v1/result_pb.ts"
+import { deviceToProto } from "../../src/server/convert-device.ts"
 import { rejectsCode } from "../support/assert.ts"
-import { ones, type Running, running } from "./fake.ts"
+import { ones, type Running, running, device as viewed } from "./fake.ts"
 
 const test = suite("DeviceService and EnrollmentTokenService")
 
@@ -65,6 +66,13 @@ const checkDevice = (device: Device | undefined): void => {
   const { clockMs, resetCount, restartCount, safe, firmwareVersion } = device.clock ?? {}
   assert.equal([clockMs, resetCount, restartCount, safe, firmwareVersion], [5n, 6, 7, true, undefined])
 }
+
+test("shows which key a device may enroll with, of either kind", () => {
+  const permit = { kind: "re-enrollment", akName: ones(34), expiresAt: new Date(0) } as const
+  const shown = deviceToProto({ ...viewed, permit }).permit
+  assert.equal([shown?.ekDigest.length, shown?.akName], [0, ones(34)])
+  assert.equal(deviceToProto(viewed).permit?.akName.length, 0)
+})
 
 test("shows all of a device", async () => {
   checkDevice((await admin.getDevice("device-1")).device)
@@ -120,11 +128,13 @@ test("hands on what is permitted, for an hour unless it is told otherwise", asyn
   checkDevice((await admin.permitEnrollment({ id: "device-1", reason: RE_ENROLLMENT })).device)
   await admin.permitEnrollment({ id: "device-1", reason: AK_ROTATION, lifetime: { seconds: 1n } })
   await admin.permitEnrollment({ id: "device-1", reason: BOARD_SWAP, ekDigest: ones(32), etag: "e" })
-  const base = { id: "device-1", etag: "", ek: undefined, lifetimeMs: 3_600_000 }
+  await admin.permitEnrollment({ id: "device-1", reason: AK_ROTATION, akName: ones(50) })
+  const base = { id: "device-1", etag: "", ek: undefined, akName: undefined, lifetimeMs: 3_600_000 }
   assert.equal(asked(), [
     ["permitEnrollment", { ...base, kind: "re-enrollment" }],
     ["permitEnrollment", { ...base, kind: "ak-rotation", lifetimeMs: 1000 }],
     ["permitEnrollment", { ...base, kind: "board-swap", ek: ones(32), etag: "e" }],
+    ["permitEnrollment", { ...base, kind: "ak-rotation", akName: ones(50) }],
   ])
 })
 
@@ -324,6 +334,11 @@ const calls: [what: string, call: () => Promise<unknown>, path: string][] = [
     "a permit with a digest of 33 bytes",
     () => admin.permitEnrollment({ id: "a", reason: 3, ekDigest: ones(33) }),
     "ek_digest",
+  ],
+  [
+    "a permit with a Name of 67 bytes",
+    () => admin.permitEnrollment({ id: "a", reason: 1, akName: ones(67) }),
+    "ak_name",
   ],
   ["a permit for no time", () => admin.permitEnrollment({ id: "a", reason: 1, lifetime: {} }), "lifetime"],
   [

@@ -129,6 +129,7 @@ for (const verb of ["revoke", "retire", "transfer"] as const)
         etag: "",
         kind: "re-enrollment",
         ek: undefined,
+        akName: undefined,
         lifetimeMs: 60_000,
       } as const
       assert.is((await world.service.permitEnrollment(permit, OPERATOR)).permit?.kind, "re-enrollment")
@@ -228,7 +229,7 @@ const foreign: [what: string, act: (world: TestService, id: string) => Promise<u
     "be permitted to enroll",
     ({ service }, id) =>
       service.permitEnrollment(
-        { id, etag: "", kind: "re-enrollment", ek: undefined, lifetimeMs: 1000 },
+        { id, etag: "", kind: "re-enrollment", ek: undefined, akName: undefined, lifetimeMs: 1000 },
         STRANGER,
       ),
   ],

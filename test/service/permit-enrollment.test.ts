@@ -9,6 +9,14 @@ import { START, withService } from "../support/service.ts"
 
 const test = suite("createPermitEnrollment")
 
+/** What the Name of a key looks like, by the algorithm and the size of its digest. */
+const nameOf = (algorithm: number, size: number): Uint8Array => {
+  const name = new Uint8Array(2 + size).fill(0x5a)
+  return Uint8Array.of(0, algorithm, ...name.subarray(2))
+}
+const AK_NAME = nameOf(0x0b, 32)
+const OWN_NAME = nameOf(0x0b, 32).fill(0x33, 2)
+
 const EK = digestOf("ek of gate-7")
 const NEW_EK = digestOf("ek of a new board")
 const input = (given: Partial<PermitEnrollmentInput>): PermitEnrollmentInput => ({
@@ -16,6 +24,7 @@ const input = (given: Partial<PermitEnrollmentInput>): PermitEnrollmentInput => 
   etag: "",
   kind: "re-enrollment",
   ek: undefined,
+  akName: undefined,
   lifetimeMs: 3_600_000,
   ...given,
 })
@@ -75,6 +84,59 @@ for (const kind of ["re-enrollment", "ak-rotation"] as const)
       await keep(world, [keptDevice("gate-7", { ek: undefined })])
       await rejectsCode(() => world.service.permitEnrollment(input({ kind }), OPERATOR), "EK_MISSING")
       await world.service.permitEnrollment(input({ kind: "board-swap", ek: NEW_EK }), OPERATOR)
+    }))
+
+for (const [kind, size] of [
+  ["re-enrollment", 32],
+  ["ak-rotation", 32],
+  ["re-enrollment", 48],
+  ["ak-rotation", 64],
+] as const)
+  test(`permits a ${kind} by a Name of ${2 + size} bytes of a device whose endorsement key nobody knows`, () =>
+    withService(async (world) => {
+      await keep(world, [keptDevice("vm-12", { ek: undefined, binding: "certificate" })])
+      const akName = nameOf({ 32: 0x0b, 48: 0x0c, 64: 0x0d }[size], size)
+      const asked = input({ id: "vm-12", kind, akName })
+      const { permit } = await world.service.permitEnrollment(asked, OPERATOR)
+      assert.equal(permit, { kind, akName, expiresAt: new Date(START.getTime() + 3_600_000) })
+      const record = (await world.journal.records("default")).at(-1)
+      assert.equal([record?.act, record?.device], [`permit-${kind}`, "vm-12"])
+    }))
+
+test("tells in the journal by a digest of its own which attestation key was permitted", () =>
+  withService(async (world) => {
+    await keep(world, [keptDevice("vm-12", { ek: undefined })])
+    for (const akName of [AK_NAME, nameOf(0x0b, 32).fill(0x77, 2)])
+      await world.service.permitEnrollment(input({ id: "vm-12", akName }), OPERATOR)
+    const [one, other] = (await world.journal.records("default")).slice(-2)
+    assert.not.equal(one?.evidenceDigest, other?.evidenceDigest)
+  }))
+
+const unfitNames: [what: string, ek: Uint8Array | undefined, given: Partial<PermitEnrollmentInput>][] = [
+  ["K-05 an attestation key of a device whose endorsement key decides", EK, { akName: AK_NAME }],
+  ["K-05 a rotation to an attestation key beside a known one", EK, { kind: "ak-rotation", akName: AK_NAME }],
+  [
+    "K-04 an attestation key for another board",
+    undefined,
+    { kind: "board-swap", ek: NEW_EK, akName: AK_NAME },
+  ],
+  [
+    "K-04 a rotation to the attestation key that is there",
+    undefined,
+    { kind: "ak-rotation", akName: OWN_NAME },
+  ],
+  ["K-04 a Name cut short", undefined, { akName: AK_NAME.subarray(0, 33) }],
+  ["K-04 a digest without its algorithm", undefined, { akName: AK_NAME.subarray(2) }],
+  ["K-04 a Name by SHA-1", undefined, { akName: nameOf(0x04, 20) }],
+  ["K-04 a Name with the digest of another algorithm", undefined, { akName: nameOf(0x0c, 32) }],
+]
+for (const [what, ek, given] of unfitNames)
+  test(`refuses ${what}`, () =>
+    withService(async (world) => {
+      await keep(world, [{ ...keptDevice("gate-7", { ek }), akName: OWN_NAME }])
+      const error = await rejectsCode(() => world.service.permitEnrollment(input(given), OPERATOR), "FIELD")
+      assert.is(error.location, "ak_name")
+      assert.is((await world.registry.device("default", "gate-7")).permit, undefined)
     }))
 
 const states: [state: DeviceState, isPermitted: boolean][] = [

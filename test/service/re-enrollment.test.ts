@@ -6,13 +6,24 @@ import { generateKeys } from "../../src/device/keys.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
 import type { Code } from "../../src/errors.ts"
 import { parsePublic } from "../../src/evidence/tpm/public.ts"
+import { enrollmentExtraData } from "../../src/evidence/transcript.ts"
+import type { ShownKeys } from "../../src/service/enroll-keys.ts"
 import type { DeviceChange, DeviceRecord, Permit } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { akChainOf } from "../support/endorsed.ts"
 import { assertUnknown, enrolling } from "../support/enroll-attack.ts"
-import { enrolls, tokenHolder } from "../support/enrolling.ts"
+import { certifiedBy, enrolls, tokenHolder } from "../support/enrolling.ts"
 import { ekDigestOf, newcomer } from "../support/newcomer.ts"
 import { newAct, SETUP } from "../support/ports/samples.ts"
-import { answered, attest, codesOf, GATEWAY, type TestService, withService } from "../support/service.ts"
+import {
+  answered,
+  attest,
+  codesOf,
+  evidenceOver,
+  GATEWAY,
+  type TestService,
+  withService,
+} from "../support/service.ts"
 import { policyDocument } from "../support/world.ts"
 
 const test = suite("enrolling again, and by token")
@@ -160,6 +171,132 @@ for (const [name, prepare, which, code] of refused)
       const error = await rejectsCode(() => world.service.completeEnrollment(attempt.honest, GATEWAY), code)
       assert.is(error.challenge, "spent")
       assert.equal(await world.registry.device("default", id), before)
+    }))
+
+// Of a virtual TPM without an endorsement key: by a certificate of the attestation key that its operator names.
+
+/** Lets a device enroll once more with an attestation key. */
+const permitsKey = (world: TestService, id: string, akName: Uint8Array, lifeMs = 3_600_000) =>
+  world.service.permitEnrollment(
+    { id, etag: "", kind: "ak-rotation", ek: undefined, akName, lifetimeMs: lifeMs },
+    GATEWAY,
+  )
+
+const certifies = (world: TestService, device: SoftwareDevice, changed: Partial<ShownKeys> = {}) =>
+  enrolls(world, device, { keys: certifiedBy(device, changed) })
+
+test("gives a certified device that has a permit for an attestation key that key under its old id, once", () =>
+  withService(async (world) => {
+    const [before, after] = [newcomer(), newcomer()]
+    const first = await certifies(world, before)
+    assert.equal([first.ek, first.binding], [undefined, "certificate"])
+    await admits(world, before)
+    await permitsKey(world, first.id, after.akName)
+    after.setState({ clockMs: 5000n, resetCount: 0 })
+    world.advance(60_000)
+    const second = await certifies(world, after)
+    assert.equal([second.id, second.permit, second.binding], [first.id, undefined, "certificate"])
+    assert.is(toHex(second.akName), toHex(after.akName))
+    assert.equal(second.counters, { ...after.state, recordedAt: world.now() })
+    const [revocation] = await world.ports.devices.revocations("default", 0, 10)
+    assert.equal([revocation?.device, revocation?.fromRevision], [first.id, second.revision])
+    world.advance(1000)
+    after.advance(1000)
+    assert.is((await attest(world.service, after)).token.kind, "session")
+    await rejectsCode(async () => attest(world.service, before), "DEVICE_NOT_FOUND")
+    await rejectsCode(() => certifies(world, after), "DEVICE_EXISTS")
+  }))
+
+test("lets a certified device start anew whose TPM was cleared and made the same key again", () =>
+  withService(async (world) => {
+    const device = newcomer()
+    const { id } = await certifies(world, device)
+    const asked = { id, etag: "", kind: "re-enrollment", ek: undefined, lifetimeMs: 1000 } as const
+    await world.service.permitEnrollment({ ...asked, akName: device.akName }, GATEWAY)
+    device.setState({ clockMs: 5n, resetCount: 0 })
+    const again = await certifies(world, device)
+    assert.equal([again.id, again.permit, again.counters?.clockMs], [id, undefined, 5n])
+  }))
+
+const certifiedRefusals: readonly (readonly [
+  name: string,
+  come: (world: TestService, id: string, next: SoftwareDevice) => Promise<unknown>,
+  code: Code,
+])[] = [
+  [
+    "K-04 after the permit's end",
+    async (world, id, next) => {
+      await certifies(world, next)
+      await permitsKey(world, id, next.akName, 1000)
+      world.advance(2000)
+      await certifies(world, next)
+    },
+    "DEVICE_EXISTS",
+  ],
+  [
+    "K-04 by a key that is another device's",
+    async (world, id, next) => {
+      await certifies(world, next)
+      await permitsKey(world, id, next.akName)
+      await certifies(world, next)
+    },
+    "DEVICE_EXISTS",
+  ],
+  [
+    "K-02 by the certificate of another key",
+    async (world, id, next) => {
+      await permitsKey(world, id, next.akName)
+      await certifies(world, next, { akCertificateChain: akChainOf(newcomer()) })
+    },
+    "AK_NAME",
+  ],
+  [
+    "K-02 by a certificate of nobody's whom the tenant trusts",
+    async (world, id, next) => {
+      await permitsKey(world, id, next.akName)
+      await certifies(world, next, { akCertificateChain: akChainOf(next).slice(0, 1) })
+    },
+    "UNTRUSTED_ROOT",
+  ],
+  [
+    "K-02 without any certificate",
+    async (world, id, next) => {
+      await permitsKey(world, id, next.akName)
+      await certifies(world, next, { akCertificateChain: [] })
+    },
+    "EK_MISSING",
+  ],
+  [
+    "K-02 by the quote of another key",
+    async (world, id, next) => {
+      await permitsKey(world, id, next.akName)
+      const { honest, transcript } = await enrolling(world, next, { keys: certifiedBy(next) })
+      const quoted = evidenceOver(newcomer(), enrollmentExtraData(transcript))
+      const evidence = { ...quoted, eventLog: undefined, akName: next.akName }
+      await world.service.completeEnrollment({ ...honest, evidence }, GATEWAY)
+    },
+    "SIGNATURE",
+  ],
+  [
+    "K-02 by the answer to another enrollment",
+    async (world, id, next) => {
+      await permitsKey(world, id, next.akName)
+      const keys = certifiedBy(next)
+      const { honest } = await enrolling(world, next, { keys })
+      const other = await enrolling(world, next, { keys })
+      await world.service.completeEnrollment({ ...honest, evidence: other.honest.evidence }, GATEWAY)
+    },
+    "NONCE_MISMATCH",
+  ],
+]
+for (const [name, come, code] of certifiedRefusals)
+  test(`refuses ${name} to give a certified device another attestation key`, () =>
+    withService(async (world) => {
+      const device = newcomer()
+      const { id, akName } = await certifies(world, device)
+      await rejectsCode(() => come(world, id, newcomer()), code)
+      const left = await world.registry.device("default", id)
+      assert.equal([left.akName, left.permit !== undefined], [akName, true])
     }))
 
 test("refuses K-04 all but one of those that come with one permit at a time", () =>

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex } from "../../src/bytes.ts"
-import { SCHEMA_VERSION, VERSION_1 } from "../../src/store/schema-sqlite.ts"
+import { SCHEMA_STEPS, SCHEMA_VERSION, VERSION_1 } from "../../src/store/schema-sqlite.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
 import { openSqlite } from "../../src/store/sqlite-database.ts"
 import { createJournalVerifier } from "../../src/verification/journal/verify.ts"
@@ -22,6 +22,7 @@ import {
   trustOf,
 } from "../support/ports/samples.ts"
 import { scratch } from "./folder.ts"
+import { checkReleased, releasedDevice } from "./released-device.ts"
 import { SCHEMA_1 } from "./schema-1.ts"
 
 const test = suite("openSqlite of version 1")
@@ -208,6 +209,19 @@ test("refuses afterwards, as before, to change what only grows", () => {
   for (const [what, sql] of forbidden)
     assert.throws(() => database.exec(sql), /append-only|next record|never changes/, what)
   database.close()
+})
+
+test("keeps the devices of version 4 with the digests that they have", async () => {
+  const file = path()
+  mkdirSync(dirname(file))
+  const database = new DatabaseSync(file)
+  database.exec("PRAGMA journal_mode = WAL")
+  for (const step of SCHEMA_STEPS.slice(0, 4)) step(database)
+  database.exec(`${releasedDevice((hex) => `x'${hex}'`)}; PRAGMA user_version = 4`)
+  database.close()
+  const store = openSqliteStore(file)
+  await checkReleased(store)
+  store.close()
 })
 
 test("upgrades an empty file of version 1, and a file once", async () => {

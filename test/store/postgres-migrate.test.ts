@@ -14,6 +14,7 @@ import { verifyBy } from "../support/journal.ts"
 import { digestOf, NOON, newAct, newPolicy, newRecord } from "../support/ports/samples.ts"
 import { DURABLE, needs, usePostgres } from "../support/postgres.ts"
 import { scratch } from "./folder.ts"
+import { checkReleased, releasedDevice } from "./released-device.ts"
 
 const test = suite("migratePostgres")
 const server = usePostgres(test, { settings: DURABLE, isInMemory: true })
@@ -184,6 +185,15 @@ check("chains what a schema of version 1 recorded, as it is found, and goes on b
   ])
   assert.is((await registry.policy("default", "base")).revision, 2)
   await close()
+})
+
+check("keeps the devices of version 2 with the digests that they have", async () => {
+  const url = await server.createDatabase()
+  await migratePostgres(url, '"assay"', POSTGRES_STEPS.slice(0, 2))
+  await server.query(`SET search_path = assay; ${releasedDevice((hex) => `'\\x${hex}'`)}`, url)
+  const store = await openPostgresStore({ url, schema: "assay", writer: "a" })
+  await checkReleased(store)
+  await store.close()
 })
 
 const gaps: [what: string, sql: string][] = [

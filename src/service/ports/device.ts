@@ -45,12 +45,18 @@ export interface LastResult {
 }
 
 /** What its operator allows a device once: to enroll again with the keys that its TPM then shows. */
-export interface Permit {
+export type Permit = PermittedKey & {
   readonly kind: "re-enrollment" | "ak-rotation" | "board-swap"
-  /** The endorsement key that it must enroll with: its own, or the new board's. */
-  readonly ek: Uint8Array
   readonly expiresAt: Date
 }
+
+/**
+ * The key that it must enroll with: an endorsement key, its own or the new board's; or, where no endorsement key is known
+ * that could say who comes, the attestation key with this Name, by a certificate of that key.
+ */
+export type PermittedKey =
+  | { readonly ek: Uint8Array; readonly akName?: undefined }
+  | { readonly akName: Uint8Array; readonly ek?: undefined }
 
 /** What one administrative change sets. What is absent stays as it is. */
 export interface DeviceChange {
@@ -170,8 +176,8 @@ export interface EnrolledDevice extends DeviceKeys, DeviceDescription {
  */
 export interface Devices {
   /**
-   * Makes a device, or gives a device that has a permit for this endorsement key its new keys, moves its revision on, ends
-   * its sessions and takes the permit away. Of two racing calls with one key one succeeds.
+   * Makes a device, or gives a device that has a permit for this endorsement key, or without one for this attestation key,
+   * its new keys, moves its revision on, ends its sessions and takes the permit away. Of two racing calls with one key one succeeds.
    *
    * @throws {AssayError} DEVICE_EXISTS if the endorsement key or the attestation key is another device's, or this one's
    *   without permit; ENROLLMENT_TOKEN if the token is used up, expired or revoked; SNAPSHOT_MOVED if another generation of

@@ -111,13 +111,13 @@ const isSame = (a: ChainHead, b: ChainHead): boolean => a.sequence === b.sequenc
 
 const COUNTERS = ["clock_ms", "reset_count", "restart_count", "safe", "recorded_at"]
 const RESULT = ["result_at", "tier"]
-const PERMIT = ["permit_kind", "permit_ek", "permit_expires_at"]
+const PERMIT = ["permit_kind", "permit_expires_at"]
 
 const checkDevice = (row: Row): void => {
   for (const [all, optional] of [
     [COUNTERS, ["firmware_version"]],
     [RESULT, ["code", "admitted_at"]],
-    [PERMIT, []],
+    [PERMIT, ["permit_ek", "permit_ak"]],
   ] as const) {
     const there = all.filter((column) => row[column] !== null)
     const more = optional.filter((column) => row[column] !== null)

@@ -53,6 +53,7 @@ const DEVICE = {
   ek_digest: optional(digest),
   ek_certificate_chain: optional(bytes(1, CHAIN_BYTES_MAX)),
   ak_certificate_chain: optional(bytes(1, CHAIN_BYTES_MAX)),
+  permit_ak: optional(bytes(1, HASH_BYTES_MAX)),
 } as const satisfies Columns<"devices">
 
 /** Devices without what is joined to them, to write. */

@@ -148,6 +148,11 @@ const refused: [what: string, location: RegExp, lines: Lines][] = [
   ["a result in part", /devices$/, altered("devices.tier", null)],
   ["a permit in part", /devices$/, altered("devices.permit_expires_at", 7)],
   [
+    "a permit's key in part",
+    /devices$/,
+    altered("devices.permit_ak", Buffer.alloc(34, 7).toString("base64url")),
+  ],
+  [
     "labels of an enrollment token that are none",
     /enrollment_tokens$/,
     altered("enrollment_tokens.labels", "{}"),

@@ -16,6 +16,7 @@ import {
 import { ISSUER } from "../journal.ts"
 import { testSigner } from "../signer.ts"
 import type { Awaitable, Check } from "./check.ts"
+import { nameOf } from "./devices.ts"
 import {
   afterNoon,
   digestOf,
@@ -325,8 +326,8 @@ export const backupConformance = (test: Check, name: string, create: () => Await
       T,
       "device-2",
       undefined,
-      { permit: { granted: { ...permit.granted, ek: digestOf("2") } } },
-      newAct("permit-board-swap"),
+      { permit: { granted: { kind: "ak-rotation", akName: nameOf("2"), expiresAt: afterNoon(1e9) } } },
+      newAct("permit-ak-rotation"),
     )
     const lines = await backUp(under)
     await devices.change(
@@ -338,8 +339,8 @@ export const backupConformance = (test: Check, name: string, create: () => Await
     )
     await restoreLines(under, lines, { replace: true })
     assert.equal(
-      [(await registry.device(T, "device-1")).permit, (await registry.device(T, "device-2")).permit?.kind],
-      [undefined, "board-swap"],
+      [(await registry.device(T, "device-1")).permit, (await registry.device(T, "device-2")).permit?.akName],
+      [undefined, nameOf("2")],
     )
   })
 

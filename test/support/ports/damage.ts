@@ -1,7 +1,7 @@
 import { rejectsCode } from "../assert.ts"
 import type { Awaitable, Check } from "./check.ts"
 import type { DevicesUnderTest } from "./devices.ts"
-import { newEnrolled } from "./devices.ts"
+import { nameOf, newEnrolled } from "./devices.ts"
 import { afterNoon, digestOf, newAct, newCommit, newPolicy, newRecord } from "./samples.ts"
 
 /** A store, and a way to alter its rows past it. */
@@ -33,12 +33,38 @@ const DAMAGES: readonly (readonly [what: string, sql: string])[] = [
   ["a device of another time", "UPDATE devices SET created_at = 1"],
 ]
 
+/** The same of a device with a permit for an attestation key. */
+const PERMIT_DAMAGES: readonly (readonly [what: string, sql: string])[] = [
+  ["a permit for another attestation key", "UPDATE devices SET permit_ak = qualified_name"],
+  ["a permit for an endorsement key", "UPDATE devices SET permit_ak = NULL, permit_ek = ek_digest"],
+  ["a permit for both keys", "UPDATE devices SET permit_ek = ek_digest"],
+  ["a permit for no key", "UPDATE devices SET permit_ak = NULL"],
+]
+
 /** What no store answers with. `create` makes one for each test. */
 export const damageConformance = (
   test: Check,
   name: string,
   create: () => Awaitable<DamagedUnderTest>,
 ): void => {
+  for (const [what, sql] of PERMIT_DAMAGES)
+    test(`${name} refuses S-03 to judge by ${what} than was stored`, async () => {
+      const { devices, registry, alter } = await create()
+      const fresh = newEnrolled("device-1", {
+        ek: undefined,
+        akName: nameOf("device-1"),
+        qualifiedName: nameOf("qualified"),
+        endorsement: { ekCertificateChain: [], akCertificateChain: [], ekDigest: digestOf("listed") },
+      })
+      await devices.enroll(fresh, newAct("enroll-device"))
+      const permit = { kind: "ak-rotation", akName: nameOf("next"), expiresAt: afterNoon(1) } as const
+      const change = { permit: { granted: permit } } as const
+      await devices.change("default", "device-1", undefined, change, newAct("permit-ak-rotation"))
+      await alter(sql)
+      await rejectsCode(() => registry.device("default", "device-1"), "REGISTRY")
+      await rejectsCode(() => registry.snapshotFor("default", fresh.akName), "REGISTRY")
+    })
+
   for (const [what, sql] of DAMAGES)
     test(`${name} refuses S-03 to judge by ${what} than was stored`, async () => {
       const { devices, registry, journal, alter } = await create()

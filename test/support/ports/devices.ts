@@ -1,4 +1,5 @@
 import * as assert from "uvu/assert"
+import { toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
 import type {
   DeviceChange,
@@ -37,6 +38,9 @@ export interface DevicesUnderTest {
   readonly trust: TrustStore
   readonly journal: Journal & JournalReader
 }
+
+/** What the Name of a key looks like: its algorithm and its digest. */
+export const nameOf = (id: string): Uint8Array => Uint8Array.of(0x00, 0x0b, ...digestOf(`name of ${id}`))
 
 /** A device that has proven its keys, which follow from its id. */
 export const newEnrolled = (id: string, change: Partial<EnrolledDevice> = {}): EnrolledDevice => ({
@@ -232,6 +236,96 @@ export const devicesConformance = (
     ["that was revoked after it got a permit", undefined, { state: "revoked" }],
     ["that was retired after it got a permit", undefined, { state: "retired" }],
   ]
+  // By the attestation key of a TPM that shows no endorsement key.
+
+  const newCertified = (id: string, change: Partial<EnrolledDevice> = {}): EnrolledDevice =>
+    newEnrolled(id, { ek: undefined, binding: "certificate", akName: nameOf(id), ...change })
+  const certified = newCertified("device-1")
+  const grantAk = (devices: Devices, id: string, akName: Uint8Array, expiresAt = afterNoon(60_000)) =>
+    devices.change(
+      "default",
+      id,
+      undefined,
+      { permit: { granted: { kind: "ak-rotation", akName, expiresAt } } },
+      newAct("permit-ak-rotation"),
+    )
+
+  check("gives a device with a permit for an attestation key that key, once", async (under) => {
+    const { devices, registry } = under
+    const next = newCertified("next", { claimedName: "again" })
+    await devices.enroll(certified, ENROLL)
+    const { permit } = await grantAk(devices, "device-1", next.akName)
+    assert.equal(permit, { kind: "ak-rotation", akName: next.akName, expiresAt: afterNoon(60_000) })
+    assert.equal(plainDevice(await registry.device("default", "device-1")).permit, {
+      kind: "ak-rotation",
+      ek: undefined,
+      akName: toHex(next.akName),
+      expiresAt: afterNoon(60_000),
+    })
+    const after = await devices.enroll(next, ENROLL)
+    assert.equal(
+      [after.id, after.revision, after.claimedName, after.permit],
+      ["device-1", 3, "again", undefined],
+    )
+    assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(after))
+    assert.is((await registry.snapshotFor("default", next.akName)).device.id, "device-1")
+    await rejectsCode(() => registry.snapshotFor("default", certified.akName), "DEVICE_NOT_FOUND")
+    assert.equal(await devices.revocations("default", 0, 10), [
+      { tenant: "default", device: "device-1", fromRevision: 3, at: NOON, sequence: 3 },
+    ])
+    await rejectsCode(() => devices.enroll({ ...next, id: "third" }, ENROLL), "DEVICE_EXISTS")
+  })
+
+  check(
+    "gives a device with a permit for the attestation key that it has a new start",
+    async ({ devices }) => {
+      await devices.enroll(certified, ENROLL)
+      await grantAk(devices, "device-1", certified.akName)
+      const counters = newCounters({ clockMs: 1n, resetCount: 0 })
+      const after = await devices.enroll({ ...certified, id: "again", counters }, ENROLL)
+      assert.equal([after.id, after.revision, after.counters], ["device-1", 3, counters])
+    },
+  )
+
+  for (const [what, expiresAt, change] of unpermitted)
+    check(`refuses K-04 to let a certified device start anew ${what}`, async ({ devices, registry }) => {
+      await devices.enroll(certified, ENROLL)
+      await grantAk(devices, "device-1", certified.akName, expiresAt)
+      const before = await devices.change("default", "device-1", undefined, change, CHANGE)
+      await rejectsCode(() => devices.enroll({ ...certified, id: "again" }, ENROLL), "DEVICE_EXISTS")
+      assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(before))
+    })
+
+  const strangers: [what: string, fresh: EnrolledDevice][] = [
+    ["another attestation key than its permit names", newCertified("other")],
+    [
+      "the attestation key that its permit names beside an endorsement key",
+      newCertified("other", { akName: nameOf("next"), ek: digestOf("ek"), binding: "activation" }),
+    ],
+    [
+      "the attestation key that its permit names in another tenant",
+      newCertified("other", { akName: nameOf("next"), tenant: "other" }),
+    ],
+  ]
+  for (const [what, fresh] of strangers)
+    check(`gives K-04 no device to ${what}, but one of its own`, async ({ devices, registry }) => {
+      await devices.enroll(certified, ENROLL)
+      const before = await grantAk(devices, "device-1", nameOf("next"))
+      assert.is((await devices.enroll(fresh, ENROLL)).id, "other")
+      assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(before))
+    })
+
+  check("refuses K-04 an attestation key of another device to one with a permit", async (under) => {
+    const { devices, registry } = under
+    const second = newCertified("device-2")
+    await devices.enroll(certified, ENROLL)
+    await devices.enroll(second, ENROLL)
+    const before = await grantAk(devices, "device-1", second.akName)
+    await rejectsCode(() => grantAk(devices, "device-2", second.akName), "DEVICE_EXISTS")
+    await rejectsCode(() => devices.enroll({ ...second, id: "third" }, ENROLL), "DEVICE_EXISTS")
+    assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(before))
+  })
+
   for (const [what, expiresAt, change] of unpermitted)
     check(`refuses K-04 to give new keys to a device ${what}`, async ({ devices, registry }) => {
       await devices.enroll(same, ENROLL)

@@ -6,6 +6,7 @@ import type {
   DeviceRecord,
   Devices,
   EnrollmentTokenRecord,
+  PermittedKey,
   Revocation,
 } from "../../../src/service/ports.ts"
 import { changedDevice, isFinal } from "../../../src/store/device-state.ts"
@@ -52,7 +53,7 @@ export const memoryDevices = (parts: MemoryParts) => {
     if (isTaken(device.tenant, device.id, device)) throw exists()
     const { permit } = device
     const isGranted = all(device.tenant).some(
-      (other) => other.id !== device.id && permit && other.permit && sameBytes(other.permit.ek, permit.ek),
+      (other) => other.id !== device.id && permit && other.permit && isFor(other.permit, permit),
     )
     if (isGranted) throw exists()
     devices.set(keyOf(device.tenant, device.id), structuredClone(device))
@@ -84,7 +85,7 @@ export const memoryDevices = (parts: MemoryParts) => {
       checkGeneration(generationOf(tenant), trust)
       const token = fresh.token === undefined ? undefined : usable(tenant, fresh.token, act.at)
       const permitted = all(tenant).find(
-        ({ permit }) => permit && fresh.ek && sameBytes(permit.ek, fresh.ek) && permit.expiresAt > act.at,
+        ({ permit }) => permit && isFor(permit, wantedBy(fresh)) && permit.expiresAt > act.at,
       )
       if (permitted !== undefined && isFinal(permitted.state)) throw exists()
       const shown = { ...keysOf(fresh), claimedName: fresh.claimedName, counters: fresh.counters }
@@ -192,6 +193,13 @@ export const memoryDevices = (parts: MemoryParts) => {
   }
   return { devices: port, add }
 }
+
+/** What its permit must name for a device to come with these keys. */
+const wantedBy = ({ ek, akName }: DeviceKeys): PermittedKey => (ek === undefined ? { akName } : { ek })
+
+const isFor = (a: PermittedKey, b: PermittedKey): boolean =>
+  (a.ek !== undefined && b.ek !== undefined && sameBytes(a.ek, b.ek)) ||
+  (a.akName !== undefined && b.akName !== undefined && sameBytes(a.akName, b.akName))
 
 const exists = (location?: string): AssayError =>
   new AssayError("DEVICE_EXISTS", "it is there already", location === undefined ? {} : { location })

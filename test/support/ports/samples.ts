@@ -140,7 +140,11 @@ export const plainDevice = (device: DeviceRecord) => ({
   akName: toHex(device.akName),
   qualifiedName: device.qualifiedName && toHex(device.qualifiedName),
   ek: device.ek && toHex(device.ek),
-  permit: device.permit && { ...device.permit, ek: toHex(device.permit.ek) },
+  permit: device.permit && {
+    ...device.permit,
+    ek: device.permit.ek && toHex(device.permit.ek),
+    akName: device.permit.akName && toHex(device.permit.akName),
+  },
   endorsement: {
     ekCertificateChain: device.endorsement.ekCertificateChain.map(toHex),
     akCertificateChain: device.endorsement.akCertificateChain.map(toHex),
