@@ -107,7 +107,8 @@ export const createTestService = (options: ServiceOptions = {}) => {
     },
   }
   const ports: Ports = { ...base, ...options.ports?.(base) }
-  /** Makes a certificate an anchor, beside the service. */
+  let anchored: Promise<unknown> | undefined
+  /** Makes a certificate an anchor, beside the service, whose next call waits for it. */
   const trustAnchor = (der: Uint8Array, changed: Partial<AnchorRecord> = {}): void => {
     const anchor = {
       id: fingerprintOf(parseCertificate(der)),
@@ -118,12 +119,16 @@ export const createTestService = (options: ServiceOptions = {}) => {
       provenance: "test",
       ...changed,
     } as const
-    // The store does it before it comes back: nothing of it waits.
-    void store.trust.importTrust(
+    const added = store.trust.importTrust(
       "default",
       { anchors: [anchor], intermediates: [], crls: [], eks: [] },
       newAct("import-trust", { at: now, caller: SETUP }),
     )
+    const before = anchored
+    const both: Promise<unknown> = Promise.all([before, added]).finally(() => {
+      if (anchored === both) anchored = undefined
+    })
+    anchored = both
   }
   trustAnchor(TEST_ANCHOR)
   const recordsOf: Store["journal"]["records"] = async (tenant, options) =>
@@ -134,7 +139,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     trust: store.trust,
     trustAnchor,
     ports,
-    service: createService(ports),
+    service: waiting(createService(ports), () => anchored),
     /** What callers did, without what made the world. */
     journal: { records: recordsOf },
     registry: store.registry,
@@ -229,3 +234,18 @@ export const attest = async (
 /** Codes of a result's findings, the worst first. */
 export const codesOf = (result: AttestationResult): string[] =>
   result.findings.flatMap((finding) => finding.code ?? [])
+
+/** A service whose calls wait for something first, while there is something. */
+const waiting = (service: Service, pending: () => Promise<unknown> | undefined): Service =>
+  new Proxy(service, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name)
+      if (typeof method !== "function") return method
+      return (...args: unknown[]) => {
+        const first = pending()
+        return first === undefined
+          ? Reflect.apply(method, target, args)
+          : first.then(() => Reflect.apply(method, target, args))
+      }
+    },
+  })
