@@ -68,7 +68,7 @@ export const CODES = {
   AK_ALGORITHM: entry("refuted"),
   AK_BINDING_UNPROVEN: entry("refuted", "K-02"),
   AK_NAME: entry("refuted", "K-06"),
-  AK_BINDING: entry("refuted", "K-02", "K-03"),
+  AK_BINDING: entry("refuted", "K-02", "K-03", "K-04"),
   KEY_CERTIFICATION: entry("refuted"),
   KEY_NAME: entry("refuted", "K-06"),
   KEY_ATTRIBUTES: entry("refuted"),

@@ -43,7 +43,11 @@ export const addAgentEnroll = (agent: Command, parts: AgentParts, context: Comma
       "what lets this device in, as assay enrollment-token create wrote it",
     )
     .option("--credential <FILE>", "a gateway's secret instead")
-    .option("--name <NAME>", "what the device calls itself: a label for people", "")
+    .option(
+      "--name <NAME>",
+      "what the device calls itself: a label for people; an instance of a cloud by its name or id",
+      "",
+    )
     .option(
       "--ak-chain <FILE...>",
       "certificates of the attestation key, its own first, instead of the endorsement key",

@@ -8,6 +8,7 @@ import { type Deviation, TAG } from "../evidence/x509/der.ts"
 import { DerReader } from "../evidence/x509/der-reader.ts"
 import type { DistributionPoint, PointName } from "../evidence/x509/distribution-point.ts"
 import { type Extensions, KEY_USAGE } from "../evidence/x509/extensions.ts"
+import { GCE_INSTANCE } from "../evidence/x509/gce-instance.ts"
 import { nameText } from "../evidence/x509/name.ts"
 import { publicKeyText } from "../evidence/x509/public-key.ts"
 import { generalNameText } from "../verification/name-constraints.ts"
@@ -160,6 +161,7 @@ const VALUES: ReadonlyMap<string, ValueOf> = new Map<string, ValueOf>([
   ],
   ["2.5.29.37", ({ extKeyUsage }) => extKeyUsage],
   ["2.5.29.54", ({ inhibitAnyPolicy }) => inhibitAnyPolicy],
+  [GCE_INSTANCE, ({ instance }) => instance],
   [
     "1.3.6.1.5.5.7.1.1",
     ({ authorityInfoAccess }) =>

@@ -2,7 +2,13 @@
 
 import { toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
-import { type Device, EnrollmentReason, Freshness, KeyBinding } from "../gen/assay/v1/device_pb.ts"
+import {
+  type CloudInstance,
+  type Device,
+  EnrollmentReason,
+  Freshness,
+  KeyBinding,
+} from "../gen/assay/v1/device_pb.ts"
 import { DeviceState } from "../gen/assay/v1/enrollment_pb.ts"
 import { TIERS } from "./gateway.ts"
 import { fieldLines, type Report } from "./output.ts"
@@ -50,6 +56,17 @@ export const reasonToProto = (name: (typeof REASONS)[number]): EnrollmentReason 
 const hexOrNull = (bytes: Uint8Array): string | null => (bytes.length === 0 ? null : toHex(bytes))
 const textOrNull = (text: string): string | null => (text === "" ? null : text)
 
+const instanceJson = ({ provider, project, zone, id, name }: CloudInstance) => ({
+  provider,
+  project,
+  zone,
+  id,
+  name,
+})
+
+const instanceText = ({ provider, project, zone, id, name }: ReturnType<typeof instanceJson>): string =>
+  `${name}, ${id} of ${project}, ${provider} ${zone}`
+
 /** A device. What this program has no word for is null. */
 export const deviceJson = (device: Device) => ({
   id: device.id,
@@ -70,6 +87,7 @@ export const deviceJson = (device: Device) => ({
           model: device.tpm.model,
           version: device.tpm.version,
         },
+  instance: device.instance === undefined ? null : instanceJson(device.instance),
   createdAt: instantOf(device.createTime),
   attestedAt: instantOf(device.attestTime),
   tier: device.attestTime === undefined ? null : (TIERS[device.attestTier] ?? null),
@@ -132,6 +150,7 @@ export const deviceReport = (device: DeviceJson): Report => ({
           ? undefined
           : `${device.tpm.manufacturer} ${device.tpm.model} ${device.tpm.version}`,
       ],
+      ["instance", device.instance === null ? undefined : instanceText(device.instance)],
       ["registered", device.createdAt ?? undefined],
       ["attested", attestedText(device)],
       ["last session", device.sessionAt ?? "never"],

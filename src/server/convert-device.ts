@@ -200,7 +200,7 @@ const clockToProto = (counters: ports.Counters): pb.ClockState =>
 
 /** A device as its operator sees it. */
 export const deviceToProto = (device: DeviceView): pb.Device => {
-  const { lastResult, counters, permit, tpm } = device
+  const { lastResult, counters, permit, tpm, instance } = device
   return create(pb.DeviceSchema, {
     id: device.id,
     akName: device.akName,
@@ -233,6 +233,7 @@ export const deviceToProto = (device: DeviceView): pb.Device => {
       },
     }),
     etag: device.etag,
+    ...(instance && { instance }),
   })
 }
 

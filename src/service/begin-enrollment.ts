@@ -4,13 +4,17 @@ import { AssayError } from "../errors.ts"
 import type { EnrollmentTranscript } from "../evidence/transcript.ts"
 import { ACTIVATION_SECRET_BYTES, type Credential, makeCredential } from "../verification/credential.ts"
 import { checkKeys, type EligibleKeys, type ShownKeys } from "./enroll-keys.ts"
+import { checkClaim } from "./instance.ts"
 import type { Caller, Ports } from "./ports.ts"
 import { sealEnrollment } from "./sealed-enrollment.ts"
 
 /** What a device shows of itself, to be enrolled. */
 export interface BeginEnrollmentInput {
   readonly keys: ShownKeys
-  /** What it calls itself: a label for people, never a key. Visible ASCII and spaces, at most 255; empty for nothing. */
+  /**
+   * What it calls itself: a label for people, never a key. Visible ASCII and spaces, at most 255; empty for nothing. Where a
+   * certificate says which instance of a cloud it is, that instance's name or id.
+   */
   readonly claimedName: string
 }
 
@@ -29,7 +33,7 @@ const RANDOM_BYTES = 32
  * Begins to enroll a device: checks the keys that it shows, and makes what only the TPM that holds both can open. No device
  * is made, and nothing is told of which there are: whoever asks has proven nothing yet.
  *
- * @throws {AssayError} PERMISSION for a device that is enrolled; as `checkKeys`; ENROLLMENT_LIMIT, CHALLENGES_FULL; RNG,
+ * @throws {AssayError} PERMISSION for a device that is enrolled; as `checkKeys` and `checkClaim`; ENROLLMENT_LIMIT, CHALLENGES_FULL; RNG,
  *   NONCE_STORE, CLOCK, REVISION_UNCONFIRMED.
  */
 export const createBeginEnrollment =
@@ -40,6 +44,7 @@ export const createBeginEnrollment =
     const issuedAt = ports.clock.now()
     const token = enrollmentTokenOf(caller)
     const eligible = await checkKeys(ports, keys, caller, issuedAt)
+    checkClaim(claimedName, eligible.instance)
     await countBeginning(ports.singleUse, eligible, caller, issuedAt)
     const random = ports.random.bytes(RANDOM_BYTES)
     const { credential, secret } = credentialFor(eligible, ports)

@@ -4,8 +4,10 @@ import { parsePolicy } from "../appraisal/policy.ts"
 import { lengthPrefixed, toBase64Url, toHex, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { parseChain } from "../evidence/evidence.ts"
+import type { CloudInstance } from "../evidence/x509/gce-instance.ts"
 import { type TpmIdentity, tpmIdentityOf } from "../verification/tpm-identity.ts"
 import { type Freshness, freshnessOf } from "./device-freshness.ts"
+import { recordedInstance } from "./instance.ts"
 import type { DeviceRecord, PolicyRecord, Ports } from "./ports.ts"
 
 /** A device, and what follows from its record, its policy and the time. */
@@ -13,6 +15,8 @@ export interface DeviceView extends DeviceRecord {
   readonly freshness: Freshness
   /** Its TPM as the certificate of its endorsement or attestation key says, if it has one that says it. */
   readonly tpm: TpmIdentity | undefined
+  /** The machine of a cloud that it is, as those certificates say, if they say it. */
+  readonly instance: CloudInstance | undefined
   readonly etag: string
 }
 
@@ -55,6 +59,7 @@ export const createViewDevices = (
           at,
         ),
         tpm: tpmOf(device),
+        instance: recordedInstance(device.endorsement),
         etag: etagOf(device),
       })
     }

@@ -2,6 +2,7 @@ import { AssayError } from "../errors.ts"
 import { parseChain } from "../evidence/evidence.ts"
 import { type PublicArea, parseName, parsePublic } from "../evidence/tpm/public.ts"
 import type { Certificate } from "../evidence/x509/certificate.ts"
+import type { CloudInstance } from "../evidence/x509/gce-instance.ts"
 import { type EndorsementKey, verifyEndorsementKey } from "../verification/ek.ts"
 import { type AttestationKey, createAttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
@@ -23,6 +24,8 @@ export interface EligibleKeys {
   readonly ak: Verified<AttestationKey>
   /** With it, an attestation key has to prove that it lives beside it; without it, its certificate says so. */
   readonly ek: Verified<EndorsementKey> | undefined
+  /** The machine of a cloud that they are certified to be of, if they are. */
+  readonly instance: CloudInstance | undefined
   /** Of the trust that they are genuine by. */
   readonly generation: number
 }
@@ -50,10 +53,11 @@ export const checkKeys = async (
   const { endorsements, generation } = await wantingCrls(ports, chains, caller, () =>
     verifyShown(ports, caller.tenant, { ...chains, ekListed: false }, ak, at),
   )
-  if (area === undefined && endorsements.ek === undefined) return { ak, ek: undefined, generation }
+  const { instance } = endorsements
+  if (area === undefined && endorsements.ek === undefined) return { ak, ek: undefined, instance, generation }
   const ek = verifyEndorsementKey({ path: endorsements.ek, area }, ports.denied)
   if (ek.path === undefined) await checkListed(ports, caller.tenant, ek.digest)
-  return { ak, ek, generation }
+  return { ak, ek, instance, generation }
 }
 
 interface ParsedKeys {

@@ -1,4 +1,5 @@
 import { AssayError } from "../errors.ts"
+import { checkSameInstance } from "../service/instance.ts"
 import type { DeviceRecord, Devices, EnrolledDevice, Revocation } from "../service/ports.ts"
 import type { Administer, Done } from "./administer.ts"
 import { type Database, guard } from "./database.ts"
@@ -192,6 +193,7 @@ function* enrollAgain(
   at: Date,
 ): Work<DeviceRecord> {
   const { akPublic, akName, qualifiedName, ek, binding, endorsement, claimedName, counters } = fresh
+  checkSameInstance(before, endorsement)
   const after = {
     ...before,
     ...{ akPublic, akName, qualifiedName, ek, binding, endorsement, claimedName, counters },

@@ -3,6 +3,7 @@ import { sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { PublicKey } from "../evidence/tpm/public.ts"
 import { type Certificate, certificateText } from "../evidence/x509/certificate.ts"
+import type { CloudInstance } from "../evidence/x509/gce-instance.ts"
 import type { SubjectPublicKey } from "../evidence/x509/public-key.ts"
 import { keyObjectOf } from "./certificate-key.ts"
 import { type CertificatePath, type ChainOptions, verifyChain } from "./chain.ts"
@@ -21,6 +22,8 @@ export interface Endorsements {
   readonly ekListed: boolean
   /** When the device enrolled, its TPM showed that it holds the attestation key beside this endorsement key. */
   readonly activated: boolean
+  /** The machine of a cloud that the certificates say it is, if they do. */
+  readonly instance: CloudInstance | undefined
 }
 
 /** Nothing vouches for the device's keys but its operator. */
@@ -29,6 +32,7 @@ export const NO_ENDORSEMENTS: Verified<Endorsements> = vouch({
   ek: undefined,
   ekListed: false,
   activated: false,
+  instance: undefined,
 })
 
 /** What a device shows or was registered with: chains with the leaf first, empty if there are none. */
@@ -53,7 +57,8 @@ export interface EnrolledEk {
  * key that signed.
  *
  * @throws {AssayError} as `verifyChain`; AK_NAME for a certificate of another key; AK_BINDING for the certificate of another
- *   endorsement key than the one that the device enrolled with; NAME if the two certificates name different manufacturers.
+ *   endorsement key than the one that the device enrolled with, or of two instances; NAME if the two certificates name
+ *   different manufacturers.
  */
 export function verifyEndorsements(
   shown: UntrustedEndorsements,
@@ -69,7 +74,8 @@ export function verifyEndorsements(
   checkSameMaker(ekPath?.tpm, akPath)
   // Beside a key that nobody vouches for any more, an activation says nothing.
   const activated = shown.enrolled?.activated === true && (ekPath !== undefined || shown.ekListed)
-  return vouch({ ak: akPath, ek: ekPath, ekListed: shown.ekListed, activated })
+  const instance = instanceOf(ekPath, akPath)
+  return vouch({ ak: akPath, ek: ekPath, ekListed: shown.ekListed, activated, instance })
 }
 
 /** The certificate is of the endorsement key that the attestation key was bound to, and of no other. */
@@ -117,6 +123,21 @@ const isSameKey = (certified: SubjectPublicKey, key: PublicKey): boolean => {
 }
 
 const UNCOMPRESSED = 0x04
+
+/** What the certificates name, the attestation key's before the other; both the same, if both name one. */
+const instanceOf = (
+  ek: CertificatePath | undefined,
+  ak: CertificatePath | undefined,
+): CloudInstance | undefined => {
+  const [other, own] = [ek?.leaf.extensions.instance, ak?.leaf.extensions.instance]
+  if (ak === undefined || own === undefined || other === undefined) return own ?? other
+  if (other.project === own.project && other.id === own.id) return own
+  throw new AssayError("AK_BINDING", "the certificates of the two keys are of different instances", {
+    location: certificateText(ak.leaf),
+    expected: `${other.project} ${other.id}`,
+    actual: `${own.project} ${own.id}`,
+  })
+}
 
 const checkSameMaker = (ek: TpmIdentity | undefined, ak: CertificatePath | undefined): void => {
   const other = ak?.tpm

@@ -19,6 +19,8 @@ const test = suite("assay device and enrollment-token")
 const AT = { seconds: 1767323045n, nanos: 0 }
 const INSTANT = "2026-01-02T03:04:05.000Z"
 
+const INSTANCE = { provider: "gce", project: "presses", zone: "z-1", id: "8001", name: "vm-12" }
+
 const deviceOf = (id: string, changed: Partial<pb.Device> = {}): pb.Device => ({
   ...create(pb.DeviceSchema, {
     id,
@@ -34,6 +36,7 @@ const deviceOf = (id: string, changed: Partial<pb.Device> = {}): pb.Device => ({
     ekDigest: utf8("ek"),
     binding: pb.KeyBinding.ACTIVATION,
     tpm: { manufacturer: "IFX", model: "SLB 9670", version: "id:00070055" },
+    instance: create(pb.CloudInstanceSchema, INSTANCE),
     attestTime: AT,
     attestTier: Tier.WARNING,
     attestCode: "AK_BINDING_UNPROVEN",
@@ -163,6 +166,7 @@ test("shows all of a device, and nothing that could steer a terminal", async () 
     ekDigest: "656b",
     binding: "activation",
     tpm: { manufacturer: "IFX", model: "SLB 9670", version: "id:00070055" },
+    instance: INSTANCE,
     createdAt: INSTANT,
     attestedAt: INSTANT,
     tier: "warning",
@@ -178,6 +182,7 @@ test("shows all of a device, and nothing that could steer a terminal", async () 
   assert.match(out, /^labels +rack=2\n +site=north 4$/m)
   assert.match(out, /^attested +2026-01-02T03:04:05\.000Z, warning, AK_BINDING_UNPROVEN$/m)
   assert.match(out, /^may enroll for +board-swap until 2026-01-02T03:04:05\.000Z$/m)
+  assert.match(out, /^instance +vm-12, 8001 of presses, gce z-1$/m)
   assert.match(out, /^with endorsement key +6e6577$/m)
   assert.not(out.includes("\u001b"))
 })

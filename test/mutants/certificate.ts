@@ -827,6 +827,76 @@ const TPM: readonly Mutant[] = mutantsOf(
   ],
 )
 
+const INSTANCE: readonly Mutant[] = mutantsOf(
+  "src/evidence/x509/gce-instance.ts",
+  "test/evidence/x509/gce-instance.test.ts",
+  [
+    [
+      "instance-end",
+      "something behind",
+      "  r.end()\n  return isProduction === true",
+      "  return isProduction === true",
+      "Something could hide behind a machine.",
+    ],
+    [
+      "instance-of-tests",
+      "not of production",
+      "isProduction === true ?",
+      "isProduction !== undefined ?",
+      "A certificate for tests would name a machine.",
+    ],
+    [
+      "instance-text",
+      "a name with a zero in it",
+      "  if (!TEXT.test(text))",
+      '  if (text === "" || text.length > 255)',
+      "Names that only look alike would be told apart by nobody.",
+    ],
+    [
+      "instance-number-negative",
+      "a negative id",
+      "(content[0] ?? 0) >= 0x80 || size",
+      "size",
+      "Two spellings would be one machine.",
+    ],
+    [
+      "instance-number-size",
+      "an id of 65 bits",
+      " || size > NUMBER_BYTES_MAX",
+      "",
+      "A number could be as long as a certificate.",
+    ],
+    [
+      "instance-properties-end",
+      "properties twice",
+      "  explicit.end()\n",
+      "",
+      "Something could hide behind the properties.",
+    ],
+    [
+      "instance-version-end",
+      "a version of two",
+      "    version.end()\n",
+      "",
+      "Something could hide behind the version.",
+    ],
+    [
+      "instance-production-end",
+      "a production of two",
+      "    production.end()\n",
+      "",
+      "One that says both would be of production.",
+    ],
+    [
+      "instance-property-order",
+      "a production twice",
+      "  while (r.tag > 0xa1)",
+      "  while (r.tag !== 0)",
+      "A machine could be of production and not.",
+    ],
+  ],
+)
+
 const EXTENSIONS: readonly Mutant[] = mutantsOf(
   "src/evidence/x509/extensions.ts",
   "test/evidence/x509/extensions.test.ts",
@@ -1250,6 +1320,7 @@ export const CERTIFICATES: readonly Mutant[] = [
   ...PUBLIC_KEY,
   ...POINT,
   ...TPM,
+  ...INSTANCE,
   ...EXTENSIONS,
   ...DEVIATION,
   ...NV,

@@ -306,4 +306,82 @@ export const ENROLL: readonly Mutant[] = [
       "Another listed key could be put into a device's record.",
     ],
   ]),
+  ...mutantsOf("src/service/begin-enrollment.ts", "test/service/enroll-instance.test.ts", [
+    [
+      "enroll-any-claim",
+      "K-02",
+      "    checkClaim(claimedName, eligible.instance)\n",
+      "",
+      "A machine of the cloud would stand in the list under another's name.",
+    ],
+  ]),
+  ...mutantsOf("src/service/instance.ts", "test/service/enroll-instance.test.ts", [
+    [
+      "claim-in-part",
+      "K-02",
+      "claimedName === instance.name || claimedName === instance.id",
+      "instance.name.startsWith(claimedName) || claimedName === instance.id",
+      "A name that is nearly another's would do.",
+    ],
+    [
+      "claim-by-id",
+      '"8001"',
+      "claimedName === instance.name || claimedName === instance.id",
+      "claimedName === instance.name",
+      "A machine could not go by its number.",
+    ],
+    [
+      "instance-by-name",
+      "K-04",
+      "[provider, project, id]",
+      "[provider, project]",
+      "Any machine of the project would do for another.",
+    ],
+    [
+      "instance-of-any-project",
+      "K-04",
+      "[provider, project, id]",
+      "[provider, id]",
+      "Who certifies for one project could take a machine of another over.",
+    ],
+    [
+      "instance-of-none",
+      "K-04",
+      "shown !== undefined && identityOf(shown) === identityOf(recorded)",
+      "shown === undefined || identityOf(shown) === identityOf(recorded)",
+      "Whoever leaves the instance out could be any machine.",
+    ],
+    [
+      "instance-of-ak-alone",
+      "the endorsement key's certificate names",
+      "  instanceOf(akCertificateChain) ?? instanceOf(ekCertificateChain)",
+      "  instanceOf(akCertificateChain.length < 0 ? ekCertificateChain : akCertificateChain)",
+      "What the endorsement key's certificate says would be left out.",
+    ],
+  ]),
+  ...mutantsOf("src/service/instance.ts", "test/store/devices.test.ts", [
+    [
+      "instance-of-a-board",
+      "another instance of a cloud for a",
+      'if (recorded === undefined || before.permit?.kind === "board-swap") return',
+      "if (recorded === undefined) return",
+      "No device could move to another machine.",
+    ],
+  ]),
+  ...mutantsOf("src/verification/endorsements.ts", "test/service/enroll-instance.test.ts", [
+    [
+      "instances-of-two-keys",
+      "K-02",
+      "  if (other.project === own.project && other.id === own.id) return own\n",
+      "  if (other !== undefined) return own\n",
+      "Two machines could be put together to one device.",
+    ],
+    [
+      "instances-of-two-projects",
+      "K-02",
+      "other.project === own.project && other.id === own.id",
+      "other.id === own.id",
+      "Numbers that only look alike would do.",
+    ],
+  ]),
 ]

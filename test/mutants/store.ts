@@ -44,6 +44,13 @@ export const STORE: readonly Mutant[] = [
       "A device would get an endorsement key that no operator named.",
     ],
     [
+      "enroll-another-instance",
+      "K-04",
+      "  checkSameInstance(before, endorsement)\n",
+      "",
+      "Another machine of the cloud would come under this one's id.",
+    ],
+    [
       "enroll-keeps-permit",
       "once, and ends its sessions",
       "    permit: undefined,\n    revision: before.revision + 1,",

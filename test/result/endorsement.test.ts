@@ -12,7 +12,7 @@ test("tells of nothing where nothing vouches for the keys, and of a listed key n
 })
 
 test("tells the attestation key's path first, then the endorsement key's", () => {
-  const both = endorsementsOf({ ak: AK_PATH, ek: EK_PATH, ekListed: false, activated: false })
+  const both = endorsementsOf({ ...NO_ENDORSEMENTS, ak: AK_PATH, ek: EK_PATH })
   assert.equal(
     both.map(({ key }) => key),
     ["ak", "ek"],

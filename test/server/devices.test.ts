@@ -59,6 +59,11 @@ const checkDevice = (device: Device | undefined): void => {
     [device.tpm?.manufacturer, device.tpm?.model, device.tpm?.version],
     ["IFX", "SLB 9670", "id:00070055"],
   )
+  const { provider, project, zone, id, name } = device.instance ?? {}
+  assert.equal(
+    [provider, project, zone, id, name],
+    ["gce", "presses", "z-1", "18446744073709551615", "vm-12"],
+  )
   assert.equal([device.attestTier, device.attestCode], [Tier.WARNING, "AK_BINDING_UNPROVEN"])
   const times = [device.createTime, device.attestTime, device.sessionTime, device.permit?.expireTime]
   for (const time of times) assert.is(time?.seconds, AT.seconds)

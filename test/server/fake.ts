@@ -90,6 +90,7 @@ export const device: DeviceView = {
     specification: undefined,
     securityAssertions: undefined,
   },
+  instance: { provider: "gce", project: "presses", zone: "z-1", id: "18446744073709551615", name: "vm-12" },
   etag: "etag-3",
 }
 

@@ -36,8 +36,8 @@ test("registers a device by its key, and journals who did it", () =>
     assert.is(toHex(registered.akName), toHex(device.akName))
     assert.is(toHex(registered.akPublic), toHex(area.bytes))
     assert.is(toHex(registered.qualifiedName ?? new Uint8Array()), toHex(device.qualifiedName))
-    const { freshness, tpm, etag, ...record } = registered
-    assert.equal([freshness, tpm, etag.length], ["silent", undefined, 22])
+    const { freshness, tpm, instance, etag, ...record } = registered
+    assert.equal([freshness, tpm, instance, etag.length], ["silent", undefined, undefined, 22])
     assert.equal(await registry.device("default", "device-1"), record)
     assert.equal(await journal.records("default"), [
       {

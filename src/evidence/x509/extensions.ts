@@ -1,6 +1,7 @@
 import { checkDepth, DerGate, type Deviation, TAG } from "./der.ts"
 import { DerReader } from "./der-reader.ts"
 import { type DistributionPoint, readDistributionPoints } from "./distribution-point.ts"
+import { type CloudInstance, GCE_INSTANCE, readGceInstance } from "./gce-instance.ts"
 import { type GeneralName, readGeneralName, readGeneralNames } from "./general-name.ts"
 import { readTpmAttributes, type TpmAttributes } from "./tpm-attributes.ts"
 
@@ -42,6 +43,8 @@ export interface Extensions {
   readonly crlDistributionPoints?: readonly DistributionPoint[]
   readonly authorityInfoAccess?: readonly AccessDescription[]
   readonly tpm?: TpmAttributes
+  /** `undefined` also for an instance that its issuer does not vouch for. */
+  readonly instance?: CloudInstance | undefined
 }
 
 /** Subtrees that names below must be in, and must not be in. */
@@ -81,14 +84,15 @@ const PURPOSES_MAX = 64
 
 type ReadExtension = (value: DerReader, fields: Fields, deviations: Set<Deviation>) => void
 
+const reads =
+  <Field extends keyof Fields>(field: Field, read: (value: DerReader) => Fields[Field]): ReadExtension =>
+  (value, fields) => {
+    fields[field] = read(value)
+  }
+
 /** What each extension that Assay knows is read into. */
 const READERS: ReadonlyMap<string, ReadExtension> = new Map<string, ReadExtension>([
-  [
-    "2.5.29.9",
-    (value, fields) => {
-      fields.tpm = readTpmAttributes(value)
-    },
-  ],
+  ["2.5.29.9", reads("tpm", readTpmAttributes)],
   [
     "2.5.29.14",
     (value, fields) => {
@@ -123,12 +127,7 @@ const READERS: ReadonlyMap<string, ReadExtension> = new Map<string, ReadExtensio
       fields.nameConstraints = readNameConstraints(value.sequence("nameConstraints"))
     },
   ],
-  [
-    "2.5.29.31",
-    (value, fields) => {
-      fields.crlDistributionPoints = readDistributionPoints(value)
-    },
-  ],
+  ["2.5.29.31", reads("crlDistributionPoints", readDistributionPoints)],
   [
     "2.5.29.32",
     (value, fields) => {
@@ -202,10 +201,11 @@ const READERS: ReadonlyMap<string, ReadExtension> = new Map<string, ReadExtensio
       })
     },
   ],
+  [GCE_INSTANCE, reads("instance", readGceInstance)],
 ])
 
 /**
- * What is read and no check holds a path to: TPM attributes, identifiers of keys, and where things are to be had. They
+ * What is read and no check holds a path to: TPM attributes, identifiers of keys, instances, where things are to be had. They
  * are never critical (RFC 5280, 4.2.1.1, 4.2.1.2, 4.2.1.8, 4.2.2.1), and one that is asks for what is not done here.
  */
 const NEVER_CRITICAL: ReadonlySet<string> = new Set([
@@ -213,6 +213,7 @@ const NEVER_CRITICAL: ReadonlySet<string> = new Set([
   "2.5.29.14",
   "2.5.29.35",
   "1.3.6.1.5.5.7.1.1",
+  GCE_INSTANCE,
 ])
 
 /** A value that is its field's default must be left out (X.690, 11.5). */

@@ -181,7 +181,8 @@ export interface Devices {
    *
    * @throws {AssayError} DEVICE_EXISTS if the endorsement key or the attestation key is another device's, or this one's
    *   without permit; ENROLLMENT_TOKEN if the token is used up, expired or revoked; SNAPSHOT_MOVED if another generation of
-   *   trust is current; REGISTRY, JOURNAL.
+   *   trust is current; AK_BINDING for certificates of another cloud instance than the device with the permit is;
+   *   REGISTRY, JOURNAL.
    */
   enroll(device: EnrolledDevice, act: Act): Promise<DeviceRecord>
   /**

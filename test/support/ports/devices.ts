@@ -3,6 +3,7 @@ import { toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
 import type {
   DeviceChange,
+  DeviceEndorsement,
   DeviceFilter,
   DeviceRecord,
   DeviceState,
@@ -10,15 +11,19 @@ import type {
   EnrolledDevice,
   ImportedDevice,
   Journal,
+  Permit,
   Registry,
   TrustStore,
 } from "../../../src/service/ports.ts"
 import type { JournalReader } from "../../../src/store/journal.ts"
 import { rejectsCode } from "../assert.ts"
+import { instanceExtension } from "../instances.ts"
+import { makeChain } from "../x509.ts"
 import type { Awaitable, Check } from "./check.ts"
 import {
   afterNoon,
   digestOf,
+  NO_ENDORSEMENT,
   NOON,
   newAct,
   newAnchor,
@@ -295,6 +300,35 @@ export const devicesConformance = (
       await rejectsCode(() => devices.enroll({ ...certified, id: "again" }, ENROLL), "DEVICE_EXISTS")
       assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(before))
     })
+
+  const vm = (id: number): DeviceEndorsement => ({
+    ...NO_ENDORSEMENT,
+    akCertificateChain: [makeChain("ak", { leaf: { extensions: [instanceExtension({ id })] } }).leaf],
+  })
+  const asked: [kind: Permit["kind"], code: "AK_BINDING" | undefined][] = [
+    ["re-enrollment", "AK_BINDING"],
+    ["ak-rotation", "AK_BINDING"],
+    ["board-swap", undefined],
+  ]
+  for (const [kind, code] of asked)
+    check(
+      `${code === undefined ? "takes" : "refuses K-04"} another instance of a cloud for a ${kind}`,
+      async ({ devices, registry }) => {
+        const ek = digestOf("ek of device-1")
+        await devices.enroll(newEnrolled("device-1", { ek, endorsement: vm(1) }), ENROLL)
+        const granted = { kind, ek, expiresAt: afterNoon(60_000) }
+        const before = await devices.change("default", "device-1", undefined, { permit: { granted } }, CHANGE)
+        const come = (endorsement: DeviceEndorsement) =>
+          devices.enroll(newEnrolled("device-2", { ek, endorsement }), ENROLL)
+        if (code !== undefined) {
+          await rejectsCode(() => come(vm(2)), code)
+          await rejectsCode(() => come(NO_ENDORSEMENT), code)
+          assert.equal(plainDevice(await registry.device("default", "device-1")), plainDevice(before))
+        }
+        const after = await come(code === undefined ? vm(2) : vm(1))
+        assert.equal([after.id, after.permit], ["device-1", undefined])
+      },
+    )
 
   const strangers: [what: string, fresh: EnrolledDevice][] = [
     ["another attestation key than its permit names", newCertified("other")],

@@ -1,5 +1,6 @@
 import { sameBytes, toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
+import { checkSameInstance } from "../../../src/service/instance.ts"
 import type {
   DeviceFilter,
   DeviceKeys,
@@ -88,6 +89,7 @@ export const memoryDevices = (parts: MemoryParts) => {
         ({ permit }) => permit && isFor(permit, wantedBy(fresh)) && permit.expiresAt > act.at,
       )
       if (permitted !== undefined && isFinal(permitted.state)) throw exists()
+      if (permitted !== undefined) checkSameInstance(permitted, fresh.endorsement)
       const shown = { ...keysOf(fresh), claimedName: fresh.claimedName, counters: fresh.counters }
       const device: DeviceRecord =
         permitted === undefined

@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file assay/v1/device.proto.
  */
 export const file_assay_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChVhc3NheS92MS9kZXZpY2UucHJvdG8SCGFzc2F5LnYxIqUFCgZEZXZpY2USCgoCaWQYASABKAkSDwoHYWtfbmFtZRgCIAEoDBIQCghyZXZpc2lvbhgDIAEoBBIOCgZwb2xpY3kYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBXN0YXRlGAYgASgOMhUuYXNzYXkudjEuRGV2aWNlU3RhdGUSJgoJZnJlc2huZXNzGAcgASgOMhMuYXNzYXkudjEuRnJlc2huZXNzEg0KBWdyb3VwGAggASgJEiwKBmxhYmVscxgJIAMoCzIcLmFzc2F5LnYxLkRldmljZS5MYWJlbHNFbnRyeRIUCgxjbGFpbWVkX25hbWUYCiABKAkSEQoJZWtfZGlnZXN0GAsgASgMEiUKB2JpbmRpbmcYDCABKA4yFC5hc3NheS52MS5LZXlCaW5kaW5nEiUKA3RwbRgNIAEoCzIYLmFzc2F5LnYxLlRwbURlc2NyaXB0aW9uEi8KC2F0dGVzdF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgthdHRlc3RfdGllchgPIAEoDjIOLmFzc2F5LnYxLlRpZXISEwoLYXR0ZXN0X2NvZGUYECABKAkSMAoMc2Vzc2lvbl90aW1lGBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVjbG9jaxgRIAEoCzIULmFzc2F5LnYxLkNsb2NrU3RhdGUSKgoGcGVybWl0GBIgASgLMhouYXNzYXkudjEuRW5yb2xsbWVudFBlcm1pdBIMCgRldGFnGBMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRgoOVHBtRGVzY3JpcHRpb24SFAoMbWFudWZhY3R1cmVyGAEgASgJEg0KBW1vZGVsGAIgASgJEg8KB3ZlcnNpb24YAyABKAkijAEKCkNsb2NrU3RhdGUSEAoIY2xvY2tfbXMYASABKAQSEwoLcmVzZXRfY291bnQYAiABKA0SFQoNcmVzdGFydF9jb3VudBgDIAEoDRIMCgRzYWZlGAQgASgIEh0KEGZpcm13YXJlX3ZlcnNpb24YBSABKARIAIgBAUITChFfZmlybXdhcmVfdmVyc2lvbiKTAQoQRW5yb2xsbWVudFBlcm1pdBIqCgZyZWFzb24YASABKA4yGi5hc3NheS52MS5FbnJvbGxtZW50UmVhc29uEhEKCWVrX2RpZ2VzdBgCIAEoDBIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYWtfbmFtZRgEIAEoDCKJAgoVUmVnaXN0ZXJEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEh4KCWFrX3B1YmxpYxgCIAEoDEILukgIyAEBegMYgBASHwoOcXVhbGlmaWVkX25hbWUYAyABKAxCB7pIBHoCGEISMAoUZWtfY2VydGlmaWNhdGVfY2hhaW4YBCADKAxCErpID5IBDBAIIgh6BhABGICAARIwChRha19jZXJ0aWZpY2F0ZV9jaGFpbhgFIAMoDEISukgPkgEMEAgiCHoGEAEYgIABEhsKCWVrX3B1YmxpYxgGIAEoDEIIukgFegMYgBAiOgoWUmVnaXN0ZXJEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiQgoQR2V0RGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCI1ChFHZXREZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UihAEKEkxpc3REZXZpY2VzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEEhgKBmZpbHRlchgDIAEoCUIIukgFcgMYgAgSGQoIb3JkZXJfYnkYBCABKAlCB7pIBHICGCAiUQoTTGlzdERldmljZXNSZXNwb25zZRIhCgdkZXZpY2VzGAEgAygLMhAuYXNzYXkudjEuRGV2aWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSK5AwoTVXBkYXRlRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIxCgVncm91cBgCIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JBJyCgZsYWJlbHMYAyADKAsyKS5hc3NheS52MS5VcGRhdGVEZXZpY2VSZXF1ZXN0LkxhYmVsc0VudHJ5Qje6SDSaATEQICIcchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCoPcg0Y/wEyCF5bIC1+XSokEjIKBnBvbGljeRgEIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JBJRCgt1cGRhdGVfbWFzaxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCILpIHcgBAeIBFxIFZ3JvdXASBmxhYmVscxIGcG9saWN5EhUKBGV0YWcYBiABKAlCB7pIBHICGEAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI4ChRVcGRhdGVEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiXQoUQXBwcm92ZURldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI5ChVBcHByb3ZlRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIl0KFFN1c3BlbmREZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiOQoVU3VzcGVuZERldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJcChNSZXN1bWVEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiOAoUUmVzdW1lRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIlwKE1Jldm9rZURldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI4ChRSZXZva2VEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiXAoTUmV0aXJlRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIVCgRldGFnGAIgASgJQge6SARyAhhAIjgKFFJldGlyZURldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJcChNEZWxldGVEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiFgoURGVsZXRlRGV2aWNlUmVzcG9uc2UijgIKF1Blcm1pdEVucm9sbG1lbnRSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEjYKBnJlYXNvbhgCIAEoDjIaLmFzc2F5LnYxLkVucm9sbG1lbnRSZWFzb25CCrpIB4IBBBABIAASGgoJZWtfZGlnZXN0GAMgASgMQge6SAR6AhggEj4KCGxpZmV0aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiAmp4BMgIIARIVCgRldGFnGAUgASgJQge6SARyAhhAEhgKB2FrX25hbWUYBiABKAxCB7pIBHoCGEIiPAoYUGVybWl0RW5yb2xsbWVudFJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJeChVUcmFuc2ZlckRldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI6ChZUcmFuc2ZlckRldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJeChVBY2NlcHRGaXJtd2FyZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI6ChZBY2NlcHRGaXJtd2FyZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJGChRJbXBvcnREZXZpY2VzUmVxdWVzdBIuCgZkZXZpY2UYASABKAsyFi5hc3NheS52MS5EZXZpY2VFeHBvcnRCBrpIA8gBASI5ChVJbXBvcnREZXZpY2VzUmVzcG9uc2USDQoFYWRkZWQYASABKAQSEQoJdW5jaGFuZ2VkGAIgASgEIjAKFEV4cG9ydERldmljZXNSZXF1ZXN0EhgKBmZpbHRlchgBIAEoCUIIukgFcgMYgAgiPwoVRXhwb3J0RGV2aWNlc1Jlc3BvbnNlEiYKBmRldmljZRgBIAEoCzIWLmFzc2F5LnYxLkRldmljZUV4cG9ydCKgBgoMRGV2aWNlRXhwb3J0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEh4KCWFrX3B1YmxpYxgCIAEoDEILukgIyAEBegMYgBASHwoOcXVhbGlmaWVkX25hbWUYAyABKAxCB7pIBHoCGEISGgoJZWtfZGlnZXN0GAQgASgMQge6SAR6AhggEjAKFGVrX2NlcnRpZmljYXRlX2NoYWluGAUgAygMQhK6SA+SAQwQCCIIegYQARiAgAESMAoUYWtfY2VydGlmaWNhdGVfY2hhaW4YBiADKAxCErpID5IBDBAIIgh6BhABGICAARIxCgdiaW5kaW5nGAcgASgOMhQuYXNzYXkudjEuS2V5QmluZGluZ0IKukgHggEEEAEgABIwCgVzdGF0ZRgIIAEoDjIVLmFzc2F5LnYxLkRldmljZVN0YXRlQgq6SAeCAQQQASAAEjEKBWdyb3VwGAkgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kEmsKBmxhYmVscxgKIAMoCzIiLmFzc2F5LnYxLkRldmljZUV4cG9ydC5MYWJlbHNFbnRyeUI3ukg0mgExECAiHHIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQqD3INGP8BMgheWyAtfl0qJBIoCgxjbGFpbWVkX25hbWUYCyABKAlCErpID3INGP8BMgheWyAtfl0qJBIyCgZwb2xpY3kYDCABKAlCIrpIH3IdGD8yGV4oW2EtejAtOV1bYS16MC05Ll8tXSopPyQSNwoLY3JlYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQESIwoFY2xvY2sYDiABKAsyFC5hc3NheS52MS5DbG9ja1N0YXRlEi8KC2F0dGVzdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBItoCChxDcmVhdGVFbnJvbGxtZW50VG9rZW5SZXF1ZXN0EhsKCHVzZXNfbWF4GAEgASgNQgm6SAYqBBjAhD0SPgoIbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCIDnhA8yAggBEjEKBWdyb3VwGAMgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kEnsKBmxhYmVscxgEIAMoCzIyLmFzc2F5LnYxLkNyZWF0ZUVucm9sbG1lbnRUb2tlblJlcXVlc3QuTGFiZWxzRW50cnlCN7pINJoBMRAgIhxyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokKg9yDRj/ATIIXlsgLX5dKiQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJZCh1DcmVhdGVFbnJvbGxtZW50VG9rZW5SZXNwb25zZRIoCgV0b2tlbhgBIAEoCzIZLmFzc2F5LnYxLkVucm9sbG1lbnRUb2tlbhIOCgZzZWNyZXQYAiABKAkipQIKD0Vucm9sbG1lbnRUb2tlbhIKCgJpZBgBIAEoCRIQCgh1c2VzX21heBgCIAEoDRIMCgR1c2VzGAMgASgNEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcmV2b2tlZBgGIAEoCBINCgVncm91cBgHIAEoCRI1CgZsYWJlbHMYCCADKAsyJS5hc3NheS52MS5FbnJvbGxtZW50VG9rZW4uTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJYChtMaXN0RW5yb2xsbWVudFRva2Vuc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABCJiChxMaXN0RW5yb2xsbWVudFRva2Vuc1Jlc3BvbnNlEikKBnRva2VucxgBIAMoCzIZLmFzc2F5LnYxLkVucm9sbG1lbnRUb2tlbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTgocUmV2b2tlRW5yb2xsbWVudFRva2VuUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCIfCh1SZXZva2VFbnJvbGxtZW50VG9rZW5SZXNwb25zZSp7CglGcmVzaG5lc3MSGQoVRlJFU0hORVNTX1VOU1BFQ0lGSUVEEAASEwoPRlJFU0hORVNTX0ZSRVNIEAESEQoNRlJFU0hORVNTX0RVRRACEhUKEUZSRVNITkVTU19PVkVSRFVFEAMSFAoQRlJFU0hORVNTX1NJTEVOVBAEKnwKCktleUJpbmRpbmcSGwoXS0VZX0JJTkRJTkdfVU5TUEVDSUZJRUQQABIaChZLRVlfQklORElOR19BQ1RJVkFUSU9OEAESGwoXS0VZX0JJTkRJTkdfQ0VSVElGSUNBVEUQAhIYChRLRVlfQklORElOR19PUEVSQVRPUhADKp8BChBFbnJvbGxtZW50UmVhc29uEiEKHUVOUk9MTE1FTlRfUkVBU09OX1VOU1BFQ0lGSUVEEAASIwofRU5ST0xMTUVOVF9SRUFTT05fUkVfRU5ST0xMTUVOVBABEiEKHUVOUk9MTE1FTlRfUkVBU09OX0FLX1JPVEFUSU9OEAISIAocRU5ST0xMTUVOVF9SRUFTT05fQk9BUkRfU1dBUBADMtIJCg1EZXZpY2VTZXJ2aWNlElMKDlJlZ2lzdGVyRGV2aWNlEh8uYXNzYXkudjEuUmVnaXN0ZXJEZXZpY2VSZXF1ZXN0GiAuYXNzYXkudjEuUmVnaXN0ZXJEZXZpY2VSZXNwb25zZRJECglHZXREZXZpY2USGi5hc3NheS52MS5HZXREZXZpY2VSZXF1ZXN0GhsuYXNzYXkudjEuR2V0RGV2aWNlUmVzcG9uc2USSgoLTGlzdERldmljZXMSHC5hc3NheS52MS5MaXN0RGV2aWNlc1JlcXVlc3QaHS5hc3NheS52MS5MaXN0RGV2aWNlc1Jlc3BvbnNlEk0KDFVwZGF0ZURldmljZRIdLmFzc2F5LnYxLlVwZGF0ZURldmljZVJlcXVlc3QaHi5hc3NheS52MS5VcGRhdGVEZXZpY2VSZXNwb25zZRJQCg1BcHByb3ZlRGV2aWNlEh4uYXNzYXkudjEuQXBwcm92ZURldmljZVJlcXVlc3QaHy5hc3NheS52MS5BcHByb3ZlRGV2aWNlUmVzcG9uc2USUAoNU3VzcGVuZERldmljZRIeLmFzc2F5LnYxLlN1c3BlbmREZXZpY2VSZXF1ZXN0Gh8uYXNzYXkudjEuU3VzcGVuZERldmljZVJlc3BvbnNlEk0KDFJlc3VtZURldmljZRIdLmFzc2F5LnYxLlJlc3VtZURldmljZVJlcXVlc3QaHi5hc3NheS52MS5SZXN1bWVEZXZpY2VSZXNwb25zZRJNCgxSZXZva2VEZXZpY2USHS5hc3NheS52MS5SZXZva2VEZXZpY2VSZXF1ZXN0Gh4uYXNzYXkudjEuUmV2b2tlRGV2aWNlUmVzcG9uc2USTQoMUmV0aXJlRGV2aWNlEh0uYXNzYXkudjEuUmV0aXJlRGV2aWNlUmVxdWVzdBoeLmFzc2F5LnYxLlJldGlyZURldmljZVJlc3BvbnNlEk0KDERlbGV0ZURldmljZRIdLmFzc2F5LnYxLkRlbGV0ZURldmljZVJlcXVlc3QaHi5hc3NheS52MS5EZWxldGVEZXZpY2VSZXNwb25zZRJZChBQZXJtaXRFbnJvbGxtZW50EiEuYXNzYXkudjEuUGVybWl0RW5yb2xsbWVudFJlcXVlc3QaIi5hc3NheS52MS5QZXJtaXRFbnJvbGxtZW50UmVzcG9uc2USUwoOVHJhbnNmZXJEZXZpY2USHy5hc3NheS52MS5UcmFuc2ZlckRldmljZVJlcXVlc3QaIC5hc3NheS52MS5UcmFuc2ZlckRldmljZVJlc3BvbnNlElMKDkFjY2VwdEZpcm13YXJlEh8uYXNzYXkudjEuQWNjZXB0RmlybXdhcmVSZXF1ZXN0GiAuYXNzYXkudjEuQWNjZXB0RmlybXdhcmVSZXNwb25zZRJSCg1JbXBvcnREZXZpY2VzEh4uYXNzYXkudjEuSW1wb3J0RGV2aWNlc1JlcXVlc3QaHy5hc3NheS52MS5JbXBvcnREZXZpY2VzUmVzcG9uc2UoARJSCg1FeHBvcnREZXZpY2VzEh4uYXNzYXkudjEuRXhwb3J0RGV2aWNlc1JlcXVlc3QaHy5hc3NheS52MS5FeHBvcnREZXZpY2VzUmVzcG9uc2UwATLTAgoWRW5yb2xsbWVudFRva2VuU2VydmljZRJoChVDcmVhdGVFbnJvbGxtZW50VG9rZW4SJi5hc3NheS52MS5DcmVhdGVFbnJvbGxtZW50VG9rZW5SZXF1ZXN0GicuYXNzYXkudjEuQ3JlYXRlRW5yb2xsbWVudFRva2VuUmVzcG9uc2USZQoUTGlzdEVucm9sbG1lbnRUb2tlbnMSJS5hc3NheS52MS5MaXN0RW5yb2xsbWVudFRva2Vuc1JlcXVlc3QaJi5hc3NheS52MS5MaXN0RW5yb2xsbWVudFRva2Vuc1Jlc3BvbnNlEmgKFVJldm9rZUVucm9sbG1lbnRUb2tlbhImLmFzc2F5LnYxLlJldm9rZUVucm9sbG1lbnRUb2tlblJlcXVlc3QaJy5hc3NheS52MS5SZXZva2VFbnJvbGxtZW50VG9rZW5SZXNwb25zZWIGcHJvdG8z", [file_assay_v1_enrollment, file_assay_v1_result, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("ChVhc3NheS92MS9kZXZpY2UucHJvdG8SCGFzc2F5LnYxItAFCgZEZXZpY2USCgoCaWQYASABKAkSDwoHYWtfbmFtZRgCIAEoDBIQCghyZXZpc2lvbhgDIAEoBBIOCgZwb2xpY3kYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBXN0YXRlGAYgASgOMhUuYXNzYXkudjEuRGV2aWNlU3RhdGUSJgoJZnJlc2huZXNzGAcgASgOMhMuYXNzYXkudjEuRnJlc2huZXNzEg0KBWdyb3VwGAggASgJEiwKBmxhYmVscxgJIAMoCzIcLmFzc2F5LnYxLkRldmljZS5MYWJlbHNFbnRyeRIUCgxjbGFpbWVkX25hbWUYCiABKAkSEQoJZWtfZGlnZXN0GAsgASgMEiUKB2JpbmRpbmcYDCABKA4yFC5hc3NheS52MS5LZXlCaW5kaW5nEiUKA3RwbRgNIAEoCzIYLmFzc2F5LnYxLlRwbURlc2NyaXB0aW9uEi8KC2F0dGVzdF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgthdHRlc3RfdGllchgPIAEoDjIOLmFzc2F5LnYxLlRpZXISEwoLYXR0ZXN0X2NvZGUYECABKAkSMAoMc2Vzc2lvbl90aW1lGBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVjbG9jaxgRIAEoCzIULmFzc2F5LnYxLkNsb2NrU3RhdGUSKgoGcGVybWl0GBIgASgLMhouYXNzYXkudjEuRW5yb2xsbWVudFBlcm1pdBIMCgRldGFnGBMgASgJEikKCGluc3RhbmNlGBUgASgLMhcuYXNzYXkudjEuQ2xvdWRJbnN0YW5jZRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkYKDlRwbURlc2NyaXB0aW9uEhQKDG1hbnVmYWN0dXJlchgBIAEoCRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJIloKDUNsb3VkSW5zdGFuY2USEAoIcHJvdmlkZXIYASABKAkSDwoHcHJvamVjdBgCIAEoCRIMCgR6b25lGAMgASgJEgoKAmlkGAQgASgJEgwKBG5hbWUYBSABKAkijAEKCkNsb2NrU3RhdGUSEAoIY2xvY2tfbXMYASABKAQSEwoLcmVzZXRfY291bnQYAiABKA0SFQoNcmVzdGFydF9jb3VudBgDIAEoDRIMCgRzYWZlGAQgASgIEh0KEGZpcm13YXJlX3ZlcnNpb24YBSABKARIAIgBAUITChFfZmlybXdhcmVfdmVyc2lvbiKTAQoQRW5yb2xsbWVudFBlcm1pdBIqCgZyZWFzb24YASABKA4yGi5hc3NheS52MS5FbnJvbGxtZW50UmVhc29uEhEKCWVrX2RpZ2VzdBgCIAEoDBIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYWtfbmFtZRgEIAEoDCKJAgoVUmVnaXN0ZXJEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEh4KCWFrX3B1YmxpYxgCIAEoDEILukgIyAEBegMYgBASHwoOcXVhbGlmaWVkX25hbWUYAyABKAxCB7pIBHoCGEISMAoUZWtfY2VydGlmaWNhdGVfY2hhaW4YBCADKAxCErpID5IBDBAIIgh6BhABGICAARIwChRha19jZXJ0aWZpY2F0ZV9jaGFpbhgFIAMoDEISukgPkgEMEAgiCHoGEAEYgIABEhsKCWVrX3B1YmxpYxgGIAEoDEIIukgFegMYgBAiOgoWUmVnaXN0ZXJEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiQgoQR2V0RGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCI1ChFHZXREZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UihAEKEkxpc3REZXZpY2VzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEEhgKBmZpbHRlchgDIAEoCUIIukgFcgMYgAgSGQoIb3JkZXJfYnkYBCABKAlCB7pIBHICGCAiUQoTTGlzdERldmljZXNSZXNwb25zZRIhCgdkZXZpY2VzGAEgAygLMhAuYXNzYXkudjEuRGV2aWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSK5AwoTVXBkYXRlRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIxCgVncm91cBgCIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JBJyCgZsYWJlbHMYAyADKAsyKS5hc3NheS52MS5VcGRhdGVEZXZpY2VSZXF1ZXN0LkxhYmVsc0VudHJ5Qje6SDSaATEQICIcchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCoPcg0Y/wEyCF5bIC1+XSokEjIKBnBvbGljeRgEIAEoCUIiukgfch0YPzIZXihbYS16MC05XVthLXowLTkuXy1dKik/JBJRCgt1cGRhdGVfbWFzaxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCILpIHcgBAeIBFxIFZ3JvdXASBmxhYmVscxIGcG9saWN5EhUKBGV0YWcYBiABKAlCB7pIBHICGEAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI4ChRVcGRhdGVEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiXQoUQXBwcm92ZURldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI5ChVBcHByb3ZlRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIl0KFFN1c3BlbmREZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiOQoVU3VzcGVuZERldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJcChNSZXN1bWVEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiOAoUUmVzdW1lRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuYXNzYXkudjEuRGV2aWNlIlwKE1Jldm9rZURldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI4ChRSZXZva2VEZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5hc3NheS52MS5EZXZpY2UiXAoTUmV0aXJlRGV2aWNlUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJBIVCgRldGFnGAIgASgJQge6SARyAhhAIjgKFFJldGlyZURldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJcChNEZWxldGVEZXZpY2VSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEhUKBGV0YWcYAiABKAlCB7pIBHICGEAiFgoURGVsZXRlRGV2aWNlUmVzcG9uc2UijgIKF1Blcm1pdEVucm9sbG1lbnRSZXF1ZXN0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEjYKBnJlYXNvbhgCIAEoDjIaLmFzc2F5LnYxLkVucm9sbG1lbnRSZWFzb25CCrpIB4IBBBABIAASGgoJZWtfZGlnZXN0GAMgASgMQge6SAR6AhggEj4KCGxpZmV0aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiAmp4BMgIIARIVCgRldGFnGAUgASgJQge6SARyAhhAEhgKB2FrX25hbWUYBiABKAxCB7pIBHoCGEIiPAoYUGVybWl0RW5yb2xsbWVudFJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJeChVUcmFuc2ZlckRldmljZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI6ChZUcmFuc2ZlckRldmljZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJeChVBY2NlcHRGaXJtd2FyZVJlcXVlc3QSLgoCaWQYASABKAlCIrpIH8gBAXIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQSFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI6ChZBY2NlcHRGaXJtd2FyZVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmFzc2F5LnYxLkRldmljZSJGChRJbXBvcnREZXZpY2VzUmVxdWVzdBIuCgZkZXZpY2UYASABKAsyFi5hc3NheS52MS5EZXZpY2VFeHBvcnRCBrpIA8gBASI5ChVJbXBvcnREZXZpY2VzUmVzcG9uc2USDQoFYWRkZWQYASABKAQSEQoJdW5jaGFuZ2VkGAIgASgEIjAKFEV4cG9ydERldmljZXNSZXF1ZXN0EhgKBmZpbHRlchgBIAEoCUIIukgFcgMYgAgiPwoVRXhwb3J0RGV2aWNlc1Jlc3BvbnNlEiYKBmRldmljZRgBIAEoCzIWLmFzc2F5LnYxLkRldmljZUV4cG9ydCKgBgoMRGV2aWNlRXhwb3J0Ei4KAmlkGAEgASgJQiK6SB/IAQFyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokEh4KCWFrX3B1YmxpYxgCIAEoDEILukgIyAEBegMYgBASHwoOcXVhbGlmaWVkX25hbWUYAyABKAxCB7pIBHoCGEISGgoJZWtfZGlnZXN0GAQgASgMQge6SAR6AhggEjAKFGVrX2NlcnRpZmljYXRlX2NoYWluGAUgAygMQhK6SA+SAQwQCCIIegYQARiAgAESMAoUYWtfY2VydGlmaWNhdGVfY2hhaW4YBiADKAxCErpID5IBDBAIIgh6BhABGICAARIxCgdiaW5kaW5nGAcgASgOMhQuYXNzYXkudjEuS2V5QmluZGluZ0IKukgHggEEEAEgABIwCgVzdGF0ZRgIIAEoDjIVLmFzc2F5LnYxLkRldmljZVN0YXRlQgq6SAeCAQQQASAAEjEKBWdyb3VwGAkgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kEmsKBmxhYmVscxgKIAMoCzIiLmFzc2F5LnYxLkRldmljZUV4cG9ydC5MYWJlbHNFbnRyeUI3ukg0mgExECAiHHIaGD8yFl5bYS16MC05XVthLXowLTkuXy1dKiQqD3INGP8BMgheWyAtfl0qJBIoCgxjbGFpbWVkX25hbWUYCyABKAlCErpID3INGP8BMgheWyAtfl0qJBIyCgZwb2xpY3kYDCABKAlCIrpIH3IdGD8yGV4oW2EtejAtOV1bYS16MC05Ll8tXSopPyQSNwoLY3JlYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQESIwoFY2xvY2sYDiABKAsyFC5hc3NheS52MS5DbG9ja1N0YXRlEi8KC2F0dGVzdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBItoCChxDcmVhdGVFbnJvbGxtZW50VG9rZW5SZXF1ZXN0EhsKCHVzZXNfbWF4GAEgASgNQgm6SAYqBBjAhD0SPgoIbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCIDnhA8yAggBEjEKBWdyb3VwGAMgASgJQiK6SB9yHRg/MhleKFthLXowLTldW2EtejAtOS5fLV0qKT8kEnsKBmxhYmVscxgEIAMoCzIyLmFzc2F5LnYxLkNyZWF0ZUVucm9sbG1lbnRUb2tlblJlcXVlc3QuTGFiZWxzRW50cnlCN7pINJoBMRAgIhxyGhg/MhZeW2EtejAtOV1bYS16MC05Ll8tXSokKg9yDRj/ATIIXlsgLX5dKiQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJZCh1DcmVhdGVFbnJvbGxtZW50VG9rZW5SZXNwb25zZRIoCgV0b2tlbhgBIAEoCzIZLmFzc2F5LnYxLkVucm9sbG1lbnRUb2tlbhIOCgZzZWNyZXQYAiABKAkipQIKD0Vucm9sbG1lbnRUb2tlbhIKCgJpZBgBIAEoCRIQCgh1c2VzX21heBgCIAEoDRIMCgR1c2VzGAMgASgNEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcmV2b2tlZBgGIAEoCBINCgVncm91cBgHIAEoCRI1CgZsYWJlbHMYCCADKAsyJS5hc3NheS52MS5FbnJvbGxtZW50VG9rZW4uTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJYChtMaXN0RW5yb2xsbWVudFRva2Vuc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABCJiChxMaXN0RW5yb2xsbWVudFRva2Vuc1Jlc3BvbnNlEikKBnRva2VucxgBIAMoCzIZLmFzc2F5LnYxLkVucm9sbG1lbnRUb2tlbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTgocUmV2b2tlRW5yb2xsbWVudFRva2VuUmVxdWVzdBIuCgJpZBgBIAEoCUIiukgfyAEBchoYPzIWXlthLXowLTldW2EtejAtOS5fLV0qJCIfCh1SZXZva2VFbnJvbGxtZW50VG9rZW5SZXNwb25zZSp7CglGcmVzaG5lc3MSGQoVRlJFU0hORVNTX1VOU1BFQ0lGSUVEEAASEwoPRlJFU0hORVNTX0ZSRVNIEAESEQoNRlJFU0hORVNTX0RVRRACEhUKEUZSRVNITkVTU19PVkVSRFVFEAMSFAoQRlJFU0hORVNTX1NJTEVOVBAEKnwKCktleUJpbmRpbmcSGwoXS0VZX0JJTkRJTkdfVU5TUEVDSUZJRUQQABIaChZLRVlfQklORElOR19BQ1RJVkFUSU9OEAESGwoXS0VZX0JJTkRJTkdfQ0VSVElGSUNBVEUQAhIYChRLRVlfQklORElOR19PUEVSQVRPUhADKp8BChBFbnJvbGxtZW50UmVhc29uEiEKHUVOUk9MTE1FTlRfUkVBU09OX1VOU1BFQ0lGSUVEEAASIwofRU5ST0xMTUVOVF9SRUFTT05fUkVfRU5ST0xMTUVOVBABEiEKHUVOUk9MTE1FTlRfUkVBU09OX0FLX1JPVEFUSU9OEAISIAocRU5ST0xMTUVOVF9SRUFTT05fQk9BUkRfU1dBUBADMtIJCg1EZXZpY2VTZXJ2aWNlElMKDlJlZ2lzdGVyRGV2aWNlEh8uYXNzYXkudjEuUmVnaXN0ZXJEZXZpY2VSZXF1ZXN0GiAuYXNzYXkudjEuUmVnaXN0ZXJEZXZpY2VSZXNwb25zZRJECglHZXREZXZpY2USGi5hc3NheS52MS5HZXREZXZpY2VSZXF1ZXN0GhsuYXNzYXkudjEuR2V0RGV2aWNlUmVzcG9uc2USSgoLTGlzdERldmljZXMSHC5hc3NheS52MS5MaXN0RGV2aWNlc1JlcXVlc3QaHS5hc3NheS52MS5MaXN0RGV2aWNlc1Jlc3BvbnNlEk0KDFVwZGF0ZURldmljZRIdLmFzc2F5LnYxLlVwZGF0ZURldmljZVJlcXVlc3QaHi5hc3NheS52MS5VcGRhdGVEZXZpY2VSZXNwb25zZRJQCg1BcHByb3ZlRGV2aWNlEh4uYXNzYXkudjEuQXBwcm92ZURldmljZVJlcXVlc3QaHy5hc3NheS52MS5BcHByb3ZlRGV2aWNlUmVzcG9uc2USUAoNU3VzcGVuZERldmljZRIeLmFzc2F5LnYxLlN1c3BlbmREZXZpY2VSZXF1ZXN0Gh8uYXNzYXkudjEuU3VzcGVuZERldmljZVJlc3BvbnNlEk0KDFJlc3VtZURldmljZRIdLmFzc2F5LnYxLlJlc3VtZURldmljZVJlcXVlc3QaHi5hc3NheS52MS5SZXN1bWVEZXZpY2VSZXNwb25zZRJNCgxSZXZva2VEZXZpY2USHS5hc3NheS52MS5SZXZva2VEZXZpY2VSZXF1ZXN0Gh4uYXNzYXkudjEuUmV2b2tlRGV2aWNlUmVzcG9uc2USTQoMUmV0aXJlRGV2aWNlEh0uYXNzYXkudjEuUmV0aXJlRGV2aWNlUmVxdWVzdBoeLmFzc2F5LnYxLlJldGlyZURldmljZVJlc3BvbnNlEk0KDERlbGV0ZURldmljZRIdLmFzc2F5LnYxLkRlbGV0ZURldmljZVJlcXVlc3QaHi5hc3NheS52MS5EZWxldGVEZXZpY2VSZXNwb25zZRJZChBQZXJtaXRFbnJvbGxtZW50EiEuYXNzYXkudjEuUGVybWl0RW5yb2xsbWVudFJlcXVlc3QaIi5hc3NheS52MS5QZXJtaXRFbnJvbGxtZW50UmVzcG9uc2USUwoOVHJhbnNmZXJEZXZpY2USHy5hc3NheS52MS5UcmFuc2ZlckRldmljZVJlcXVlc3QaIC5hc3NheS52MS5UcmFuc2ZlckRldmljZVJlc3BvbnNlElMKDkFjY2VwdEZpcm13YXJlEh8uYXNzYXkudjEuQWNjZXB0RmlybXdhcmVSZXF1ZXN0GiAuYXNzYXkudjEuQWNjZXB0RmlybXdhcmVSZXNwb25zZRJSCg1JbXBvcnREZXZpY2VzEh4uYXNzYXkudjEuSW1wb3J0RGV2aWNlc1JlcXVlc3QaHy5hc3NheS52MS5JbXBvcnREZXZpY2VzUmVzcG9uc2UoARJSCg1FeHBvcnREZXZpY2VzEh4uYXNzYXkudjEuRXhwb3J0RGV2aWNlc1JlcXVlc3QaHy5hc3NheS52MS5FeHBvcnREZXZpY2VzUmVzcG9uc2UwATLTAgoWRW5yb2xsbWVudFRva2VuU2VydmljZRJoChVDcmVhdGVFbnJvbGxtZW50VG9rZW4SJi5hc3NheS52MS5DcmVhdGVFbnJvbGxtZW50VG9rZW5SZXF1ZXN0GicuYXNzYXkudjEuQ3JlYXRlRW5yb2xsbWVudFRva2VuUmVzcG9uc2USZQoUTGlzdEVucm9sbG1lbnRUb2tlbnMSJS5hc3NheS52MS5MaXN0RW5yb2xsbWVudFRva2Vuc1JlcXVlc3QaJi5hc3NheS52MS5MaXN0RW5yb2xsbWVudFRva2Vuc1Jlc3BvbnNlEmgKFVJldm9rZUVucm9sbG1lbnRUb2tlbhImLmFzc2F5LnYxLlJldm9rZUVucm9sbG1lbnRUb2tlblJlcXVlc3QaJy5hc3NheS52MS5SZXZva2VFbnJvbGxtZW50VG9rZW5SZXNwb25zZWIGcHJvdG8z", [file_assay_v1_enrollment, file_assay_v1_result, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A device.
@@ -91,7 +91,7 @@ export type Device = Message<"assay.v1.Device"> & {
   labels: { [key: string]: string };
 
   /**
-   * What it called itself when it enrolled. Nothing is decided by it.
+   * What it called itself when it enrolled. Nothing is decided by it. An instance that is certified is called its name or id.
    *
    * @generated from field: string claimed_name = 10;
    */
@@ -166,6 +166,13 @@ export type Device = Message<"assay.v1.Device"> & {
    * @generated from field: string etag = 19;
    */
   etag: string;
+
+  /**
+   * The machine of a cloud that the certificates of its keys say it is; nothing if they say none.
+   *
+   * @generated from field: assay.v1.CloudInstance instance = 21;
+   */
+  instance?: CloudInstance | undefined;
 };
 
 /**
@@ -209,6 +216,55 @@ export type TpmDescription = Message<"assay.v1.TpmDescription"> & {
  */
 export const TpmDescriptionSchema: GenMessage<TpmDescription> = /*@__PURE__*/
   messageDesc(file_assay_v1_device, 1);
+
+/**
+ * A machine of a cloud, as its provider certifies it.
+ *
+ * @generated from message assay.v1.CloudInstance
+ */
+export type CloudInstance = Message<"assay.v1.CloudInstance"> & {
+  /**
+   * gce: Google Compute Engine.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The id of its project.
+   *
+   * @generated from field: string project = 2;
+   */
+  project: string;
+
+  /**
+   * Where it runs.
+   *
+   * @generated from field: string zone = 3;
+   */
+  zone: string;
+
+  /**
+   * A number in decimal that no other machine of the provider ever has.
+   *
+   * @generated from field: string id = 4;
+   */
+  id: string;
+
+  /**
+   * What it is called there.
+   *
+   * @generated from field: string name = 5;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message assay.v1.CloudInstance.
+ * Use `create(CloudInstanceSchema)` to create a new message.
+ */
+export const CloudInstanceSchema: GenMessage<CloudInstance> = /*@__PURE__*/
+  messageDesc(file_assay_v1_device, 2);
 
 /**
  * What a TPM last said of its clock.
@@ -257,7 +313,7 @@ export type ClockState = Message<"assay.v1.ClockState"> & {
  * Use `create(ClockStateSchema)` to create a new message.
  */
 export const ClockStateSchema: GenMessage<ClockState> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 2);
+  messageDesc(file_assay_v1_device, 3);
 
 /**
  * What a device may enroll again for, once.
@@ -300,7 +356,7 @@ export type EnrollmentPermit = Message<"assay.v1.EnrollmentPermit"> & {
  * Use `create(EnrollmentPermitSchema)` to create a new message.
  */
 export const EnrollmentPermitSchema: GenMessage<EnrollmentPermit> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 3);
+  messageDesc(file_assay_v1_device, 4);
 
 /**
  * Which device to register.
@@ -357,7 +413,7 @@ export type RegisterDeviceRequest = Message<"assay.v1.RegisterDeviceRequest"> & 
  * Use `create(RegisterDeviceRequestSchema)` to create a new message.
  */
 export const RegisterDeviceRequestSchema: GenMessage<RegisterDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 4);
+  messageDesc(file_assay_v1_device, 5);
 
 /**
  * The new device.
@@ -378,7 +434,7 @@ export type RegisterDeviceResponse = Message<"assay.v1.RegisterDeviceResponse"> 
  * Use `create(RegisterDeviceResponseSchema)` to create a new message.
  */
 export const RegisterDeviceResponseSchema: GenMessage<RegisterDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 5);
+  messageDesc(file_assay_v1_device, 6);
 
 /**
  * Which device to look up.
@@ -399,7 +455,7 @@ export type GetDeviceRequest = Message<"assay.v1.GetDeviceRequest"> & {
  * Use `create(GetDeviceRequestSchema)` to create a new message.
  */
 export const GetDeviceRequestSchema: GenMessage<GetDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 6);
+  messageDesc(file_assay_v1_device, 7);
 
 /**
  * The device.
@@ -420,7 +476,7 @@ export type GetDeviceResponse = Message<"assay.v1.GetDeviceResponse"> & {
  * Use `create(GetDeviceResponseSchema)` to create a new message.
  */
 export const GetDeviceResponseSchema: GenMessage<GetDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 7);
+  messageDesc(file_assay_v1_device, 8);
 
 /**
  * Which devices to list.
@@ -463,7 +519,7 @@ export type ListDevicesRequest = Message<"assay.v1.ListDevicesRequest"> & {
  * Use `create(ListDevicesRequestSchema)` to create a new message.
  */
 export const ListDevicesRequestSchema: GenMessage<ListDevicesRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 8);
+  messageDesc(file_assay_v1_device, 9);
 
 /**
  * One page.
@@ -491,7 +547,7 @@ export type ListDevicesResponse = Message<"assay.v1.ListDevicesResponse"> & {
  * Use `create(ListDevicesResponseSchema)` to create a new message.
  */
 export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 9);
+  messageDesc(file_assay_v1_device, 10);
 
 /**
  * What to change. What the mask does not name must be left empty.
@@ -547,7 +603,7 @@ export type UpdateDeviceRequest = Message<"assay.v1.UpdateDeviceRequest"> & {
  * Use `create(UpdateDeviceRequestSchema)` to create a new message.
  */
 export const UpdateDeviceRequestSchema: GenMessage<UpdateDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 10);
+  messageDesc(file_assay_v1_device, 11);
 
 /**
  * The device as it is now.
@@ -568,7 +624,7 @@ export type UpdateDeviceResponse = Message<"assay.v1.UpdateDeviceResponse"> & {
  * Use `create(UpdateDeviceResponseSchema)` to create a new message.
  */
 export const UpdateDeviceResponseSchema: GenMessage<UpdateDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 11);
+  messageDesc(file_assay_v1_device, 12);
 
 /**
  * Which device to let in.
@@ -596,7 +652,7 @@ export type ApproveDeviceRequest = Message<"assay.v1.ApproveDeviceRequest"> & {
  * Use `create(ApproveDeviceRequestSchema)` to create a new message.
  */
 export const ApproveDeviceRequestSchema: GenMessage<ApproveDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 12);
+  messageDesc(file_assay_v1_device, 13);
 
 /**
  * The device as it is now.
@@ -617,7 +673,7 @@ export type ApproveDeviceResponse = Message<"assay.v1.ApproveDeviceResponse"> & 
  * Use `create(ApproveDeviceResponseSchema)` to create a new message.
  */
 export const ApproveDeviceResponseSchema: GenMessage<ApproveDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 13);
+  messageDesc(file_assay_v1_device, 14);
 
 /**
  * Which device to suspend.
@@ -645,7 +701,7 @@ export type SuspendDeviceRequest = Message<"assay.v1.SuspendDeviceRequest"> & {
  * Use `create(SuspendDeviceRequestSchema)` to create a new message.
  */
 export const SuspendDeviceRequestSchema: GenMessage<SuspendDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 14);
+  messageDesc(file_assay_v1_device, 15);
 
 /**
  * The device as it is now.
@@ -666,7 +722,7 @@ export type SuspendDeviceResponse = Message<"assay.v1.SuspendDeviceResponse"> & 
  * Use `create(SuspendDeviceResponseSchema)` to create a new message.
  */
 export const SuspendDeviceResponseSchema: GenMessage<SuspendDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 15);
+  messageDesc(file_assay_v1_device, 16);
 
 /**
  * Which device to let in again.
@@ -694,7 +750,7 @@ export type ResumeDeviceRequest = Message<"assay.v1.ResumeDeviceRequest"> & {
  * Use `create(ResumeDeviceRequestSchema)` to create a new message.
  */
 export const ResumeDeviceRequestSchema: GenMessage<ResumeDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 16);
+  messageDesc(file_assay_v1_device, 17);
 
 /**
  * The device as it is now.
@@ -715,7 +771,7 @@ export type ResumeDeviceResponse = Message<"assay.v1.ResumeDeviceResponse"> & {
  * Use `create(ResumeDeviceResponseSchema)` to create a new message.
  */
 export const ResumeDeviceResponseSchema: GenMessage<ResumeDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 17);
+  messageDesc(file_assay_v1_device, 18);
 
 /**
  * Which device to revoke.
@@ -743,7 +799,7 @@ export type RevokeDeviceRequest = Message<"assay.v1.RevokeDeviceRequest"> & {
  * Use `create(RevokeDeviceRequestSchema)` to create a new message.
  */
 export const RevokeDeviceRequestSchema: GenMessage<RevokeDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 18);
+  messageDesc(file_assay_v1_device, 19);
 
 /**
  * The device as it is now.
@@ -764,7 +820,7 @@ export type RevokeDeviceResponse = Message<"assay.v1.RevokeDeviceResponse"> & {
  * Use `create(RevokeDeviceResponseSchema)` to create a new message.
  */
 export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 19);
+  messageDesc(file_assay_v1_device, 20);
 
 /**
  * Which device to retire.
@@ -792,7 +848,7 @@ export type RetireDeviceRequest = Message<"assay.v1.RetireDeviceRequest"> & {
  * Use `create(RetireDeviceRequestSchema)` to create a new message.
  */
 export const RetireDeviceRequestSchema: GenMessage<RetireDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 20);
+  messageDesc(file_assay_v1_device, 21);
 
 /**
  * The device as it is now.
@@ -813,7 +869,7 @@ export type RetireDeviceResponse = Message<"assay.v1.RetireDeviceResponse"> & {
  * Use `create(RetireDeviceResponseSchema)` to create a new message.
  */
 export const RetireDeviceResponseSchema: GenMessage<RetireDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 21);
+  messageDesc(file_assay_v1_device, 22);
 
 /**
  * Which device to forget.
@@ -841,7 +897,7 @@ export type DeleteDeviceRequest = Message<"assay.v1.DeleteDeviceRequest"> & {
  * Use `create(DeleteDeviceRequestSchema)` to create a new message.
  */
 export const DeleteDeviceRequestSchema: GenMessage<DeleteDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 22);
+  messageDesc(file_assay_v1_device, 23);
 
 /**
  * It is gone.
@@ -856,7 +912,7 @@ export type DeleteDeviceResponse = Message<"assay.v1.DeleteDeviceResponse"> & {
  * Use `create(DeleteDeviceResponseSchema)` to create a new message.
  */
 export const DeleteDeviceResponseSchema: GenMessage<DeleteDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 23);
+  messageDesc(file_assay_v1_device, 24);
 
 /**
  * What to allow.
@@ -913,7 +969,7 @@ export type PermitEnrollmentRequest = Message<"assay.v1.PermitEnrollmentRequest"
  * Use `create(PermitEnrollmentRequestSchema)` to create a new message.
  */
 export const PermitEnrollmentRequestSchema: GenMessage<PermitEnrollmentRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 24);
+  messageDesc(file_assay_v1_device, 25);
 
 /**
  * The device as it is now.
@@ -934,7 +990,7 @@ export type PermitEnrollmentResponse = Message<"assay.v1.PermitEnrollmentRespons
  * Use `create(PermitEnrollmentResponseSchema)` to create a new message.
  */
 export const PermitEnrollmentResponseSchema: GenMessage<PermitEnrollmentResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 25);
+  messageDesc(file_assay_v1_device, 26);
 
 /**
  * Which device to transfer.
@@ -962,7 +1018,7 @@ export type TransferDeviceRequest = Message<"assay.v1.TransferDeviceRequest"> & 
  * Use `create(TransferDeviceRequestSchema)` to create a new message.
  */
 export const TransferDeviceRequestSchema: GenMessage<TransferDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 26);
+  messageDesc(file_assay_v1_device, 27);
 
 /**
  * The device as it is now.
@@ -983,7 +1039,7 @@ export type TransferDeviceResponse = Message<"assay.v1.TransferDeviceResponse"> 
  * Use `create(TransferDeviceResponseSchema)` to create a new message.
  */
 export const TransferDeviceResponseSchema: GenMessage<TransferDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 27);
+  messageDesc(file_assay_v1_device, 28);
 
 /**
  * Which device to take other firmware of.
@@ -1011,7 +1067,7 @@ export type AcceptFirmwareRequest = Message<"assay.v1.AcceptFirmwareRequest"> & 
  * Use `create(AcceptFirmwareRequestSchema)` to create a new message.
  */
 export const AcceptFirmwareRequestSchema: GenMessage<AcceptFirmwareRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 28);
+  messageDesc(file_assay_v1_device, 29);
 
 /**
  * The device as it is now.
@@ -1032,7 +1088,7 @@ export type AcceptFirmwareResponse = Message<"assay.v1.AcceptFirmwareResponse"> 
  * Use `create(AcceptFirmwareResponseSchema)` to create a new message.
  */
 export const AcceptFirmwareResponseSchema: GenMessage<AcceptFirmwareResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 29);
+  messageDesc(file_assay_v1_device, 30);
 
 /**
  * One device of an import.
@@ -1053,7 +1109,7 @@ export type ImportDevicesRequest = Message<"assay.v1.ImportDevicesRequest"> & {
  * Use `create(ImportDevicesRequestSchema)` to create a new message.
  */
 export const ImportDevicesRequestSchema: GenMessage<ImportDevicesRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 30);
+  messageDesc(file_assay_v1_device, 31);
 
 /**
  * What became of an import.
@@ -1081,7 +1137,7 @@ export type ImportDevicesResponse = Message<"assay.v1.ImportDevicesResponse"> & 
  * Use `create(ImportDevicesResponseSchema)` to create a new message.
  */
 export const ImportDevicesResponseSchema: GenMessage<ImportDevicesResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 31);
+  messageDesc(file_assay_v1_device, 32);
 
 /**
  * Gives out all devices.
@@ -1102,7 +1158,7 @@ export type ExportDevicesRequest = Message<"assay.v1.ExportDevicesRequest"> & {
  * Use `create(ExportDevicesRequestSchema)` to create a new message.
  */
 export const ExportDevicesRequestSchema: GenMessage<ExportDevicesRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 32);
+  messageDesc(file_assay_v1_device, 33);
 
 /**
  * One device of an export.
@@ -1123,7 +1179,7 @@ export type ExportDevicesResponse = Message<"assay.v1.ExportDevicesResponse"> & 
  * Use `create(ExportDevicesResponseSchema)` to create a new message.
  */
 export const ExportDevicesResponseSchema: GenMessage<ExportDevicesResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 33);
+  messageDesc(file_assay_v1_device, 34);
 
 /**
  * All of a device that another registry needs to know it by. Its operator vouches for it with the import.
@@ -1242,7 +1298,7 @@ export type DeviceExport = Message<"assay.v1.DeviceExport"> & {
  * Use `create(DeviceExportSchema)` to create a new message.
  */
 export const DeviceExportSchema: GenMessage<DeviceExport> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 34);
+  messageDesc(file_assay_v1_device, 35);
 
 /**
  * What a token is to let in.
@@ -1284,7 +1340,7 @@ export type CreateEnrollmentTokenRequest = Message<"assay.v1.CreateEnrollmentTok
  * Use `create(CreateEnrollmentTokenRequestSchema)` to create a new message.
  */
 export const CreateEnrollmentTokenRequestSchema: GenMessage<CreateEnrollmentTokenRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 35);
+  messageDesc(file_assay_v1_device, 36);
 
 /**
  * The token, this once with its secret.
@@ -1312,7 +1368,7 @@ export type CreateEnrollmentTokenResponse = Message<"assay.v1.CreateEnrollmentTo
  * Use `create(CreateEnrollmentTokenResponseSchema)` to create a new message.
  */
 export const CreateEnrollmentTokenResponseSchema: GenMessage<CreateEnrollmentTokenResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 36);
+  messageDesc(file_assay_v1_device, 37);
 
 /**
  * A token that lets devices enroll.
@@ -1382,7 +1438,7 @@ export type EnrollmentToken = Message<"assay.v1.EnrollmentToken"> & {
  * Use `create(EnrollmentTokenSchema)` to create a new message.
  */
 export const EnrollmentTokenSchema: GenMessage<EnrollmentToken> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 37);
+  messageDesc(file_assay_v1_device, 38);
 
 /**
  * Which tokens to list.
@@ -1410,7 +1466,7 @@ export type ListEnrollmentTokensRequest = Message<"assay.v1.ListEnrollmentTokens
  * Use `create(ListEnrollmentTokensRequestSchema)` to create a new message.
  */
 export const ListEnrollmentTokensRequestSchema: GenMessage<ListEnrollmentTokensRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 38);
+  messageDesc(file_assay_v1_device, 39);
 
 /**
  * One page, in the order of ids.
@@ -1438,7 +1494,7 @@ export type ListEnrollmentTokensResponse = Message<"assay.v1.ListEnrollmentToken
  * Use `create(ListEnrollmentTokensResponseSchema)` to create a new message.
  */
 export const ListEnrollmentTokensResponseSchema: GenMessage<ListEnrollmentTokensResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 39);
+  messageDesc(file_assay_v1_device, 40);
 
 /**
  * Which token to end.
@@ -1459,7 +1515,7 @@ export type RevokeEnrollmentTokenRequest = Message<"assay.v1.RevokeEnrollmentTok
  * Use `create(RevokeEnrollmentTokenRequestSchema)` to create a new message.
  */
 export const RevokeEnrollmentTokenRequestSchema: GenMessage<RevokeEnrollmentTokenRequest> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 40);
+  messageDesc(file_assay_v1_device, 41);
 
 /**
  * It lets nobody in any more.
@@ -1474,7 +1530,7 @@ export type RevokeEnrollmentTokenResponse = Message<"assay.v1.RevokeEnrollmentTo
  * Use `create(RevokeEnrollmentTokenResponseSchema)` to create a new message.
  */
 export const RevokeEnrollmentTokenResponseSchema: GenMessage<RevokeEnrollmentTokenResponse> = /*@__PURE__*/
-  messageDesc(file_assay_v1_device, 41);
+  messageDesc(file_assay_v1_device, 42);
 
 /**
  * Whether a device has attested lately: how long ago it last got a session. It tells of silence and decides nothing.

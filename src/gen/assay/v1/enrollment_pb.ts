@@ -64,7 +64,8 @@ export type BeginEnrollmentRequest = Message<"assay.v1.BeginEnrollmentRequest"> 
   akCertificateChain: Uint8Array[];
 
   /**
-   * What the device calls itself: a label for people, never a key. Visible ASCII and spaces, at most 255 characters.
+   * What the device calls itself: a label for people, never a key. Visible ASCII and spaces, at most 255 characters. Where its
+   * certificate says which instance of a cloud it is, that instance's name or id, and nothing else.
    *
    * @generated from field: string claimed_name = 6;
    */
