@@ -1,7 +1,7 @@
 /** What decides, out of the settings: the service with every port of it, its checkpoints and its counters. */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Logger } from "pino"
-import { cachedCompile } from "../cache/compile.ts"
+import { cachedContexts } from "../cache/contexts.ts"
 import type { Config } from "../config.ts"
 import { faultAt, withFaults } from "../faults.ts"
 import type { Authority } from "../keys/authority.ts"
@@ -20,7 +20,8 @@ import { TENANT, VERSION } from "./constants.ts"
 import type { Agreement } from "./engine.ts"
 import { breathe, type OpenTrust } from "./trust.ts"
 
-const CONTEXTS_MAX = 10_000
+/** For a device with an attestation key and no certificates, about 300 MiB. */
+const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
 
 /** What decisions are made with. */
 export interface DecisionParts {
@@ -38,7 +39,7 @@ export interface DecisionParts {
 export const createDecisions = (config: Config, parts: DecisionParts) => {
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
-  const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
+  const contexts = cachedContexts({ registry: store.registry, compile }, CONTEXTS)
   const { checkpointRecords, checkpointSeconds } = config.journal
   const checkpointer = createCheckpointer({
     checkpoint: createCheckpointJournal({ archive: store.archive, clock, signer, settings }),
@@ -56,7 +57,7 @@ export const createDecisions = (config: Config, parts: DecisionParts) => {
     trust: () => trust.refresher.counts(),
     checkpoints: () => checkpointer.counts(),
   })
-  const ports = { ...portsOf(config, parts), compile: contexts.compile, settings }
+  const ports = { ...portsOf(config, parts), contexts, settings }
   return {
     settings,
     checkpointer,
@@ -84,7 +85,7 @@ const settingsOf = (config: Config) => {
 const portsOf = (
   config: Config,
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
-): Omit<Ports, "compile" | "settings"> => ({
+): Omit<Ports, "contexts" | "settings"> => ({
   clock,
   random,
   breathe,
