@@ -6,7 +6,8 @@
 import { join } from "node:path"
 import { toBinary } from "@bufbuild/protobuf"
 import { appraise } from "../src/appraisal/appraise.ts"
-import { cachedContexts } from "../src/cache/contexts.ts"
+import { cachedCompile } from "../src/cache/compile.ts"
+import { cachedEventLogs } from "../src/cache/event-logs.ts"
 import type { SoftwareDevice } from "../src/device/software.ts"
 import { parseEvidence } from "../src/evidence/evidence.ts"
 import { VerifyRequestSchema, VerifyResponseSchema } from "../src/gen/assay/v1/attestation_pb.ts"
@@ -20,6 +21,7 @@ import { decodeStrictly } from "../src/server/wire.ts"
 import { bindSession } from "../src/service/certify.ts"
 import { compile } from "../src/service/compile.ts"
 import { commit, draft, record } from "../src/service/decision.ts"
+import { createEventLogs, readSent, rememberLog } from "../src/service/event-logs.ts"
 import { openFreshness } from "../src/service/freshness.ts"
 import type { Caller, Ports } from "../src/service/ports.ts"
 import { createService, type Service } from "../src/service/service.ts"
@@ -58,6 +60,7 @@ function portsOn(folder: string): Ports {
     breathe: async () => {},
     pause: async () => {},
     registry,
+    logs: cachedEventLogs(createEventLogs(store.logs), { logs: 100, bytes: 1 << 24, devices: 100 }),
     devices,
     trust,
     loadTrust: async () => createTrust({ anchors: [], intermediates: [], crls: [], denied: NONE }),
@@ -71,7 +74,7 @@ function portsOn(folder: string): Ports {
     epochs: createEpochs(engine.epochKey),
     signer: createSigner(key, clock),
     deviceAuthority: NO_AUTHORITY,
-    contexts: cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 }),
+    compile: cachedCompile(compile, { max: 100 }).compile,
     settings: {
       issuer: "http://127.0.0.1:7401",
       build: "bench",
@@ -110,20 +113,24 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
     }),
   )
   const parsed = await measured("parse the evidence", () =>
-    inputs.map((input) => ({ input, evidence: parseEvidence(input.evidence) })),
+    inputs.map((input) => {
+      const evidence = parseEvidence(input.evidence)
+      return { input, evidence, log: readSent(ports.logs, evidence, GATEWAY.tenant) }
+    }),
   )
   const at = ports.clock.now()
   const opened = await measured("open the challenge", () =>
     Promise.all(
-      parsed.map(async ({ input, evidence }) => {
-        return { evidence, freshness: await openFreshness(ports, input.freshness, GATEWAY, at) }
+      parsed.map(async ({ input, evidence, log }) => {
+        return { evidence, log, freshness: await openFreshness(ports, input.freshness, GATEWAY, at) }
       }),
     ),
   )
-  const gathered = await measured("gather the context", () =>
+  const gathered = await measured("gather the snapshot", () =>
     Promise.all(
       opened.map(async (call) => {
-        return { ...call, ...(await ports.contexts.contextFor(GATEWAY.tenant, call.evidence.akName)) }
+        const snapshot = await ports.registry.snapshotFor(GATEWAY.tenant, call.evidence.akName)
+        return { ...call, context: ports.compile(snapshot) }
       }),
     ),
   )
@@ -137,7 +144,10 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
   )
   await measured("spend the challenge", () => Promise.all(proven.map(({ freshness }) => freshness.spend())))
   const claimed = await measured("check PCR values, replay the log", () =>
-    proven.map((call) => ({ ...call, claims: verifyClaims(call.quote, call.evidence, call.context.ak) })),
+    proven.map((call) => {
+      const shown = { pcrs: call.evidence.pcrs, eventLog: call.log?.outcome }
+      return { ...call, claims: verifyClaims(call.quote, shown, call.context.ak) }
+    }),
   )
   const appraised = await measured("appraise", () =>
     claimed.map((call) => {
@@ -171,13 +181,20 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
       await Promise.all(
         told
           .slice(i, i + inFlight)
-          .map(({ result, context, isRemembered, quote, freshness }) =>
+          .map(({ result, context, quote, freshness }) =>
             ports.journal.append(
               record(result, context, undefined, GATEWAY),
-              commit(quote, { context, isRemembered }, undefined, freshness, result),
+              commit(quote, context, undefined, freshness, result),
             ),
           ),
       )
+  })
+  await measured("remember the log", () => {
+    for (const { context, log, freshness } of told) {
+      const { id, akName } = context.snapshot.device
+      const owner = { tenant: GATEWAY.tenant, device: id, akName }
+      if (log !== undefined) rememberLog(ports.logs, owner, log, freshness, at)
+    }
   })
   await measured("write the answer", () =>
     told.map(({ result }) => toBinary(VerifyResponseSchema, resultToProto(result)).length),

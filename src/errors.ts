@@ -128,6 +128,8 @@ export const CODES = {
   ACTIVATION: entry("stale", "K-05"),
   POLICY_VERSION: entry("stale", "P-06"),
   SNAPSHOT_MOVED: entry("stale", "S-04"),
+  /** Evidence names an event log that is not kept for its device: it has to come with the log. */
+  EVENT_LOG_NEEDED: entry("stale"),
   ETAG: entry("stale", "S-04"),
 
   // The caller may not do this.

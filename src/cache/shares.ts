@@ -29,6 +29,9 @@ const TENANTS_MAX = 1000
  */
 export function createShares<V extends object>({ max, maxBytes, sizeOf }: ShareBounds<V>): Shares<V> {
   let [size, bytes, evictions] = [0, 0, 0]
+  const evicted = (_value: V, _key: string, reason: LRUCache.DisposeReason): void => {
+    if (reason === "evict") evictions += 1
+  }
   const drop = (one: LRUCache<string, V>): void => {
     size -= one.size
     bytes -= one.calculatedSize
@@ -55,7 +58,12 @@ export function createShares<V extends object>({ max, maxBytes, sizeOf }: ShareB
     set(tenant, key, value) {
       let one = tenants.get(tenant)
       if (one === undefined) {
-        one = new LRUCache<string, V>({ max, maxSize: maxBytes, sizeCalculation: (value) => sizeOf(value) })
+        one = new LRUCache<string, V>({
+          max,
+          maxSize: maxBytes,
+          sizeCalculation: (value) => sizeOf(value),
+          dispose: evicted,
+        })
         tenants.set(tenant, one)
       }
       const own = one
@@ -64,7 +72,6 @@ export function createShares<V extends object>({ max, maxBytes, sizeOf }: ShareB
         const from = largest()
         if (from === undefined || from.size === 0) break
         change(from, () => from.pop())
-        evictions += 1
       }
     },
     delete(tenant, key) {

@@ -2,7 +2,7 @@ import { hash as digestOf } from "node:crypto"
 import { lengthPrefixed } from "../bytes.ts"
 import { AssayError, inField } from "../errors.ts"
 import { type Certification, parseCertification, type RawCertification } from "./certification.ts"
-import { EV_NO_ACTION, type EventLog, parseEventLog } from "./eventlog/eventlog.ts"
+import { checkLogSize, EV_NO_ACTION, type EventLog, parseEventLog } from "./eventlog/eventlog.ts"
 import { Reader } from "./reader.ts"
 import { HASHES, type HashName } from "./tpm/algorithm.ts"
 import { type Attest, parseAttest } from "./tpm/attest.ts"
@@ -30,13 +30,27 @@ export interface RawEvidence {
   readonly pcrBanks: readonly RawPcrBank[]
   /** The TCG event log. No bytes at all mean that there is none, for on the wire the two are one. */
   readonly eventLog: Uint8Array | undefined
+  /** SHA-256 of the event log, in its place. 32 bytes. */
+  readonly eventLogDigest?: Uint8Array | undefined
   /** Certificates of the attestation key, DER, its own first. The first may be NV content. */
   readonly akCertificateChain?: readonly Uint8Array[]
   /** What is shown of a key that a certificate is asked for. */
   readonly certification?: RawCertification | undefined
 }
 
-/** Evidence that is well formed in every part. Nothing in it is proven. */
+/** An event log as it was sent, and its SHA-256. */
+export interface SentLog {
+  readonly digest: Uint8Array
+  readonly bytes: Uint8Array
+}
+
+/** The event log of evidence: not shown at all, there in full, or called by its SHA-256. */
+export type ShownLog =
+  | { readonly kind: "none" }
+  | ({ readonly kind: "sent" } & SentLog)
+  | { readonly kind: "named"; readonly digest: Uint8Array }
+
+/** Evidence that is well formed in every part but its log, which `parseSentLog` reads. Nothing in it is proven. */
 export interface Evidence {
   readonly akName: Uint8Array
   readonly attest: Attest
@@ -44,10 +58,13 @@ export interface Evidence {
   readonly attestBytes: Uint8Array
   readonly signature: Signature
   readonly pcrs: UntrustedPcrs
-  readonly eventLog: EventLog | undefined
+  readonly log: ShownLog
   readonly akCertificateChain: readonly Certificate[]
   readonly certification: Certification | undefined
-  /** SHA-256 over every part, each with its length: names the evidence in the journal. 32 bytes. */
+  /**
+   * SHA-256 over every part, each with its length, and over the log's SHA-256 in its place: names the evidence in the journal,
+   * and is the same whether the log was sent or named. 32 bytes.
+   */
   readonly digest: Uint8Array
 }
 
@@ -58,21 +75,20 @@ export interface Evidence {
  * The input is copied once, and the digest is made over that copy: whoever still holds the input cannot change
  * what was checked. What comes back are views on the copy.
  *
- * @throws {AssayError} as `parseCertification`; DER, OID, DEPTH, TRAILING, DUP_EXT, SERIAL, CERTIFICATE for certificates; QUOTE_MAGIC, PCR_SELECTION_MALFORMED, SPEC_ID, EVENT, FRAMING, LENGTH, LOG_SIZE as the
- *   parsers do; FIELD for a bank that occurs twice; LENGTH for a bank that is not 1 to 24 whole values; EVENT also
- *   for unused bytes behind the last event of a log.
+ * @throws {AssayError} as `parseCertification`; DER, OID, DEPTH, TRAILING, DUP_EXT, SERIAL, CERTIFICATE for certificates; QUOTE_MAGIC, PCR_SELECTION_MALFORMED, FRAMING, LENGTH as the
+ *   parsers do; FIELD for a bank that occurs twice and for a log that is both sent and named; LENGTH for a bank that is not
+ *   1 to 24 whole values, and for a digest of a log that is not 32 bytes; LOG_SIZE for a log over 1 MiB.
  */
 export function parseEvidence(raw: RawEvidence): Evidence {
-  const { akName, attest, signature, pcrBanks, eventLog, akCertificateChain, certification, digest } =
-    copyOf(raw)
+  const log = shownLog(raw)
+  const { akName, attest, signature, pcrBanks, akCertificateChain, certification, digest } = copyOf(raw, log)
   return {
     akName: inField("evidence.tpm.ak_name", () => parseName(akName)),
     attest: inField("evidence.tpm.attest", () => parseAttest(attest)),
     attestBytes: attest,
     signature: inField("evidence.tpm.signature", () => parseSignature(signature)),
     pcrs: { kind: "concatenated", banks: pcrBanks.map(checkedBank) },
-    eventLog:
-      eventLog === undefined ? undefined : inField("evidence.tpm.event_log", () => parseWholeLog(eventLog)),
+    log,
     akCertificateChain: parseChain(akCertificateChain, "evidence.tpm.ak_certificate_chain"),
     certification: certification === undefined ? undefined : parseCertification(certification),
     digest,
@@ -89,19 +105,54 @@ export const parseChain = (chain: readonly Uint8Array[], path: string): Certific
     inField(`${path}[${i}]`, () => (i === 0 ? parseNvCertificate(bytes) : parseCertificate(bytes))),
   )
 
+/** The log, if there is one, in a copy of its own that is digested before anybody reads it. @throws {AssayError} FIELD, LENGTH, LOG_SIZE. */
+function shownLog({ eventLog, eventLogDigest }: RawEvidence): ShownLog {
+  const sent = eventLog !== undefined && eventLog.length > 0
+  if (eventLogDigest !== undefined) {
+    const location = "evidence.tpm.event_log_digest"
+    if (sent)
+      throw new AssayError("FIELD", `${location}: the log is there itself`, {
+        location,
+        expected: "event_log or event_log_digest, not both",
+      })
+    if (eventLogDigest.length !== LOG_DIGEST_BYTES)
+      throw new AssayError("LENGTH", `${location}: not a SHA-256`, {
+        location,
+        expected: `${LOG_DIGEST_BYTES} bytes`,
+        actual: `${eventLogDigest.length} bytes`,
+      })
+    return { kind: "named", digest: Uint8Array.from(eventLogDigest) }
+  }
+  if (!sent) return { kind: "none" }
+  inField(LOG_PATH, () => checkLogSize(eventLog))
+  const bytes = Uint8Array.from(eventLog)
+  return { kind: "sent", digest: digestOf("sha256", bytes, "buffer"), bytes }
+}
+
+const LOG_PATH = "evidence.tpm.event_log"
+const LOG_DIGEST_BYTES = 32
+
+/**
+ * The event log of evidence: all of it, with nothing behind its last event, and of no PCR that no TPM has.
+ *
+ * @throws {AssayError} SPEC_ID, EVENT, FRAMING, LENGTH, LOG_SIZE as `parseEventLog`; EVENT also for unused bytes behind the
+ *   last event.
+ */
+export const parseSentLog = (bytes: Uint8Array): EventLog => inField(LOG_PATH, () => parseWholeLog(bytes))
+
 /**
  * The parts in their fixed order, with their lengths, in one piece of memory, and its digest. The certificates are one
  * part with parts of its own; behind the five that are always there come the banks' pairs of identifier and values, then
  * the certification, if there is one: whether the number of parts is odd says so.
  */
-function copyOf(raw: RawEvidence): Required<RawEvidence> & { readonly digest: Uint8Array } {
-  const { akCertificateChain: chain = [], eventLog = NO_BYTES, certification } = raw
+function copyOf(raw: RawEvidence, log: ShownLog): CopiedParts {
+  const { akCertificateChain: chain = [], certification } = raw
   const hashes = raw.pcrBanks.map(({ hash }) => hash)
   const copy = lengthPrefixed(
     raw.akName,
     raw.attest,
     raw.signature,
-    eventLog,
+    log.kind === "none" ? NO_BYTES : log.digest,
     lengthPrefixed(...chain),
     ...raw.pcrBanks.flatMap(({ hash, values }) => [identifierOf(hash), values]),
     ...(certification === undefined ? [] : [lengthPrefixed(...partsOf(certification))]),
@@ -109,12 +160,11 @@ function copyOf(raw: RawEvidence): Required<RawEvidence> & { readonly digest: Ui
   const r = new Reader(copy, "evidence")
   const next = (): Uint8Array => r.sized32("part", copy.length)
   const head = { akName: next(), attest: next(), signature: next() }
-  const log = next()
+  next()
   const certificates = new Reader(next(), "evidence.certificates")
   return {
     digest: digestOf("sha256", copy, "buffer"),
     ...head,
-    eventLog: log.length === 0 ? undefined : log,
     akCertificateChain: chain.map(() => certificates.sized32("certificate", copy.length)),
     pcrBanks: hashes.map((hash) => {
       next()
@@ -140,6 +190,10 @@ const readCertification = (parts: Uint8Array): RawCertification => {
 const NO_BYTES = new Uint8Array()
 
 const identifierOf = (hash: HashName): Uint8Array => Uint8Array.of(HASHES[hash].id >>> 8, HASHES[hash].id)
+
+type CopiedParts = Required<Omit<RawEvidence, "eventLog" | "eventLogDigest">> & {
+  readonly digest: Uint8Array
+}
 
 /** A bank of its own, with one to 24 whole digests. Whether they are those of the selection is not known here. */
 function checkedBank(bank: RawPcrBank, index: number, banks: readonly RawPcrBank[]): RawPcrBank {

@@ -1,13 +1,15 @@
 /** What decides, out of the settings: the service with every port of it, its checkpoints and its counters. */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Logger } from "pino"
-import { cachedContexts } from "../cache/contexts.ts"
+import { cachedCompile } from "../cache/compile.ts"
+import { cachedEventLogs } from "../cache/event-logs.ts"
 import type { Config } from "../config.ts"
 import { faultAt, withFaults } from "../faults.ts"
 import type { Authority } from "../keys/authority.ts"
 import { createDeviceAuthority } from "../keys/device-authority.ts"
 import { createCheckpointJournal } from "../service/checkpoint-journal.ts"
 import { compile } from "../service/compile.ts"
+import { createEventLogs } from "../service/event-logs.ts"
 import { observed } from "../service/observed.ts"
 import type { Clock, Pause, Ports, Random, Settings, Signer } from "../service/ports.ts"
 import { createService } from "../service/service.ts"
@@ -20,8 +22,8 @@ import { TENANT, VERSION } from "./constants.ts"
 import type { Agreement } from "./engine.ts"
 import { breathe, type OpenTrust } from "./trust.ts"
 
-/** For a device with an attestation key and no certificates, about 300 MiB. */
-const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
+const CONTEXTS_MAX = 10_000
+const LOG_BOUNDS = { logs: 10_000, bytes: 64 * 1024 * 1024, devices: 100_000 }
 
 /** What decisions are made with. */
 export interface DecisionParts {
@@ -39,7 +41,8 @@ export interface DecisionParts {
 export const createDecisions = (config: Config, parts: DecisionParts) => {
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
-  const contexts = cachedContexts({ registry: store.registry, compile }, CONTEXTS)
+  const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
+  const logs = cachedEventLogs(createEventLogs(store.logs), LOG_BOUNDS)
   const { checkpointRecords, checkpointSeconds } = config.journal
   const checkpointer = createCheckpointer({
     checkpoint: createCheckpointJournal({ archive: store.archive, clock, signer, settings }),
@@ -52,12 +55,19 @@ export const createDecisions = (config: Config, parts: DecisionParts) => {
     challenges: () => agreement.engine.counts(),
     caches: () => [
       { name: "context", hits: contexts.hits, misses: contexts.misses, entries: contexts.size },
+      {
+        name: "event-log",
+        hits: logs.hits,
+        misses: logs.misses,
+        entries: logs.size,
+        evictions: logs.evictions,
+      },
       { name: "trust", hits: trust.trusts.hits, misses: trust.trusts.misses, entries: trust.trusts.size },
     ],
     trust: () => trust.refresher.counts(),
     checkpoints: () => checkpointer.counts(),
   })
-  const ports = { ...portsOf(config, parts), contexts, settings }
+  const ports = { ...portsOf(config, parts), compile: contexts.compile, logs, settings }
   return {
     settings,
     checkpointer,
@@ -85,7 +95,7 @@ const settingsOf = (config: Config) => {
 const portsOf = (
   config: Config,
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
-): Omit<Ports, "contexts" | "settings"> => ({
+): Omit<Ports, "compile" | "logs" | "settings"> => ({
   clock,
   random,
   breathe,

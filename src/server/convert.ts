@@ -77,13 +77,14 @@ export function evidenceFromProto(message: evidence.Evidence | undefined): RawEv
   const { kind } = message
   switch (kind.case) {
     case "tpm": {
-      const { akName, attest, signature, pcrBanks, eventLog, akCertificateChain } = kind.value
+      const { akName, attest, signature, pcrBanks, eventLog, eventLogDigest, akCertificateChain } = kind.value
       return {
         akName,
         attest,
         signature,
         pcrBanks: pcrBanks.map(({ hash, values }, i) => ({ hash: hashFromProto(hash, i), values })),
         eventLog: presentBytes(eventLog),
+        eventLogDigest,
         akCertificateChain,
       }
     }

@@ -2,12 +2,13 @@ import { type Appraisal, appraise, refuted } from "../appraisal/appraise.ts"
 import type { Policy } from "../appraisal/policy.ts"
 import { concat } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
-import { parseEvidence } from "../evidence/evidence.ts"
+import { parseEvidence, parseSentLog } from "../evidence/evidence.ts"
 import type { PcrValues } from "../evidence/tpm/pcrs.ts"
 import { parseName, parsePublic } from "../evidence/tpm/public.ts"
 import { admits } from "../result/issue.ts"
 import { type Claims, verifyClaims } from "../verification/claims.ts"
 import { createAttestationKey } from "../verification/key.ts"
+import { createLogOutcome } from "../verification/log-outcome.ts"
 import { proveQuote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 
@@ -51,12 +52,14 @@ export function appraiseEvidence(input: OfflineEvidence, policy: Policy): Offlin
     pcrBanks: [...input.pcrs].map(([hash, values]) => ({ hash, values: concat(...values.values()) })),
     eventLog: input.eventLog,
   })
+  const { log } = evidence
+  const eventLog = log.kind === "sent" ? createLogOutcome(() => parseSentLog(log.bytes)) : undefined
   const prove = (): Verified<Claims> => {
     const ak = createAttestationKey(area)
     const quote = proveQuote(evidence, ak, { extraData: input.nonce, qualifiedSigner })
     // Each value says which PCR it is of, and that has to be the quote's: in one piece they would no longer say it.
     const pcrs = { kind: "indexed", banks: input.pcrs } as const
-    return verifyClaims(quote, { pcrs, eventLog: evidence.eventLog }, ak)
+    return verifyClaims(quote, { pcrs, eventLog }, ak)
   }
   const appraisal = judge(prove, policy)
   return {

@@ -9,6 +9,7 @@ import type { HashName } from "../evidence/tpm/algorithm.ts"
 import { type Attest, parseAttest } from "../evidence/tpm/attest.ts"
 import type { PcrValues } from "../evidence/tpm/pcrs.ts"
 import { parseSignature, type Signature } from "../evidence/tpm/signature.ts"
+import { createLogOutcome } from "../verification/log-outcome.ts"
 import { checkExtraData, checkPcrDigest, checkType, selectValues } from "../verification/quote.ts"
 import { type Mismatch, mismatchError, mismatchesOf } from "../verification/replay.ts"
 import { type KeyFile, parseKeyFile } from "./key-file.ts"
@@ -197,9 +198,11 @@ const checkBanks = (values: PcrValues): void => {
 }
 
 /** Replays the log in each quoted bank. Every PCR that it does not lead to is a finding. */
-const replayInto = (ledger: Ledger, values: PcrValues, log: EventLog): readonly Mismatch[] =>
-  [...values].flatMap(([bank, quoted]) => {
-    const mismatches = ledger.hold("replay", () => mismatchesOf(log, bank, quoted)) ?? []
+const replayInto = (ledger: Ledger, values: PcrValues, log: EventLog): readonly Mismatch[] => {
+  const outcome = createLogOutcome(() => log)
+  return [...values].flatMap(([bank, quoted]) => {
+    const mismatches = ledger.hold("replay", () => mismatchesOf(outcome, bank, quoted)) ?? []
     for (const mismatch of mismatches) ledger.fail("replay", mismatchError(mismatch))
     return mismatches
   })
+}

@@ -144,10 +144,16 @@ const endorsementOf = (
   ekDigest: Uint8Array | undefined,
 ): EnrolledDevice["endorsement"] => ({ ekCertificateChain, akCertificateChain, ekDigest })
 
+const SURPLUS_LOG: Readonly<Record<Evidence["log"]["kind"], string | undefined>> = {
+  none: undefined,
+  sent: "event_log",
+  named: "event_log_digest",
+}
+
 /** What an enrollment has no use for is not taken and forgotten. @throws {AssayError} FIELD. */
-const checkPlain = ({ eventLog, akCertificateChain }: Evidence): void => {
+const checkPlain = ({ log, akCertificateChain }: Evidence): void => {
   const surplus =
-    eventLog !== undefined ? "event_log" : akCertificateChain.length > 0 ? "ak_certificate_chain" : undefined
+    SURPLUS_LOG[log.kind] ?? (akCertificateChain.length > 0 ? "ak_certificate_chain" : undefined)
   if (surplus === undefined) return
   const location = `evidence.tpm.${surplus}`
   throw new AssayError("FIELD", `${location}: has no place in an enrollment`, {

@@ -11,12 +11,14 @@ import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { Unbound } from "./certify.ts"
 import type { Freshness } from "./freshness.ts"
-import type { Caller, Commit, Context, Counters, FoundContext, JournalRecord, Ports } from "./ports.ts"
+import type { Caller, Commit, Context, Counters, JournalRecord, Ports } from "./ports.ts"
 
 /** An appraisal, with what was proven on the way to it: nothing, if anything was refuted. */
 export interface Judgment extends Appraisal {
   readonly endorsements?: Endorsements
   readonly certifiedKey?: CertifiedKey | undefined
+  /** Whether the evidence's log leads to PCRs that were quoted. */
+  readonly held?: boolean
 }
 
 /** Everything that a result tells beside the judgment, but for its session. @throws {AssayError} RNG. */
@@ -72,7 +74,7 @@ export const record = (
 /** What is confirmed, and what moves, in the journal's transaction. Nothing moves but by evidence that answered a challenge. */
 export const commit = (
   quote: Verified<Quote> | AssayError,
-  { context: { snapshot }, isRemembered }: FoundContext,
+  { snapshot }: Context,
   trust: number | undefined,
   freshness: Freshness,
   result: AttestationResult,
@@ -81,14 +83,7 @@ export const commit = (
   const answer = quote instanceof AssayError || freshness.kind !== "challenge" ? undefined : quote
   return {
     device: id,
-    revisions: {
-      device: revision,
-      policy: snapshot.policy && { name: snapshot.policy.name, revision: snapshot.policy.revision },
-      // Whether there is any trust at all is part of what was remembered.
-      trust: isRemembered ? snapshot.trustGeneration : trust,
-    },
-    remembered: isRemembered ? { before: counters } : undefined,
-    freshSince: freshness.freshSince,
+    revisions: { device: revision, policy: snapshot.policy, trust },
     known: counters !== undefined,
     counters: answer && moved(answer, counters, freshness.freshSince, result.evaluatedAt),
     result: answer && {

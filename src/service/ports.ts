@@ -13,8 +13,9 @@ import type { Epochs, SingleUse } from "./ports/challenge.ts"
 import type { Confirm } from "./ports/changes.ts"
 import type { Devices } from "./ports/device.ts"
 import type { DeviceAuthority } from "./ports/device-authority.ts"
+import type { EventLogs } from "./ports/event-log.ts"
 import type { Journal } from "./ports/journal.ts"
-import type { Counters, Registry, Snapshot } from "./ports/registry.ts"
+import type { Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
 
 export type * from "./ports/archive.ts"
@@ -23,6 +24,7 @@ export type * from "./ports/challenge.ts"
 export type * from "./ports/changes.ts"
 export type * from "./ports/device.ts"
 export type * from "./ports/device-authority.ts"
+export type * from "./ports/event-log.ts"
 export * from "./ports/journal.ts"
 export type * from "./ports/keys.ts"
 export type * from "./ports/registry.ts"
@@ -57,26 +59,8 @@ export interface Context {
   readonly ekChain: readonly Certificate[]
 }
 
-/** A context, and where it is from. */
-export interface FoundContext {
-  readonly context: Context
-  /** It may be older than the store: only a commit that confirms all of its revisions says that it still holds. */
-  readonly isRemembered: boolean
-}
-
-/** What devices are judged by. A cache wraps it; with and without one, every verification ends alike. */
-export interface Contexts {
-  /**
-   * The context of a device by the Name of its attestation key, as it is remembered or as it is now.
-   *
-   * @throws {AssayError} DEVICE_NOT_FOUND, REGISTRY.
-   */
-  contextFor(tenant: string, akName: Uint8Array): Promise<FoundContext>
-  /** The same as it is now, whatever is remembered. @throws {AssayError} DEVICE_NOT_FOUND, REGISTRY. */
-  readContext(tenant: string, akName: Uint8Array): Promise<Context>
-  /** Says what counters a commit has written for a device that was judged by this context. */
-  moved(context: Context, counters: Counters): void
-}
+/** Makes contexts of snapshots. A cache wraps it; with and without one, every verification ends alike. */
+export type Compile = (snapshot: Snapshot) => Context
 
 /** Known weaknesses of TPMs of a make and firmware. */
 export type AdvisoriesFor = (tpm: TpmModel) => readonly AdvisoryMatch[]
@@ -105,6 +89,7 @@ export interface Ports {
   readonly breathe: Breathe
   readonly pause: Pause
   readonly registry: Registry
+  readonly logs: EventLogs
   readonly devices: Devices
   readonly trust: TrustStore
   readonly loadTrust: LoadTrust
@@ -123,6 +108,6 @@ export interface Ports {
   readonly archive: JournalArchive
   readonly signer: Signer
   readonly deviceAuthority: DeviceAuthority
-  readonly contexts: Contexts
+  readonly compile: Compile
   readonly settings: Settings
 }

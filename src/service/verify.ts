@@ -1,5 +1,5 @@
 import { appraise, refuted } from "../appraisal/appraise.ts"
-import { AssayError, type ChallengeState, type Kind } from "../errors.ts"
+import { AssayError, type ChallengeState } from "../errors.ts"
 import { type Evidence, parseEvidence } from "../evidence/evidence.ts"
 import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
@@ -11,9 +11,10 @@ import { checkNotDenied } from "../verification/weak-key.ts"
 import { bindSession, certify } from "./certify.ts"
 import { commit, draft, type Judgment, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
+import { isLeading, logOf, readSent, rememberLog } from "./event-logs.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import { readOwn } from "./own-device.ts"
-import type { Caller, Context, FoundContext, Ports, Snapshot } from "./ports.ts"
+import type { Caller, Context, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
 
 /**
@@ -21,7 +22,7 @@ import type { VerifyInput } from "./service.ts"
  * in one snapshot; everything is written after it; the one write between is the challenge, spent as soon as the
  * evidence is proven to answer it and not before. A refutation is an answer; any other error is not ours to catch.
  *
- * @throws {AssayError} of every kind but `refuted`; each says whether the challenge was spent.
+ * @throws {AssayError} EVENT_LOG_NEEDED before the challenge is spent; of every kind but `refuted`; each says whether the challenge was spent.
  */
 export const createVerify =
   (ports: Ports) =>
@@ -33,87 +34,38 @@ export const createVerify =
       const freshness = await openFreshness(ports, input.freshness, caller, at) // no write yet
       opened = freshness
       const evidence = parseEvidence(input.evidence) // read
+      const sent = readSent(ports.logs, evidence, caller.tenant)
       checkCertificationShown(evidence, freshness)
-      const call = { evidence, freshness, caller, at, spend: once(freshness.spend) }
-      return await decideByWhatIs(ports, call, await gather(ports, evidence, caller))
+      const snapshot = await gather(ports, evidence, caller) // gather
+      const context = ports.compile(snapshot)
+      const endorsing = await gatherEndorsing(ports, evidence, context)
+      const quote = refutable(() => prove(evidence, context, freshness)) // prove
+      const owner = ownerOf(context)
+      const log = quote instanceof AssayError ? undefined : await logOf(ports.logs, evidence, sent, owner)
+      if (!(quote instanceof AssayError)) await freshness.spend() // now, and never unspent
+      if (!(quote instanceof AssayError) && endorsing !== undefined)
+        for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, snapshot.device.id)
+      const judgment: Judgment =
+        quote instanceof AssayError
+          ? refuted(quote)
+          : judge(quote, evidence, log, endorsing, context, freshness, at, ports) // judge
+      const told = draft(judgment, evidence, context, freshness, caller, at, ports)
+      const certificate = await certify(judgment, told, freshness, ports)
+      const result = issue(judgment, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
+      ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
+      const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
+      await ports.journal.append(
+        record(result, context, trust, caller),
+        commit(quote, context, trust, freshness, result),
+      ) // record
+      if (log !== undefined && judgment.held === true) rememberLog(ports.logs, owner, log, freshness, at)
+      return result
     } catch (thrown) {
       const error = asAssayError(thrown)
       error.challenge = opened?.state ?? stateUnopened(input, error)
       throw error
     }
   }
-
-/** One call, read and not judged yet. */
-interface Call {
-  readonly evidence: Evidence
-  readonly freshness: Freshness
-  readonly caller: Caller
-  readonly at: Date
-  /** Spends the challenge, and does nothing once it has. */
-  readonly spend: () => Promise<void>
-}
-
-/** Runs `act` until it has come to its end. */
-const once = (act: () => Promise<void>): (() => Promise<void>) => {
-  let isDone = false
-  return async () => {
-    if (isDone) return
-    await act()
-    isDone = true
-  }
-}
-
-/**
- * Decides by what was gathered. What was only remembered, and turns out not to be so any more, is gathered anew: whatever was
- * refused by it may be good, and what was good by it was not written.
- */
-const decideByWhatIs = async (ports: Ports, call: Call, found: FoundContext): Promise<AttestationResult> => {
-  try {
-    return await decide(ports, call, found)
-  } catch (error) {
-    if (!found.isRemembered || !(error instanceof AssayError) || !dependsOnContext(error)) throw error
-    const { evidence, caller } = call
-    const context = await owned(caller, () => ports.contexts.readContext(caller.tenant, evidence.akName))
-    if (error.code !== "SNAPSHOT_MOVED" && isSame(context.snapshot, found.context.snapshot)) throw error
-    return decide(ports, call, { context, isRemembered: false })
-  }
-}
-
-/** Whether another context may end otherwise; a store that is away is away for all of them. */
-const dependsOnContext = ({ kind, code }: AssayError): boolean =>
-  JUDGED.includes(kind) || code === "TRUST" || code === "REVOCATION"
-const JUDGED: readonly Kind[] = ["stale", "denied", "missing"]
-
-const isSame = (a: Snapshot, b: Snapshot): boolean =>
-  a.device.revision === b.device.revision &&
-  a.policy?.name === b.policy?.name &&
-  a.policy?.revision === b.policy?.revision &&
-  a.trustGeneration === b.trustGeneration
-
-/** Prove, spend, judge, tell, record: all by one context. */
-const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<AttestationResult> => {
-  const { evidence, freshness, caller, at } = call
-  const { context } = found
-  const { snapshot } = context
-  const endorsing = await gatherEndorsing(ports, evidence, context)
-  const quote = refutable(() => prove(evidence, context, freshness)) // prove
-  if (!(quote instanceof AssayError)) await call.spend() // now, and never unspent
-  if (!(quote instanceof AssayError) && endorsing !== undefined)
-    for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, snapshot.device.id)
-  const judgment =
-    quote instanceof AssayError
-      ? refuted(quote)
-      : judge(quote, evidence, endorsing, context, freshness, at, ports) // judge
-  const told = draft(judgment, evidence, context, freshness, caller, at, ports)
-  const certificate = await certify(judgment, told, freshness, ports)
-  const result = issue(judgment, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
-  ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
-  const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
-  const committed = commit(quote, found, trust, freshness, result)
-  await ports.journal.append(record(result, context, trust, caller), committed) // record
-  if (committed.counters !== undefined) ports.contexts.moved(context, committed.counters)
-  return result
-}
 
 /** A certification is shown where the challenge names a key, and nowhere else: none is accepted and ignored. @throws {AssayError} FIELD. */
 const checkCertificationShown = ({ certification }: Evidence, { keyName }: Freshness): void => {
@@ -147,15 +99,18 @@ const refutable = <T>(act: () => T): T | AssayError => {
   }
 }
 
-const gather = ({ contexts }: Ports, { akName }: Evidence, caller: Caller): Promise<FoundContext> =>
+const gather = ({ registry }: Ports, { akName }: Evidence, caller: Caller): Promise<Snapshot> =>
   readOwn(
     caller,
-    () => contexts.contextFor(caller.tenant, akName),
-    ({ context }) => context.snapshot.device,
+    () => registry.snapshotFor(caller.tenant, akName),
+    ({ device }) => device,
   )
 
-const owned = (caller: Caller, read: () => Promise<Context>): Promise<Context> =>
-  readOwn(caller, read, ({ snapshot }) => snapshot.device)
+const ownerOf = ({ snapshot: { device } }: Context): LogOwner => ({
+  tenant: device.tenant,
+  device: device.id,
+  akName: device.akName,
+})
 
 const prove = (evidence: Evidence, context: Context, freshness: Freshness): Verified<Quote> =>
   proveQuote(evidence, context.ak, {
@@ -166,6 +121,7 @@ const prove = (evidence: Evidence, context: Context, freshness: Freshness): Veri
 const judge = (
   quote: Verified<Quote>,
   evidence: Evidence,
+  log: ReadLog | undefined,
   endorsing: Endorsing | undefined,
   context: Context,
   freshness: Freshness,
@@ -177,7 +133,8 @@ const judge = (
     const endorsements = proveEndorsements(endorsing, context, at)
     const key = proveKey(quote, evidence, context, freshness)
     if (key !== undefined) checkNotDenied(key.spki, denied, "certification.key_public")
-    return verifyClaims(quote, evidence, context.ak, endorsements, key)
+    const shown = { pcrs: evidence.pcrs, eventLog: log?.outcome }
+    return verifyClaims(quote, shown, context.ak, endorsements, key)
   })
   if (claims instanceof AssayError) return refuted(claims)
   const { endorsements, certifiedKey } = claims
@@ -189,7 +146,7 @@ const judge = (
     state: context.snapshot.device.state,
     audience: freshness.session()?.audience,
   })
-  return { ...appraisal, endorsements, certifiedKey }
+  return { ...appraisal, endorsements, certifiedKey, held: isLeading(claims.replay) }
 }
 
 /** The key that the challenge names, if it names one. */

@@ -249,7 +249,38 @@ ALTER TABLE devices ADD COLUMN permit_ak bytea CHECK (length(permit_ak) IN (34, 
 CREATE UNIQUE INDEX devices_permit_ak ON devices (tenant, permit_ak) WHERE permit_ak IS NOT NULL;`
 
 /**
+ * Event logs that devices have shown, each once for its tenant, and who has shown them. Whose log is gone is asked for it
+ * again, so the one refers to the other without a constraint.
+ */
+const VERSION_4 = `
+CREATE TABLE event_logs (
+  tenant ${text} NOT NULL,
+  ${bytes32("digest")} NOT NULL,
+  size bigint NOT NULL CHECK (size >= 1),
+  used_at bigint NOT NULL,
+  log bytea NOT NULL,
+  PRIMARY KEY (tenant, digest)
+);
+ALTER TABLE event_logs ALTER COLUMN log SET STORAGE EXTERNAL;
+CREATE INDEX event_logs_used ON event_logs (tenant, used_at, digest, size);
+
+CREATE TABLE device_event_logs (
+  tenant ${text} NOT NULL,
+  device ${text} NOT NULL,
+  ak_name bytea NOT NULL,
+  ${bytes32("digest")} NOT NULL,
+  used_at bigint NOT NULL,
+  PRIMARY KEY (tenant, device, ak_name, digest),
+  FOREIGN KEY (tenant, device) REFERENCES devices (tenant, id) ON DELETE CASCADE
+);`
+
+/**
  * What makes a schema of each version out of one of the version before; the first starts from an empty schema. A released
  * one never changes.
  */
-export const POSTGRES_STEPS: readonly SchemaStep[] = [sqlStep(VERSION_1), upgradeTo2, sqlStep(VERSION_3)]
+export const POSTGRES_STEPS: readonly SchemaStep[] = [
+  sqlStep(VERSION_1),
+  upgradeTo2,
+  sqlStep(VERSION_3),
+  sqlStep(VERSION_4),
+]

@@ -188,6 +188,32 @@ CREATE UNIQUE INDEX devices_permit_ak ON devices (tenant, permit_ak) WHERE permi
 `
 
 /**
+ * Event logs that devices have shown, each once for its tenant, and who has shown them. Whose log is gone is asked for it
+ * again, so the one refers to the other without a constraint.
+ */
+const VERSION_6 = `
+CREATE TABLE event_logs (
+  tenant TEXT NOT NULL,
+  digest BLOB NOT NULL CHECK (length(digest) = 32),
+  size INTEGER NOT NULL CHECK (size >= 1),
+  used_at INTEGER NOT NULL,
+  log BLOB NOT NULL,
+  PRIMARY KEY (tenant, digest)
+) STRICT;
+CREATE INDEX event_logs_used ON event_logs (tenant, used_at, digest, size);
+
+CREATE TABLE device_event_logs (
+  tenant TEXT NOT NULL,
+  device TEXT NOT NULL,
+  ak_name BLOB NOT NULL,
+  digest BLOB NOT NULL CHECK (length(digest) = 32),
+  used_at INTEGER NOT NULL,
+  PRIMARY KEY (tenant, device, ak_name, digest),
+  FOREIGN KEY (tenant, device) REFERENCES devices (tenant, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+`
+
+/**
  * What makes a file of each version out of one of the version before; the first starts from an empty file. A released
  * one never changes.
  */
@@ -197,6 +223,7 @@ export const SCHEMA_STEPS: readonly ((file: DatabaseSync) => void)[] = [
   upgradeTo3,
   upgradeTo4,
   (file) => file.exec(VERSION_5),
+  (file) => file.exec(VERSION_6),
 ]
 
 /**

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite"
 import { storeError } from "./database.ts"
+import type { LogOptions } from "./event-logs.ts"
 import type { GroupEntry } from "./journal-commit.ts"
 import { startJournalThread } from "./journal-thread.ts"
 import { LOCAL_WRITER } from "./schema-sqlite-3.ts"
@@ -41,7 +42,7 @@ export function openServedStore(path: string, startThread = startJournalThread):
  */
 export function createSqliteStore(
   file: DatabaseSync,
-  options: { readonly trust?: TrustOptions } = {},
+  options: { readonly trust?: TrustOptions; readonly logs?: LogOptions } = {},
 ): Store {
   try {
     return prepared(createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options }))

@@ -4,6 +4,7 @@ import { createArchive } from "./archive.ts"
 import type { ReadRevisions } from "./changes.ts"
 import type { Database } from "./database.ts"
 import { createDevices } from "./devices.ts"
+import { createStoredLogs, type LogOptions, type StoredLogs } from "./event-logs.ts"
 import { createJournal, type StoredJournal } from "./journal.ts"
 import { createChainWriter } from "./journal-append.ts"
 import { commitGroup } from "./journal-commit.ts"
@@ -22,6 +23,7 @@ export interface Store {
   readonly journal: StoredJournal
   readonly archive: JournalArchive
   readonly keys: KeyStore
+  readonly logs: StoredLogs
   /** What each tenant's changes are counted by. @throws {AssayError} REGISTRY. */
   readonly revisions: ReadRevisions
   /** Calls `changed` whenever this process has changed something. */
@@ -37,12 +39,16 @@ export interface StoreOptions {
   /** Who writes: no other process has the same name at the same time. Part of the key of each record. */
   readonly writer: string
   readonly trust?: TrustOptions
+  readonly logs?: LogOptions
   /** What writes groups of the journal, if not this thread. */
   readonly thread?: JournalThread
 }
 
 /** The store over a database. */
-export function createStore(engine: Database, { writer, trust, thread }: StoreOptions): Store {
+export function createStore(
+  engine: Database,
+  { writer, trust, logs: logOptions, thread }: StoreOptions,
+): Store {
   const listeners: (() => void)[] = []
   const chains = createChainWriter(writer)
   const database = engine.dialect === "sqlite" ? forgetUndone(engine, chains) : engine
@@ -53,6 +59,7 @@ export function createStore(engine: Database, { writer, trust, thread }: StoreOp
     database,
     thread?.commit ?? ((group) => database.write(() => commitGroup(chains, group), { ahead: true })),
   )
+  const logs = createStoredLogs(database, logOptions)
   return {
     registry: createRegistry(database, administer),
     devices: createDevices(database, administer),
@@ -60,11 +67,13 @@ export function createStore(engine: Database, { writer, trust, thread }: StoreOp
     journal,
     archive: createArchive(database, chains),
     keys: createKeyStore(database),
+    logs,
     revisions: createReadRevisions(database),
     onChange: (changed) => void listeners.push(changed),
     unready: async () => journal.unready() ?? (await database.unready()),
     async close() {
       await journal.flush()
+      await logs.flush()
       await thread?.close()
       await database.close()
     },

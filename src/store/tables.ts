@@ -233,6 +233,25 @@ export interface PendingIssuers {
   chain: Bytes | null
 }
 
+/** Logs that devices have shown. */
+export interface EventLogTable {
+  tenant: string
+  digest: Bytes
+  /** Of the log, in bytes. */
+  size: number
+  used_at: number
+  log: Bytes
+}
+
+/** Which device has shown which log under which key. The log itself may be gone. */
+export interface DeviceEventLogs {
+  tenant: string
+  device: string
+  ak_name: Bytes
+  digest: Bytes
+  used_at: number
+}
+
 export interface ServiceKeys {
   name: string
   pem: Bytes
@@ -264,6 +283,8 @@ export interface Tables {
   trust_crls: TrustCrls
   listed_eks: ListedEks
   pending_issuers: PendingIssuers
+  event_logs: EventLogTable
+  device_event_logs: DeviceEventLogs
   service_keys: ServiceKeys
 }
 
@@ -291,6 +312,8 @@ const NAMES: Readonly<Record<keyof Tables, true>> = {
   trust_crls: true,
   listed_eks: true,
   pending_issuers: true,
+  event_logs: true,
+  device_event_logs: true,
   service_keys: true,
 }
 

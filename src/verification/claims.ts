@@ -1,4 +1,3 @@
-import type { EventLog } from "../evidence/eventlog/eventlog.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
 import type { ClockInfo } from "../evidence/tpm/attest.ts"
 import type { PcrValues, UntrustedPcrs } from "../evidence/tpm/pcrs.ts"
@@ -6,6 +5,7 @@ import type { SchemeName } from "../evidence/tpm/signature.ts"
 import type { CertifiedKey } from "./certification.ts"
 import { type Endorsements, NO_ENDORSEMENTS } from "./endorsements.ts"
 import type { AttestationKey } from "./key.ts"
+import type { LogOutcome } from "./log-outcome.ts"
 import { type Quote, verifyPcrs } from "./quote.ts"
 import { type Replay, verifyReplay } from "./replay.ts"
 import { type Verified, vouch } from "./verified.ts"
@@ -31,7 +31,7 @@ export interface Claims {
  */
 export function verifyClaims(
   quote: Verified<Quote>,
-  shown: { readonly pcrs: UntrustedPcrs; readonly eventLog: EventLog | undefined },
+  shown: { readonly pcrs: UntrustedPcrs; readonly eventLog: LogOutcome | undefined },
   ak: Verified<AttestationKey>,
   endorsements: Verified<Endorsements> = NO_ENDORSEMENTS,
   certifiedKey?: Verified<CertifiedKey>,

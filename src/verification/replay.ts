@@ -4,6 +4,7 @@ import { AssayError } from "../errors.ts"
 import { EV_NO_ACTION, type Event, type EventLog } from "../evidence/eventlog/eventlog.ts"
 import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
 import type { BankValues, PcrValues } from "../evidence/tpm/pcrs.ts"
+import type { LogOutcome } from "./log-outcome.ts"
 import { type Verified, vouch } from "./verified.ts"
 
 /** PCRs that belong to the firmware: without an event they must still be as they were at reset. */
@@ -37,7 +38,7 @@ export interface Mismatch {
  * @throws {AssayError} EVENT_LOG_REPLAY with the PCR and the first event after which it cannot match;
  *   EVENT_LOG_BANK if the log has no digests for a quoted bank.
  */
-export function verifyReplay(pcrs: Verified<PcrValues>, log: EventLog): Verified<Replay> {
+export function verifyReplay(pcrs: Verified<PcrValues>, log: LogOutcome): Verified<Replay> {
   const explained = new Map<HashName, readonly number[]>()
   for (const [bank, quoted] of pcrs) {
     const [mismatch] = mismatchesOf(log, bank, quoted)
@@ -45,7 +46,7 @@ export function verifyReplay(pcrs: Verified<PcrValues>, log: EventLog): Verified
     if (log.banks.includes(bank))
       explained.set(
         bank,
-        [...extendedPcrs(log)].filter((pcr) => quoted.has(pcr)),
+        [...log.extended].filter((pcr) => quoted.has(pcr)),
       )
   }
   return vouch({ explained })
@@ -61,7 +62,7 @@ export function verifyReplay(pcrs: Verified<PcrValues>, log: EventLog): Verified
  * @throws {AssayError} EVENT_LOG_BANK if the log has no digests for a bank that was extended; EVENT_LOG_REPLAY for an
  *   event without a digest for a bank that the log has, and as `replayBank`.
  */
-export function mismatchesOf(log: EventLog, bank: HashName, quoted: BankValues): readonly Mismatch[] {
+export function mismatchesOf(log: LogOutcome, bank: HashName, quoted: BankValues): readonly Mismatch[] {
   if (!log.banks.includes(bank)) {
     if (isUntouched(log, quoted)) return []
     throw new AssayError("EVENT_LOG_BANK", `the event log has no digests for the quoted bank ${bank}`, {
@@ -70,15 +71,16 @@ export function mismatchesOf(log: EventLog, bank: HashName, quoted: BankValues):
       actual: log.banks.join(", "),
     })
   }
-  const { values, gap } = replayBank(log, bank)
+  const { values, gap } = log.replayed(bank)
   if (gap !== undefined) throw replayError(gap, bank, `has no digest for the bank ${bank}`)
   return compareBank(log, bank, values, quoted)
 }
 
-const extendedPcrs = (log: EventLog): ReadonlySet<number> => new Set(extending(log).map(({ pcr }) => pcr))
+/** Every PCR that an event extends. */
+export const extendedPcrs = (log: EventLog): ReadonlySet<number> =>
+  new Set(extending(log).map(({ pcr }) => pcr))
 
-const isUntouched = (log: EventLog, quoted: BankValues): boolean => {
-  const extended = extendedPcrs(log)
+const isUntouched = ({ extended }: LogOutcome, quoted: BankValues): boolean => {
   const telling = [...quoted].filter(([pcr]) => pcr <= BOOT_PCR_MAX || extended.has(pcr))
   return telling.length > 0 && telling.every(([pcr, value]) => isResetValue(pcr, value))
 }
@@ -110,14 +112,14 @@ export function replayBank(log: EventLog, bank: HashName): ReplayedBank {
 
 /** Every quoted PCR that the replayed values do not explain. */
 export function compareBank(
-  log: EventLog,
+  log: LogOutcome,
   bank: HashName,
   replayed: BankValues,
   quoted: BankValues,
 ): Mismatch[] {
   const mismatches: Mismatch[] = []
   for (const [pcr, value] of quoted) {
-    const expected = replayed.get(pcr) ?? (pcr <= BOOT_PCR_MAX ? firstValue(log, bank, pcr) : undefined)
+    const expected = replayed.get(pcr) ?? (pcr <= BOOT_PCR_MAX ? log.firstValue(bank, pcr) : undefined)
     if (expected !== undefined && !sameBytes(expected, value))
       mismatches.push({
         bank,
@@ -126,7 +128,7 @@ export function compareBank(
         quoted: value,
         // Only worked out for those who ask: it costs as much as the replay of the PCR.
         get event() {
-          return firstDeviation(log, bank, pcr, value)
+          return firstDeviation(log.log(), bank, pcr, value)
         },
       })
   }

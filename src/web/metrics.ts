@@ -16,6 +16,8 @@ export interface MetricSources {
     readonly hits: number
     readonly misses: number
     readonly entries: number
+    /** Entries that had to go for others, where that is counted. */
+    readonly evictions?: number
   }[]
   /** Without it, nothing is told of trust. */
   readonly trust?: () => TrustCounts
@@ -75,8 +77,10 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
   })
 
   const one = (count: number): readonly Count[] => [{ count, labels: {} }]
-  const perCache = (key: "hits" | "misses" | "entries"): readonly Count[] =>
-    caches().map((cache) => ({ count: cache[key], labels: { cache: cache.name } }))
+  const perCache = (key: "hits" | "misses" | "entries" | "evictions"): readonly Count[] =>
+    caches().flatMap(({ name, [key]: count }) =>
+      count === undefined ? [] : [{ count, labels: { cache: name } }],
+    )
   for (const { kind, name, help, labelNames, read } of [
     {
       kind: Counter,
@@ -115,6 +119,13 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
       help: "Answers that a cache did not have.",
       labelNames: ["cache"],
       read: () => perCache("misses"),
+    },
+    {
+      kind: Counter,
+      name: "assay_cache_evictions_total",
+      help: "Answers that a cache let go of for others.",
+      labelNames: ["cache"],
+      read: () => perCache("evictions"),
     },
     {
       kind: Gauge,

@@ -7,7 +7,7 @@ import { createSoftwareDevice } from "../../src/device/software.ts"
 import { createSoftwareKey } from "../../src/device/software-key.ts"
 import type { Code } from "../../src/errors.ts"
 import { LOG_BYTES_MAX } from "../../src/evidence/eventlog/eventlog.ts"
-import { parseEvidence, type RawEvidence } from "../../src/evidence/evidence.ts"
+import { type Evidence, parseEvidence, parseSentLog, type RawEvidence } from "../../src/evidence/evidence.ts"
 import type { HashName } from "../../src/evidence/tpm/algorithm.ts"
 import { parseAttest } from "../../src/evidence/tpm/attest.ts"
 import { parsePublic } from "../../src/evidence/tpm/public.ts"
@@ -32,6 +32,12 @@ const raw = (name: QuoteFixtureName, log: Uint8Array | undefined = eventLog): Ra
   }
 }
 const genuine = raw("p256-two-banks")
+/** All of it, the log too. */
+const parseAll = (evidence: RawEvidence): Evidence => {
+  const parsed = parseEvidence(evidence)
+  if (parsed.log.kind === "sent") parseSentLog(parsed.log.bytes)
+  return parsed
+}
 const digestOf = (evidence: RawEvidence): string => toHex(parseEvidence(evidence).digest)
 const [sha256Bank, sha384Bank] = genuine.pcrBanks
 if (sha256Bank === undefined || sha384Bank === undefined) throw new Error("p256-two-banks has two banks")
@@ -45,15 +51,15 @@ for (const name of QUOTE_FIXTURES)
     assert.equal(parsed.attestBytes, evidence.attest)
     assert.equal(parsed.signature, parseSignature(evidence.signature))
     assert.equal(parsed.pcrs, { kind: "concatenated", banks: evidence.pcrBanks })
-    assert.is(parsed.eventLog?.events.length, 2)
+    assert.is(parsed.log.kind === "sent" && parseSentLog(parsed.log.bytes).events.length, 2)
     assert.is(parsed.digest.length, 32)
   })
 
 test("accepts evidence without an event log, and an empty one is none", () => {
   const without = { ...genuine, eventLog: undefined }
   const empty = { ...genuine, eventLog: new Uint8Array() }
-  assert.is(parseEvidence(without).eventLog, undefined)
-  assert.is(parseEvidence(empty).eventLog, undefined)
+  assert.equal(parseEvidence(without).log, { kind: "none" })
+  assert.equal(parseEvidence(empty).log, { kind: "none" })
   assert.is(digestOf(without), digestOf(empty))
 })
 
@@ -75,14 +81,9 @@ test("is not reached by a change of the input after the call", () => {
   assert.equal(structuredClone(parsed), before)
 })
 
-test("holds all of it in one copy", () => {
-  const { akName, attestBytes, attest, pcrs, eventLog: log } = parseEvidence(genuine)
-  const buffers = new Set([
-    akName.buffer,
-    attestBytes.buffer,
-    attest.extraData.buffer,
-    log?.events[1]?.untrustedData.buffer,
-  ])
+test("holds all of it but the log in one copy", () => {
+  const { akName, attestBytes, attest, pcrs } = parseEvidence(genuine)
+  const buffers = new Set([akName.buffer, attestBytes.buffer, attest.extraData.buffer])
   if (pcrs.kind === "concatenated") for (const { values } of pcrs.banks) buffers.add(values.buffer)
   assert.is(buffers.size, 1)
 })
@@ -92,10 +93,20 @@ test("digests the same values under another bank's name to something else", () =
   assert.not(of("sha256") === of("sha384"))
 })
 
+const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash("sha256").update(bytes).digest())
+
+test("digests evidence alike whether its log was sent or named", () => {
+  const named = { ...genuine, eventLog: undefined, eventLogDigest: sha256(eventLog) }
+  assert.is(digestOf(named), digestOf(genuine))
+  assert.equal(parseEvidence(named).log, { kind: "named", digest: sha256(eventLog) })
+  assert.is(digestOf({ ...named, eventLog: new Uint8Array() }), digestOf(genuine))
+  assert.not(digestOf({ ...named, eventLogDigest: new Uint8Array(32) }) === digestOf(genuine))
+})
+
 test("digests the parts with their lengths, in a fixed order", () => {
   const { akName, attest, signature } = genuine
   const hash = createHash("sha256")
-  const head = [akName, attest, signature, eventLog, []]
+  const head = [akName, attest, signature, sha256(eventLog), []]
   const parts = [...head, [0, 11], sha256Bank.values, [0, 12], sha384Bank.values]
   for (const part of parts) {
     const size = Buffer.alloc(4)
@@ -227,11 +238,18 @@ const refused: [name: string, other: Partial<RawEvidence>, code: Code, location:
     "FIELD",
     "pcr_banks[2].hash",
   ],
+  ["a log that is both sent and named", { eventLogDigest: sha256(eventLog) }, "FIELD", "event_log_digest"],
+  ...[0, 31, 33, 64].map((size): [string, Partial<RawEvidence>, Code, string] => [
+    `C-03 a log named by ${size} bytes`,
+    { eventLog: undefined, eventLogDigest: new Uint8Array(size) },
+    "LENGTH",
+    "event_log_digest",
+  ]),
   ["a log over 1 MiB", { eventLog: new Uint8Array(LOG_BYTES_MAX + 1) }, "LOG_SIZE", "event_log"],
 ]
 for (const [name, other, code, location] of refused)
   test(`refuses ${name}, and names the field`, () => {
-    const error = throwsCode(() => parseEvidence({ ...genuine, ...other }), code)
+    const error = throwsCode(() => parseAll({ ...genuine, ...other }), code)
     assert.is(error.location, `evidence.tpm.${location}`)
   })
 
@@ -256,10 +274,7 @@ test("refuses Q-11 every proper prefix of every part", () => {
   const header = eventLog.length - 16 - (2 + 32) - (2 + 48) - 4
   for (let size = 1; size < eventLog.length; size++)
     if (size !== header)
-      throwsCode(
-        () => parseEvidence({ ...genuine, eventLog: eventLog.subarray(0, size) }),
-        ["FRAMING", "EVENT"],
-      )
+      throwsCode(() => parseAll({ ...genuine, eventLog: eventLog.subarray(0, size) }), ["FRAMING", "EVENT"])
 })
 
 test("throws nothing but refusals, whatever the bytes", () => {
@@ -287,7 +302,7 @@ test("throws nothing but refusals, whatever the bytes", () => {
     eventLog: fc.option(bytes(eventLog), { nil: undefined }),
   })
   fc.assert(
-    fc.property(evidence, (input) => readsOrRefuses(() => parseEvidence(input), input.attest)),
+    fc.property(evidence, (input) => readsOrRefuses(() => parseAll(input), input.attest)),
     { numRuns: 2000 },
   )
 })

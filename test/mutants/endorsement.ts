@@ -173,8 +173,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "affirms a device",
     covers: [],
     ...VERIFY,
-    find: "verifyClaims(quote, evidence, context.ak, endorsements, key)",
-    replace: "verifyClaims(quote, evidence, context.ak, undefined, key)",
+    find: "verifyClaims(quote, shown, context.ak, endorsements, key)",
+    replace: "verifyClaims(quote, shown, context.ak, undefined, key)",
     why: "Certificates would not be verified at all.",
   },
   {
@@ -200,8 +200,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "S-09",
     covers: ["S-09"],
     ...COMMIT,
-    find: "trust: isRemembered ? snapshot.trustGeneration : trust,",
-    replace: "trust: undefined,",
+    find: "policy: snapshot.policy, trust },",
+    replace: "policy: snapshot.policy, trust: undefined },",
     why: "The journal would not compare generations.",
   },
   {

@@ -490,7 +490,7 @@ export const VERIFICATION: readonly Mutant[] = [
     named: "E-04",
     covers: ["row-12"],
     ...REPLAY,
-    find: "(pcr <= BOOT_PCR_MAX ? firstValue(log, bank, pcr) : undefined)",
+    find: "(pcr <= BOOT_PCR_MAX ? log.firstValue(bank, pcr) : undefined)",
     replace: "undefined",
     why: "A boot PCR with a value that no event explains would pass.",
   },

@@ -67,7 +67,7 @@ const refused: [name: string, bytes: Uint8Array, code: Code, location: string | 
   ["an unknown kind of evidence", request({ evidence: field(2, ones(9)) }), "FIELD", "evidence.2"],
   ["a reserved field: an IMA list", request({ tpm: field(6, ones(9)) }), "FIELD", "evidence.tpm.6"],
   ["a reserved field: an offset", request({ tpm: field(9, ones(9)) }), "FIELD", "evidence.tpm.9"],
-  ["a reserved field without content", request({ tpm: field(8) }), "FIELD", "evidence.tpm.8"],
+  ["a reserved field without content", request({ tpm: field(6) }), "FIELD", "evidence.tpm.6"],
   [
     "an unknown field within the second bank",
     request({ tpm: field(4, varint(1, 3), field(2, ones(48)), varint(3, 1)) }),
@@ -121,11 +121,11 @@ test("refuses a string that is not UTF-8", () => {
   assert.instance(read, Refused)
 })
 test("keeps what could be read of a refused message, so that a stream can answer it", () => {
-  const bytes = concat(field(1, Uint8Array.of(0x41)), field(2, request({ tpm: field(8, ones(9)) })))
+  const bytes = concat(field(1, Uint8Array.of(0x41)), field(2, request({ tpm: field(9, ones(9)) })))
   const read = decodeStrictly(VerifyStreamRequestSchema, bytes)
   assert.instance(read, Refused)
   if (!(read instanceof Refused)) return
-  assert.is(read.error.location, "request.evidence.tpm.8")
+  assert.is(read.error.location, "request.evidence.tpm.9")
   assert.is(read.message?.$typeName, VerifyStreamRequestSchema.typeName)
 })
 test("refuses to be used for a schema with maps of messages, which it would not look into", () => {

@@ -583,12 +583,9 @@ const failing: readonly [
     "T-08 a stored record is damaged",
     "REGISTRY",
     "unspent",
-    ({ contexts }) => ({
-      contexts: {
-        ...contexts,
-        contextFor: async () => {
-          throw new AssayError("REGISTRY", "damaged")
-        },
+    () => ({
+      compile: () => {
+        throw new AssayError("REGISTRY", "damaged")
       },
     }),
   ],

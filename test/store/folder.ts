@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import type { Test } from "uvu"
+import type { LogOptions } from "../../src/store/event-logs.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
 import { openSqlite } from "../../src/store/sqlite-database.ts"
 import type { Store } from "../../src/store/store.ts"
@@ -13,7 +14,7 @@ export interface Scratch {
   readonly path: () => string
   readonly store: () => Store
   /** A store that does not wait for the disk, for suites whose tests are many. */
-  readonly quick: (options?: TrustOptions) => Store
+  readonly quick: (trust?: TrustOptions, logs?: LogOptions) => Store
   /** The file of one. It is closed with the suite. */
   readonly file: () => DatabaseSync
 }
@@ -50,8 +51,8 @@ export const scratch = (test: Pick<Test, "after">): Scratch => {
   return {
     path,
     file,
-    quick: (trust = {}) => {
-      const store = createSqliteStore(file(), { trust })
+    quick: (trust = {}, logs = {}) => {
+      const store = createSqliteStore(file(), { trust, logs })
       stores.push(store)
       return store
     },

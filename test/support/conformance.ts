@@ -1,6 +1,7 @@
 /** What every store does, whatever it keeps its rows in: all suites together, and all adapters side by side. */
 import type { Callback, Test } from "uvu"
 import type { KeyStore } from "../../src/service/ports.ts"
+import type { LogOptions } from "../../src/store/event-logs.ts"
 import { createSqliteStore } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import type { TrustOptions } from "../../src/store/trust.ts"
@@ -10,6 +11,7 @@ import { type ArchiveUnderTest, archiveConformance } from "./ports/archive.ts"
 import type { Awaitable, Check } from "./ports/check.ts"
 import { type DamagedUnderTest, damageConformance } from "./ports/damage.ts"
 import { type DevicesUnderTest, devicesConformance } from "./ports/devices.ts"
+import { eventLogsConformance, type LogsUnderTest } from "./ports/event-logs.ts"
 import { journalConformance } from "./ports/journal.ts"
 import { keysConformance, memoryKeys } from "./ports/keys.ts"
 import { memoryStore } from "./ports/memory.ts"
@@ -27,6 +29,8 @@ export interface StoreUnderTest {
   /** Its journal, as it is read, vouched for and cut. */
   readonly archive: () => Awaitable<ArchiveUnderTest>
   readonly keys: () => Awaitable<KeyStore>
+  /** What it keeps of event logs; nothing where it keeps none. */
+  readonly logs?: (options: LogOptions) => Awaitable<LogsUnderTest>
   /** An empty store, with a way to alter its rows past it; nothing where there are no rows. */
   readonly damaged?: () => Awaitable<DamagedUnderTest>
 }
@@ -35,7 +39,7 @@ export interface StoreUnderTest {
 export const storeConformance = (
   test: Check,
   name: string,
-  { create, archive, keys, damaged }: StoreUnderTest,
+  { create, archive, keys, logs, damaged }: StoreUnderTest,
 ): void => {
   registryConformance(test, name, async () => (await create()).registry)
   actsConformance(test, name, create)
@@ -45,6 +49,7 @@ export const storeConformance = (
   trustConformance(test, name, create)
   pendingConformance(test, name, create)
   keysConformance(test, name, keys)
+  if (logs !== undefined) eventLogsConformance(test, name, logs)
   if (damaged !== undefined) damageConformance(test, name, damaged)
 }
 
@@ -70,6 +75,7 @@ const ADAPTERS = {
     return {
       create: quick,
       keys: () => quick().keys,
+      logs: (options) => quick({}, options),
       archive: () => archiveOf(quick()),
       damaged: () => {
         const database = file()
@@ -82,6 +88,7 @@ const ADAPTERS = {
     return {
       create: store,
       keys: async () => (await store()).keys,
+      logs: (options) => store({}, options),
       archive: async () => archiveOf(await store()),
       damaged: async () => ({ ...(await store()), alter: damage }),
     }

@@ -4,12 +4,19 @@ import type { Circumstances, Rule } from "../../src/appraisal/rules/rule.ts"
 import { toHex } from "../../src/bytes.ts"
 import { createSoftwareDevice, type QuoteOptions, type SoftwareDevice } from "../../src/device/software.ts"
 import type { Code } from "../../src/errors.ts"
-import { parseEvidence, type RawEvidence, type RawPcrBank } from "../../src/evidence/evidence.ts"
+import {
+  type Evidence,
+  parseEvidence,
+  parseSentLog,
+  type RawEvidence,
+  type RawPcrBank,
+} from "../../src/evidence/evidence.ts"
 import type { PcrValues } from "../../src/evidence/tpm/pcrs.ts"
 import { parsePublic } from "../../src/evidence/tpm/public.ts"
 import type { PcrSelection } from "../../src/evidence/tpm/selection.ts"
 import { type Claims, verifyClaims } from "../../src/verification/claims.ts"
 import { type AttestationKey, createAttestationKey } from "../../src/verification/key.ts"
+import { createLogOutcome } from "../../src/verification/log-outcome.ts"
 import { proveQuote, verifyPcrs } from "../../src/verification/quote.ts"
 import type { Verified } from "../../src/verification/verified.ts"
 
@@ -50,8 +57,14 @@ export const claimsOf = (
 ): Verified<Claims> => {
   const parsed = parseEvidence(evidence)
   const { extraData = NONCE, qualifiedSigner } = expected
-  return verifyClaims(proveQuote(parsed, ak, { extraData, qualifiedSigner }), parsed, ak)
+  return verifyClaims(proveQuote(parsed, ak, { extraData, qualifiedSigner }), shownIn(parsed), ak)
 }
+
+/** PCR values and log of evidence that has its log with it. */
+const shownIn = ({ pcrs, log }: Evidence) => ({
+  pcrs,
+  eventLog: log.kind === "sent" ? createLogOutcome(() => parseSentLog(log.bytes)) : undefined,
+})
 
 /** The PCR values of a device, proven by a quote alone. */
 export const pcrsOf = (device: SoftwareDevice, selection = BOOT_SELECTION): Verified<PcrValues> => {

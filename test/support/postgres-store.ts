@@ -2,6 +2,7 @@
 import { Client } from "pg"
 import type { Test } from "uvu"
 import type { Database } from "../../src/store/database.ts"
+import type { LogOptions } from "../../src/store/event-logs.ts"
 import { openPostgresDatabase } from "../../src/store/postgres.ts"
 import { createStore, type Store } from "../../src/store/store.ts"
 import { TABLE_NAMES } from "../../src/store/tables.ts"
@@ -17,7 +18,7 @@ export interface PostgresUnderTest {
   /** The emptied database. It ends with the suite, as do all stores. */
   readonly database: () => Promise<Database>
   /** An empty store. */
-  readonly store: (options?: TrustOptions) => Promise<Store>
+  readonly store: (trust?: TrustOptions, logs?: LogOptions) => Promise<Store>
   /** Three replicas of an empty store, with connections of their own. */
   readonly replicas: () => Promise<readonly [Store, Store, Store]>
   /** Runs SQL in the schema, past the store. */
@@ -55,9 +56,9 @@ export const usePostgresStore = (test: Pick<Test, "before" | "after">): Postgres
   })
   const server = usePostgres(test, { settings: DURABLE, isInMemory: true })
   let writers = 0
-  const storeIn = (database: Database, trust: TrustOptions = {}): Store => {
+  const storeIn = (database: Database, trust: TrustOptions = {}, logs: LogOptions = {}): Store => {
     writers += 1
-    return createStore(database, { writer: `writer-${writers}`, trust })
+    return createStore(database, { writer: `writer-${writers}`, trust, logs })
   }
   /** Three databases with connections of their own. */
   const emptied = async (): Promise<readonly [Database, Database, Database]> => {
@@ -70,7 +71,7 @@ export const usePostgresStore = (test: Pick<Test, "before" | "after">): Postgres
   return {
     server,
     database: async () => (await emptied())[0],
-    store: async (trust) => storeIn((await emptied())[0], trust),
+    store: async (trust, logs) => storeIn((await emptied())[0], trust, logs),
     async replicas() {
       const [first, second, third] = await emptied()
       return [storeIn(first), storeIn(second), storeIn(third)]

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { cachedContexts } from "../../src/cache/contexts.ts"
+import { cachedCompile } from "../../src/cache/compile.ts"
+import { cachedEventLogs } from "../../src/cache/event-logs.ts"
 import { cachedLoadTrust } from "../../src/cache/trust.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
 import type { RawEvidence } from "../../src/evidence/evidence.ts"
@@ -12,10 +13,10 @@ import { createRandom } from "../../src/keys/random.ts"
 import { createSigner } from "../../src/keys/signer.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import { compile } from "../../src/service/compile.ts"
-import { createContexts } from "../../src/service/contexts.ts"
+import { createEventLogs } from "../../src/service/event-logs.ts"
 import { createLoadTrust } from "../../src/service/load-trust.ts"
 import { createParseTrust } from "../../src/service/parse-trust.ts"
-import type { AnchorRecord, Caller, Ports, Registry, SignatureAlgorithm } from "../../src/service/ports.ts"
+import type { AnchorRecord, Caller, Ports, SignatureAlgorithm } from "../../src/service/ports.ts"
 import {
   type ChallengeInput,
   createService,
@@ -78,16 +79,14 @@ export const createTestService = (options: ServiceOptions = {}) => {
   })
   const loadTrust =
     options.cached === true ? cachedLoadTrust(loader.loadTrust, { max: 10 }).loadTrust : loader.loadTrust
-  // The registry as it is at last: tests replace it by one that fails.
-  const registry = {
-    snapshotFor: (...of: Parameters<Registry["snapshotFor"]>) => ports.registry.snapshotFor(...of),
-  }
+  const logs = createEventLogs(store.logs)
   const base: Ports = {
     clock,
     random,
     breathe: async () => {},
     pause: async () => {},
     registry: store.registry,
+    logs: options.cached === true ? cachedEventLogs(logs, { logs: 100, bytes: 1 << 24, devices: 100 }) : logs,
     devices: store.devices,
     trust: store.trust,
     loadTrust,
@@ -101,10 +100,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     epochs: createEpochs(engine.epochKey),
     signer,
     deviceAuthority: testDeviceAuthority(),
-    contexts:
-      options.cached === true
-        ? cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 })
-        : createContexts(registry),
+    compile: options.cached === true ? cachedCompile(compile, { max: 100 }).compile : compile,
     settings: {
       issuer: "https://assay.example",
       build: "test",

@@ -14,6 +14,7 @@ import { type PublicKey, parsePublic } from "../../src/evidence/tpm/public.ts"
 import { parseSignature } from "../../src/evidence/tpm/signature.ts"
 import { verifyClaims } from "../../src/verification/claims.ts"
 import { createAttestationKey } from "../../src/verification/key.ts"
+import { createLogOutcome } from "../../src/verification/log-outcome.ts"
 import { checkPcrDigest, checkType, proveQuote, selectValues } from "../../src/verification/quote.ts"
 import { compareBank, replayBank } from "../../src/verification/replay.ts"
 import { throwsCode } from "../support/assert.ts"
@@ -45,7 +46,7 @@ const verify = (quote: Published) => {
   }
   const shown = {
     pcrs: { kind: "indexed" as const, banks: quote.pcrs },
-    eventLog: eventLog === undefined ? undefined : parseEventLog(eventLog),
+    eventLog: eventLog === undefined ? undefined : createLogOutcome(() => parseEventLog(eventLog)),
   }
   return verifyClaims(proveQuote(signed, ak, { extraData: quote.nonce, qualifiedSigner }), shown, ak)
 }
@@ -307,7 +308,12 @@ withVectors("refuses guard-failed-1, whose log does not lead to PCR 0, and names
 
 const mismatchedPcrs = (log: EventLog, pcrs: PcrValues): string[] =>
   [...pcrs].flatMap(([bank, quoted]) =>
-    compareBank(log, bank, replayBank(log, bank).values, quoted).map(({ pcr }) => `${bank}:${pcr}`),
+    compareBank(
+      createLogOutcome(() => log),
+      bank,
+      replayBank(log, bank).values,
+      quoted,
+    ).map(({ pcr }) => `${bank}:${pcr}`),
   )
 
 // Their keys were not published: structure, digest and log alone.

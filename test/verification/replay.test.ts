@@ -8,19 +8,29 @@ import { encodeCryptoAgileLog, type LogRecord, startupLocalityRecord } from "../
 import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/software.ts"
 import { EV_NO_ACTION, type EventLog, parseEventLog } from "../../src/evidence/eventlog/eventlog.ts"
 import { HASHES, type HashName } from "../../src/evidence/tpm/algorithm.ts"
+import type { PcrValues } from "../../src/evidence/tpm/pcrs.ts"
 import type { PcrSelection } from "../../src/evidence/tpm/selection.ts"
+import { createLogOutcome } from "../../src/verification/log-outcome.ts"
 import {
   compareBank,
   isResetValue,
+  type Replay,
   replayBank,
   resetValue,
-  verifyReplay,
+  verifyReplay as verifyOutcome,
 } from "../../src/verification/replay.ts"
+import type { Verified } from "../../src/verification/verified.ts"
 import { throwsCode } from "../support/assert.ts"
 import { p256Device, pcrsOf } from "../support/core.ts"
 import { needs, vector, vectorJson } from "../support/vectors.ts"
 
 const test = suite("verifyReplay")
+
+const verifyReplay = (pcrs: Verified<PcrValues>, log: EventLog): Verified<Replay> =>
+  verifyOutcome(
+    pcrs,
+    createLogOutcome(() => log),
+  )
 const withVectors = needs("vectors", test)
 
 // Logs of many machines, against what others replayed from them.
@@ -167,7 +177,7 @@ test("names the event that was added, and the first one of a PCR where no part o
   assert.is(lost.location, `sha256:4, event ${firstOf(4) + 1}`)
   const inserted = records.toSpliced(secondOf(4), 0, eventOf(4))
   const [mismatch] = compareBank(
-    logOf(inserted),
+    createLogOutcome(() => logOf(inserted)),
     "sha256",
     replayBank(logOf(inserted), "sha256").values,
     values,
@@ -178,7 +188,12 @@ test("names the event that was added, and the first one of a PCR where no part o
 
 test("lists every PCR that differs, for those who want the whole list", () => {
   const changed = logOf([...records, eventOf(2), eventOf(5), eventOf(9)])
-  const mismatches = compareBank(changed, "sha256", replayBank(changed, "sha256").values, values)
+  const mismatches = compareBank(
+    createLogOutcome(() => changed),
+    "sha256",
+    replayBank(changed, "sha256").values,
+    values,
+  )
   assert.equal(
     mismatches.map(({ pcr }) => pcr),
     [2, 5],

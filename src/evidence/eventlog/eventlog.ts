@@ -52,12 +52,7 @@ const SPEC_ID_SIGNATURE_BYTES = 16
  * @see TCG PC Client Platform Firmware Profile 1.05, 10.
  */
 export function parseEventLog(bytes: Uint8Array): EventLog {
-  if (bytes.length > LOG_BYTES_MAX)
-    throw new AssayError("LOG_SIZE", "the event log is larger than any that Assay reads", {
-      location: "event log",
-      expected: `at most ${LOG_BYTES_MAX} bytes`,
-      actual: `${bytes.length} bytes`,
-    })
+  checkLogSize(bytes)
   const r = new Reader(bytes, "event log", "little-endian")
   const first = readSha1Event(r, 0)
   const algorithms = parseSpecId(first)
@@ -78,6 +73,16 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
         events,
         paddingBytes,
       }
+}
+
+/** @throws {AssayError} LOG_SIZE. */
+export function checkLogSize(bytes: Uint8Array): void {
+  if (bytes.length > LOG_BYTES_MAX)
+    throw new AssayError("LOG_SIZE", "the event log is larger than any that Assay reads", {
+      location: "event log",
+      expected: `at most ${LOG_BYTES_MAX} bytes`,
+      actual: `${bytes.length} bytes`,
+    })
 }
 
 interface Algorithm {

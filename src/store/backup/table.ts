@@ -135,8 +135,14 @@ type MovementColumn =
   | Exclude<keyof Tables["results"], "tenant" | "device" | "at">
   | "result_at"
 
-/** Tables whose rows are told elsewhere, and the keys of this server. */
-type NotBackedUp = "device_labels" | "counters" | "results" | "service_keys"
+/** Tables whose rows are told elsewhere, logs that devices show again when they are asked for them, and the keys of this server. */
+type NotBackedUp =
+  | "device_labels"
+  | "counters"
+  | "results"
+  | "event_logs"
+  | "device_event_logs"
+  | "service_keys"
 
 /** The name of a table of a backup. */
 export type BackupTableName = Exclude<keyof Tables, NotBackedUp>

@@ -127,8 +127,6 @@ export const newCommit = (change: Partial<Commit> = {}): Commit => ({
   counters: newCounters(),
   result: undefined,
   known: true,
-  remembered: undefined,
-  freshSince: new Date(0),
   ...change,
 })
 

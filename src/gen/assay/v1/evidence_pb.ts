@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file assay/v1/evidence.proto.
  */
 export const file_assay_v1_evidence: GenFile = /*@__PURE__*/
-  fileDesc("Chdhc3NheS92MS9ldmlkZW5jZS5wcm90bxIIYXNzYXkudjEiPwoIRXZpZGVuY2USJAoDdHBtGAEgASgLMhUuYXNzYXkudjEuVHBtRXZpZGVuY2VIAEINCgRraW5kEgW6SAIIASKlAgoLVHBtRXZpZGVuY2USHQoHYWtfbmFtZRgBIAEoDEIMukgJyAEBegQQIhhCEhsKBmF0dGVzdBgCIAEoDEILukgIyAEBegMYgAgSHgoJc2lnbmF0dXJlGAMgASgMQgu6SAjIAQF6AxjMCBIwCglwY3JfYmFua3MYBCADKAsyES5hc3NheS52MS5QY3JCYW5rQgq6SAeSAQQIARAEEhwKCWV2ZW50X2xvZxgFIAEoDEIJukgGegQYgIBAEjAKFGFrX2NlcnRpZmljYXRlX2NoYWluGAcgAygMQhK6SA+SAQwQCCIIegYQARiAgAFKBAgGEAdKBAgIEAlKBAgJEApSCGltYV9saXN0UhBldmVudF9sb2dfZGlnZXN0UgppbWFfb2Zmc2V0IlkKB1BjckJhbmsSMQoEaGFzaBgBIAEoDjIXLmFzc2F5LnYxLkhhc2hBbGdvcml0aG1CCrpIB4IBBBABIAASGwoGdmFsdWVzGAIgASgMQgu6SAjIAQF6AxiADCqZAQoNSGFzaEFsZ29yaXRobRIeChpIQVNIX0FMR09SSVRITV9VTlNQRUNJRklFRBAAEhcKE0hBU0hfQUxHT1JJVEhNX1NIQTEQARIZChVIQVNIX0FMR09SSVRITV9TSEEyNTYQAhIZChVIQVNIX0FMR09SSVRITV9TSEEzODQQAxIZChVIQVNIX0FMR09SSVRITV9TSEE1MTIQBGIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("Chdhc3NheS92MS9ldmlkZW5jZS5wcm90bxIIYXNzYXkudjEiPwoIRXZpZGVuY2USJAoDdHBtGAEgASgLMhUuYXNzYXkudjEuVHBtRXZpZGVuY2VIAEINCgRraW5kEgW6SAIIASLKAgoLVHBtRXZpZGVuY2USHQoHYWtfbmFtZRgBIAEoDEIMukgJyAEBegQQIhhCEhsKBmF0dGVzdBgCIAEoDEILukgIyAEBegMYgAgSHgoJc2lnbmF0dXJlGAMgASgMQgu6SAjIAQF6AxjMCBIwCglwY3JfYmFua3MYBCADKAsyES5hc3NheS52MS5QY3JCYW5rQgq6SAeSAQQIARAEEhwKCWV2ZW50X2xvZxgFIAEoDEIJukgGegQYgIBAEiYKEGV2ZW50X2xvZ19kaWdlc3QYCCABKAxCB7pIBHoCaCBIAIgBARIwChRha19jZXJ0aWZpY2F0ZV9jaGFpbhgHIAMoDEISukgPkgEMEAgiCHoGEAEYgIABQhMKEV9ldmVudF9sb2dfZGlnZXN0SgQIBhAHSgQICRAKUghpbWFfbGlzdFIKaW1hX29mZnNldCJZCgdQY3JCYW5rEjEKBGhhc2gYASABKA4yFy5hc3NheS52MS5IYXNoQWxnb3JpdGhtQgq6SAeCAQQQASAAEhsKBnZhbHVlcxgCIAEoDEILukgIyAEBegMYgAwqmQEKDUhhc2hBbGdvcml0aG0SHgoaSEFTSF9BTEdPUklUSE1fVU5TUEVDSUZJRUQQABIXChNIQVNIX0FMR09SSVRITV9TSEExEAESGQoVSEFTSF9BTEdPUklUSE1fU0hBMjU2EAISGQoVSEFTSF9BTEdPUklUSE1fU0hBMzg0EAMSGQoVSEFTSF9BTEdPUklUSE1fU0hBNTEyEARiBnByb3RvMw", [file_buf_validate_validate]);
 
 /**
  * Evidence of one kind.
@@ -88,6 +88,15 @@ export type TpmEvidence = Message<"assay.v1.TpmEvidence"> & {
    * @generated from field: bytes event_log = 5;
    */
   eventLog: Uint8Array;
+
+  /**
+   * SHA-256 of the log, in its place: from a device that has shown the log before, in evidence of this key that answered a
+   * challenge and that the log led to. Whoever names a log that Assay does not have, or not any more, is answered
+   * EVENT_LOG_NEEDED: the challenge is unspent then, and the same evidence may be sent again with the log. 32 bytes.
+   *
+   * @generated from field: optional bytes event_log_digest = 8;
+   */
+  eventLogDigest?: Uint8Array | undefined;
 
   /**
    * Certificates of the attestation key, DER, its own first, then those that lead to a trust anchor, in any order. With

@@ -1,0 +1,166 @@
+import { hash } from "node:crypto"
+import { lengthPrefixed, utf8 } from "../bytes.ts"
+import type { EventLogs, LogOwner, ReadLog } from "../service/ports.ts"
+import { REPLAY_RULES } from "../verification/log-outcome.ts"
+import { createShares } from "./shares.ts"
+
+/** `EventLogs` that remember, and their counts since the start. */
+export interface CachedEventLogs extends EventLogs {
+  /** Logs that needed neither parsing nor replaying. */
+  readonly hits: number
+  readonly misses: number
+  readonly evictions: number
+  /** How many logs it holds. */
+  readonly size: number
+}
+
+/** What is remembered at most, of all tenants together. */
+export interface EventLogBounds {
+  readonly logs: number
+  /** Bytes of logs and of what they lead to. */
+  readonly bytes: number
+  /** Devices whose logs are known to be theirs. */
+  readonly devices: number
+}
+
+/** Logs of one device: one that makes up a new one each time takes nothing from others. */
+const DEVICE_LOGS_MAX = 4
+/** The store is told so often that a log is still in use. */
+const TOUCH_MS = 3_600_000
+/** What a log takes beside its bytes: up to 24 values of 64 bytes in each of four banks, and what is around them. */
+const OUTCOME_BYTES = 12_000
+const DEVICE_BYTES = 500
+
+interface Entry extends ReadLog {
+  /** The device that brought it, as its key. */
+  readonly bringer: string
+}
+
+/** A log of a device. There are as many of these as devices, so they are small. */
+interface DeviceLog {
+  /** One character a byte. */
+  readonly digest: string
+  /** When the store was last told, in milliseconds since 1970; nothing if it never was. */
+  readonly noted: number | undefined
+}
+
+/** The logs of one device, the least lately used first. */
+type DeviceLogs = readonly DeviceLog[]
+
+/**
+ * Remembers logs that led to what their devices quoted, and whose they are. A log is parsed and replayed once, whichever devices
+ * of its tenant show it; the values that it leads to are compared with the quoted ones every time. Nothing is remembered of a log
+ * that did not hold, or of one that is not there, so that neither keeps anything out. Calls that ask the store the same thing
+ * at the same time ask once.
+ */
+export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): CachedEventLogs {
+  const logs = createShares<Entry>({
+    max: bounds.logs,
+    maxBytes: bounds.bytes,
+    sizeOf: ({ bytes }) => bytes.length + OUTCOME_BYTES,
+  })
+  const devices = createShares<DeviceLogs>({
+    max: bounds.devices,
+    maxBytes: bounds.devices * DEVICE_BYTES,
+    sizeOf: () => DEVICE_BYTES,
+  })
+  const loads = new Map<string, Promise<ReadLog | undefined>>()
+  const asked = new Map<string, Promise<Date | undefined>>()
+  let [hits, misses] = [0, 0]
+
+  const known = (tenant: string, key: string): Entry | undefined => {
+    const entry = logs.get(tenant, key)
+    if (entry === undefined) misses += 1
+    else hits += 1
+    return entry
+  }
+  const find = (owner: LogOwner, digest: Uint8Array): DeviceLog | undefined => {
+    const name = latin1(digest)
+    return devices.get(owner.tenant, deviceKey(owner))?.find((log) => log.digest === name)
+  }
+  /** Puts a log of a device last, and forgets its first if there are too many. */
+  const use = (owner: LogOwner, digest: Uint8Array, noted: number | undefined): void => {
+    const { tenant } = owner
+    const bringer = deviceKey(owner)
+    const name = latin1(digest)
+    const before = devices.get(tenant, bringer) ?? []
+    const last = before.at(-1)
+    if (last?.digest === name && (noted === undefined || noted === last.noted)) return
+    const same = before.find((log) => log.digest === name)
+    const others = before.filter((log) => log !== same)
+    const [oldest] = others
+    if (others.length === DEVICE_LOGS_MAX && oldest !== undefined) {
+      const key = logKey(tenant, Buffer.from(oldest.digest, "latin1"))
+      if (logs.peek(tenant, key)?.bringer === bringer) logs.delete(tenant, key)
+    }
+    const kept = others.slice(-(DEVICE_LOGS_MAX - 1))
+    devices.set(tenant, bringer, [...kept, { digest: name, noted: noted ?? same?.noted }])
+  }
+
+  return {
+    read: (tenant, log) => known(tenant, logKey(tenant, log.digest)) ?? inner.read(tenant, log),
+    async shown(owner, digest) {
+      const noted = find(owner, digest)?.noted
+      if (noted !== undefined) return new Date(noted)
+      const found = await once(asked, linkKey(owner, digest), () => inner.shown(owner, digest))
+      if (found !== undefined) use(owner, digest, found.getTime())
+      return found
+    },
+    async load(tenant, digest) {
+      const key = logKey(tenant, digest)
+      return known(tenant, key) ?? once(loads, key, () => inner.load(tenant, digest))
+    },
+    held(owner, log) {
+      const key = logKey(owner.tenant, log.digest)
+      if (logs.peek(owner.tenant, key) === undefined) {
+        log.outcome.settle()
+        logs.set(owner.tenant, key, { ...log, bringer: deviceKey(owner) })
+      }
+      use(owner, log.digest, undefined)
+      inner.held(owner, log)
+    },
+    keep(owner, log, at) {
+      const noted = find(owner, log.digest)?.noted
+      if (noted !== undefined && Math.abs(at.getTime() - noted) < TOUCH_MS) return
+      use(owner, log.digest, at.getTime())
+      inner.keep(owner, log, at)
+    },
+    get hits() {
+      return hits
+    },
+    get misses() {
+      return misses
+    },
+    get evictions() {
+      return logs.evictions
+    },
+    get size() {
+      return logs.size
+    },
+  }
+}
+
+/** What `act` gives, asked for once however many ask for it at a time. A failure is everybody's, and nobody's afterwards. */
+const once = <T>(flights: Map<string, Promise<T>>, key: string, act: () => Promise<T>): Promise<T> => {
+  const flight = flights.get(key)
+  if (flight !== undefined) return flight
+  const begun = act().finally(() => flights.delete(key))
+  flights.set(key, begun)
+  return begun
+}
+
+const keyOf = (...parts: readonly Uint8Array[]): string =>
+  hash("sha256", lengthPrefixed(...parts), "base64url")
+
+const RULES = utf8(String(REPLAY_RULES))
+
+/** Everything that a log's outcome depends on, the tenant first. */
+const logKey = (tenant: string, digest: Uint8Array): string => keyOf(utf8(tenant), RULES, digest)
+
+const deviceKey = ({ tenant, device, akName }: LogOwner): string => keyOf(utf8(tenant), utf8(device), akName)
+
+const linkKey = ({ tenant, device, akName }: LogOwner, digest: Uint8Array): string =>
+  keyOf(utf8(tenant), utf8(device), akName, digest)
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")

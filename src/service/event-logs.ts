@@ -1,0 +1,72 @@
+import { AssayError } from "../errors.ts"
+import { type Evidence, parseSentLog, type SentLog } from "../evidence/evidence.ts"
+import { createLogOutcome } from "../verification/log-outcome.ts"
+import type { Replay } from "../verification/replay.ts"
+import type { Freshness } from "./freshness.ts"
+import type { EventLogs, LogOwner, LogStore, ReadLog } from "./ports.ts"
+
+/** Event logs over where they are kept, each read again whenever it is asked for. */
+export const createEventLogs = (store: LogStore): EventLogs => ({
+  read: (_tenant, log) => readLog(log),
+  shown: (owner, digest) => store.shown(owner, digest),
+  async load(tenant, digest) {
+    const bytes = await store.log(tenant, digest)
+    return bytes === undefined ? undefined : readLog({ digest, bytes })
+  },
+  held: () => {},
+  keep: (owner, { digest, bytes }, at) => store.note(owner, { digest, bytes }, at),
+})
+
+const readLog = ({ digest, bytes }: SentLog): ReadLog => ({
+  digest,
+  bytes,
+  outcome: createLogOutcome(() => parseSentLog(bytes)),
+})
+
+/** The log of evidence that has it with it, read before anything else is done. @throws {AssayError} as `parseSentLog`. */
+export const readSent = (logs: EventLogs, { log }: Evidence, tenant: string): ReadLog | undefined =>
+  log.kind === "sent" ? logs.read(tenant, log) : undefined
+
+/**
+ * The log that evidence is judged with: the one that was sent, or the named one if its device has shown it. Only evidence
+ * that is proven is told whether a log is known.
+ *
+ * @throws {AssayError} EVENT_LOG_NEEDED, REGISTRY.
+ */
+export const logOf = async (
+  logs: EventLogs,
+  { log }: Evidence,
+  sent: ReadLog | undefined,
+  owner: LogOwner,
+): Promise<ReadLog | undefined> => {
+  if (log.kind !== "named") return sent
+  const isShown = (await logs.shown(owner, log.digest)) !== undefined
+  const known = isShown ? await logs.load(owner.tenant, log.digest) : undefined
+  if (known === undefined)
+    throw new AssayError(
+      "EVENT_LOG_NEEDED",
+      "this log is not known of the device: send the evidence with it",
+      {
+        location: "evidence.tpm.event_log_digest",
+        expected: "a log that the device has shown before",
+      },
+    )
+  return known
+}
+
+/** Remembers a log that led to what was quoted, and lets its device name it if the quote answered a challenge. */
+export const rememberLog = (
+  logs: EventLogs,
+  owner: LogOwner,
+  log: ReadLog,
+  { kind }: Freshness,
+  at: Date,
+): void => {
+  logs.held(owner, log)
+  // What moves without a challenge, whoever has old evidence could move.
+  if (kind === "challenge") logs.keep(owner, log, at)
+}
+
+/** Whether a log led to any PCR: one that extends none of those that were quoted has proven nothing of itself. */
+export const isLeading = (replay: Replay | undefined): boolean =>
+  replay !== undefined && [...replay.explained.values()].some((pcrs) => pcrs.length > 0)
