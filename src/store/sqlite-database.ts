@@ -7,7 +7,7 @@ import { integer, type Row, text } from "./row.ts"
 import { SCHEMA_STEPS, SCHEMA_VERSION } from "./schema-sqlite.ts"
 import { type Answer, type Ask, parametersOf, type Text, type Value, type Work } from "./statement.ts"
 import { TABLE_NAMES } from "./tables.ts"
-import { Turns } from "./turns.ts"
+import { type TakeTurns, Turns } from "./turns.ts"
 
 /** How long a write waits for another process that holds the file. Calls block the event loop, so not long. */
 const BUSY_TIMEOUT_MS = 200
@@ -129,11 +129,11 @@ export const turnsOfFile = (): Turns => new Turns(1, PATIENCE_MS)
 /**
  * The database in a file that `openSqlite` opened. Whatever is asked of it is done before the call returns, although what
  * it returns is a promise: nothing can come between two statements of one transaction. Only a write waits, while somebody
- * else in this process holds the right to write.
+ * else who takes the same turns holds the right to write.
  *
  * @throws {Error} if a table of the schema is not there.
  */
-export function sqliteDatabase(file: DatabaseSync, turns = turnsOfFile()): Database {
+export function sqliteDatabase(file: DatabaseSync, turns: TakeTurns = turnsOfFile()): Database {
   for (const table of TABLE_NAMES) file.prepare(`SELECT 1 FROM ${table} LIMIT 0`)
   const prepared = new Map<Text, Prepared>()
   const answer = ({ text, values }: Ask): Answer => {

@@ -7,6 +7,7 @@ import { LOCAL_WRITER } from "./schema-sqlite-3.ts"
 import { openSqlite, sqliteDatabase, turnsOfFile } from "./sqlite-database.ts"
 import { createStore, type Store } from "./store.ts"
 import type { TrustOptions } from "./trust.ts"
+import type { TakeTurns } from "./turns.ts"
 
 /**
  * Opens the embedded store at `path`; see `openSqlite` for the file itself.
@@ -15,20 +16,33 @@ import type { TrustOptions } from "./trust.ts"
  */
 export const openSqliteStore = (path: string): Store => createSqliteStore(openSqlite(path))
 
+/** Where one of several processes stands that write to one file. */
+export interface StorePlace {
+  /** What its chains of the journal are called; no other process has the same. */
+  readonly writer: string
+  /** Its turns to write, among all of them. */
+  readonly turns: TakeTurns
+}
+
 /**
  * Opens the embedded store at `path` for a service: a thread of its own writes the journal, so that the event loop does not
  * wait for the disk. Administrative changes are written by this thread, in turns with the other one.
  *
  * @param startThread What starts that thread.
+ * @param place Of a worker: the name of its chains, and its turns at the file that it shares with the others.
  * @throws {AssayError} REGISTRY.
  */
-export function openServedStore(path: string, startThread = startJournalThread): Store {
+export function openServedStore(
+  path: string,
+  startThread = startJournalThread,
+  place: Partial<StorePlace> = {},
+): Store {
+  const { writer = LOCAL_WRITER, turns = turnsOfFile() } = place
   const file = openSqlite(path)
-  const turns = turnsOfFile()
-  const { commit, close } = startThread({ path, writer: LOCAL_WRITER })
+  const { commit, close } = startThread({ path, writer })
   const thread = { commit: (group: readonly GroupEntry[]) => turns.take(() => commit(group)), close }
   try {
-    return prepared(createStore(sqliteDatabase(file, turns), { writer: LOCAL_WRITER, thread }))
+    return prepared(createStore(sqliteDatabase(file, turns), { writer, thread }))
   } catch (cause) {
     void close()
     throw storeError("REGISTRY", cause)

@@ -1,5 +1,11 @@
+/** Whose turn it is: among those of this process, or of all processes that share something. */
+export interface TakeTurns {
+  /** Does `act` when it is its turn. @throws {Error} if it is not its turn in time, or whatever `act` throws. */
+  take<T>(act: () => Promise<T>): Promise<T>
+}
+
 /** Lets a few go on at a time. The others wait for their turn, and not for longer than somebody waits for an answer. */
-export class Turns {
+export class Turns implements TakeTurns {
   readonly #patienceMs: number
   #free: number
   readonly #waiting: (() => void)[] = []

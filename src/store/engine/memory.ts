@@ -3,7 +3,7 @@
  * challenge from before a restart does not open and cannot be replayed into.
  */
 
-import { createSecretKey } from "node:crypto"
+import { createSecretKey, type KeyObject } from "node:crypto"
 import { sameBytes } from "../../bytes.ts"
 import type { AssayError } from "../../errors.ts"
 import type { OpenedValue, Random } from "../../service/ports.ts"
@@ -29,6 +29,21 @@ const SPENT_MAX = 1_000_000
 /** There is no other state of the store than the one that lives as long as the key. */
 const FENCE = ""
 
+/** What is right unless somebody knows better. */
+export interface MemoryOptions {
+  readonly spentMax?: number
+  /** A key that no other process ever sealed with. */
+  readonly sealing?: SealingKey
+  /** One that processes may share: epochs are the same for all, and nothing of them is used up. */
+  readonly epoch?: KeyObject
+}
+
+/** A new key to seal with. @throws {AssayError} RNG. */
+export const createSealingKey = (random: Random): SealingKey => ({
+  key: createSecretKey(random.bytes(KEY_BYTES)),
+  id: random.bytes(KEY_ID_BYTES),
+})
+
 /**
  * An engine in memory, for one process.
  *
@@ -37,12 +52,9 @@ const FENCE = ""
  *
  * @throws {AssayError} RNG.
  */
-export function createMemoryEngine(random: Random, options: { readonly spentMax?: number } = {}): Engine {
-  const sealing: SealingKey = {
-    key: createSecretKey(random.bytes(KEY_BYTES)),
-    id: random.bytes(KEY_ID_BYTES),
-  }
-  const epochKey = createSecretKey(random.bytes(KEY_BYTES))
+export function createMemoryEngine(random: Random, options: MemoryOptions = {}): Engine {
+  const { sealing = createSealingKey(random), epoch: epochKey = createSecretKey(random.bytes(KEY_BYTES)) } =
+    options
   const seal = createSeal(random)
   const spentMax = options.spentMax ?? SPENT_MAX
   const spent = new SpentSet(spentMax)
