@@ -3,7 +3,7 @@
  * place, so that nobody can connect before its mode is set, and a file left by a dead server is replaced in one step.
  */
 import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync } from "node:fs"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { dirname } from "node:path"
 import { type Server, ServerCredentials } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
@@ -76,6 +76,8 @@ export interface Bound {
   unready(): string | undefined
   /** Takes the CAs of clients as they are now. */
   renew(): void
+  /** Serves a connection that another process has accepted, of a listener that does not accept any itself. */
+  take?(socket: Socket): void
   /** Looks now whether its certificate has changed. */
   look(): Promise<void>
   /** Takes no more connections, if it is not the server that does. */
@@ -96,7 +98,8 @@ export interface BindTls {
   readonly peers: Peers
 }
 
-const FIXED = { unready: () => undefined, renew: () => {}, look: async () => {}, close: () => {} }
+/** What never changes. */
+export const FIXED = { unready: () => undefined, renew: () => {}, look: async () => {}, close: () => {} }
 
 /**
  * Binds `server`. A socket file that nobody listens on is replaced.
@@ -113,12 +116,26 @@ export async function bind(
     const port = await listen(server, address.target)
     return { ...FIXED, address: `${hostText(address.host)}:${port}`, release: () => {} }
   }
-  const { path } = address
+  const release = await placeSocket(address.path, mode, (temporary) => listen(server, `unix:${temporary}`))
+  return { ...FIXED, address: `unix:${address.path}`, release }
+}
+
+/**
+ * Puts a socket at `path` that `listen` makes elsewhere. A socket file that nobody listens on is replaced.
+ *
+ * @returns What removes it.
+ * @throws {AssayError} INPUT if somebody listens there, or the path cannot be used.
+ */
+export async function placeSocket(
+  path: string,
+  mode: number,
+  listen: (temporary: string) => Promise<unknown>,
+): Promise<() => void> {
   await checkVacant(path)
   const folder = attempt(path, () => mkdtempSync(`${dirname(path)}/.assay-`))
   try {
     const temporary = `${folder}/s`
-    await listen(server, `unix:${temporary}`)
+    await listen(temporary)
     attempt(path, () => {
       chmodSync(temporary, mode)
       renameSync(temporary, path)
@@ -127,15 +144,14 @@ export async function bind(
     rmSync(folder, { recursive: true, force: true })
   }
   const { ino } = lstatSync(path)
-  const release = (): void => {
+  return () => {
     // Another server may have taken the place meanwhile.
     if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path)
   }
-  return { ...FIXED, address: `unix:${path}`, release }
 }
 
 /** Connections at a time on one port: sockets are what a process has fewest of. */
-const CONNECTIONS_MAX = 4096
+export const CONNECTIONS_MAX = 4096
 
 async function bindTls(
   server: Server,
@@ -177,7 +193,8 @@ const listen = (server: Server, target: string): Promise<number> =>
     })
   })
 
-const unusable = (place: string, cause: unknown): AssayError =>
+/** That a place cannot be listened on. */
+export const unusable = (place: string, cause: unknown): AssayError =>
   new AssayError("INPUT", `cannot listen on ${place}: ${cause instanceof Error ? cause.message : ""}`, {
     location: "listen",
     cause,

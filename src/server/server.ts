@@ -1,3 +1,4 @@
+import type { Socket } from "node:net"
 import type { DescService } from "@bufbuild/protobuf"
 import { Server } from "@grpc/grpc-js"
 import { HealthImplementation } from "grpc-health-check"
@@ -13,6 +14,7 @@ import { addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { policyHandlers } from "./admin.ts"
 import { attestationHandlers } from "./attestation.ts"
+import { serveBrought } from "./brought.ts"
 import { type Edge, type Observe, observed } from "./call.ts"
 import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
@@ -88,6 +90,8 @@ export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
   readonly reflection: boolean
   /** Allows plaintext TCP on loopback. */
   readonly development: boolean
+  /** Whether connections are accepted by another process and brought by `take`. The administration socket never is. */
+  readonly brought?: boolean
   readonly observe?: Observe
   readonly refused?: (code: Code) => void
   readonly limits?: Partial<Limits>
@@ -106,6 +110,8 @@ export interface AssayServer {
    * @throws {AssayError} INPUT for an address that cannot be listened on.
    */
   start(): Promise<readonly string[]>
+  /** Serves a connection that another process has accepted on the listener of this number. */
+  take(listener: number, socket: Socket): void
   /** Why certificates and keys are not used as their files have them now. */
   unready(): readonly string[]
   /** Looks now at all files that operators replace. */
@@ -194,13 +200,22 @@ export function createServer(config: ServerConfig): AssayServer {
       SERVICES.forEach(warm)
       try {
         for (const { server, address, mode } of listeners)
-          bound.push(await bind(server, address, { mode, tls }))
+          bound.push(
+            config.brought === true && mode !== ADMIN_MODE
+              ? serveBrought(server, address, tls)
+              : await bind(server, address, { mode, tls }),
+          )
       } catch (error) {
         close()
         throw error
       }
       for (const { setHealth } of listeners) setHealth("SERVING")
       return bound.map(({ address }) => address)
+    },
+    take: (listener, socket) => {
+      const { take } = bound[listener] ?? {}
+      if (take === undefined) socket.destroy()
+      else take(socket)
     },
     unready: () => [...identities.unready(), ...bound.flatMap((one) => one.unready() ?? [])],
     look: async () => void (await Promise.all([identities.look(), ...bound.map((one) => one.look())])),
@@ -212,7 +227,9 @@ export function createServer(config: ServerConfig): AssayServer {
         listeners.map(({ server }) => new Promise<void>((done) => server.tryShutdown(() => done()))),
       )
       const waiting = answered(open, limits.drainMs)
-      await Promise.race([drained, waiting.done])
+      // Of connections that were handed to it, grpc-js says at once that they have ended.
+      const isInjected = config.brought === true || addresses.some(({ address }) => address.kind === "tls")
+      await (isInjected ? waiting.done : Promise.race([drained, waiting.done]))
       waiting.cancel()
       close()
     },

@@ -23,11 +23,17 @@ export interface TlsParts {
   readonly connectionsMax: number
 }
 
-/** A listener that is open. */
-export interface TlsListening {
-  readonly port: number
+/** What shakes hands. */
+export interface TlsShaking {
+  /** Shakes hands on a connection that somebody else has accepted. */
+  take(socket: Socket): void
   /** Takes the certificate and the CAs as they are now for the connections to come. */
   renew(): void
+}
+
+/** A listener that is open. */
+export interface TlsListening extends Omit<TlsShaking, "take"> {
+  readonly port: number
   /** Takes no more connections. Those that there are stay until the server has ended them. */
   close(): void
 }
@@ -63,19 +69,12 @@ const keyOf = ({ localAddress, localPort, remoteAddress, remotePort }: Ends): st
   `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 
 /**
- * Listens with TLS and hands connections to `server`: those whose handshake is done in time, and that speak HTTP/2.
+ * Shakes hands and gives connections to `server`: those whose handshake is done in time, and that speak HTTP/2.
  *
  * Clients are asked for a certificate and may show none. Whoever shows one has proven to hold its key; whose it is,
  * nobody has looked at yet.
- *
- * @throws {Error} as `node:net` gives it if the address cannot be bound.
  */
-export async function listenTls(
-  server: Server,
-  { host, port }: { readonly host: string; readonly port: number },
-  parts: TlsParts,
-  peers: Peers,
-): Promise<TlsListening> {
+const createListener = (server: Server, parts: TlsParts, peers: Peers) => {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const context = (): SecureContextOptions => {
     const { certificate, key } = parts.identity()
@@ -99,6 +98,36 @@ export async function listenTls(
     injector.injectConnection(socket)
   })
   listener.on("tlsClientError", (_error, socket) => socket.destroy())
+  return { listener, renew: () => listener.setSecureContext(context()) }
+}
+
+/** Shakes hands on connections that are brought. Beyond `connectionsMax` at a time they are closed. */
+export function shakeTls(server: Server, parts: TlsParts, peers: Peers): TlsShaking {
+  const { listener, renew } = createListener(server, parts, peers)
+  let open = 0
+  return {
+    renew,
+    take: (socket) => {
+      if (open >= parts.connectionsMax) return void socket.destroy()
+      open++
+      socket.once("close", () => open--)
+      listener.emit("connection", socket)
+    },
+  }
+}
+
+/**
+ * Listens with TLS for `server`.
+ *
+ * @throws {Error} as `node:net` gives it if the address cannot be bound.
+ */
+export async function listenTls(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+  parts: TlsParts,
+  peers: Peers,
+): Promise<TlsListening> {
+  const { listener, renew } = createListener(server, parts, peers)
   const bound = await new Promise<number>((resolve, reject) => {
     listener.once("error", reject)
     listener.listen({ host, port, exclusive: true }, () => {
@@ -109,7 +138,7 @@ export async function listenTls(
   })
   return {
     port: bound,
-    renew: () => listener.setSecureContext(context()),
+    renew,
     close: () => void listener.close(),
   }
 }

@@ -1,0 +1,95 @@
+/** Connections that one process accepts and others serve: where they are accepted, and where they are brought to. */
+import { createServer, type Socket } from "node:net"
+import { type Server, ServerCredentials } from "@grpc/grpc-js"
+import { hostText } from "../loopback.ts"
+import { watchServerIdentity } from "../tls.ts"
+import {
+  type BindTls,
+  type Bound,
+  CONNECTIONS_MAX,
+  checkListen,
+  FIXED,
+  type Listen,
+  type ListenAddress,
+  placeSocket,
+  SOCKET_MODE,
+  unusable,
+} from "./listen.ts"
+import { shakeTls } from "./tls.ts"
+
+/** Serves on `server` what is brought. @throws {AssayError} INPUT for a certificate that is not usable. */
+export function serveBrought(
+  server: Server,
+  address: ListenAddress,
+  { clients, authorities, admit, watch, now, peers }: BindTls,
+): Bound {
+  if (address.kind !== "tls") {
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+    return { ...FIXED, address: "", take: (socket) => injector.injectConnection(socket), release: () => {} }
+  }
+  const identity = watchServerIdentity(address.files, now, watch)
+  const parts = { identity: identity.current, clients, authorities, admit, connectionsMax: CONNECTIONS_MAX }
+  const { take, renew } = shakeTls(server, parts, peers)
+  const { unready, look, close } = identity
+  return { ...FIXED, address: "", unready, look, renew, take, release: close }
+}
+
+/** Listeners that are open, for others to serve what they accept. */
+export interface Doors {
+  /** In the order of the listeners, with the ports that 0 became. */
+  readonly addresses: readonly string[]
+  /** Accepts no more. */
+  close(): void
+}
+
+/**
+ * Opens listeners, all or none. They stay open whatever becomes of those that serve: who comes meanwhile waits.
+ *
+ * @param accepted Is given each connection, of which nothing has been read, and which listener it came to.
+ * @throws {AssayError} INPUT for an address that is not allowed, or cannot be listened on.
+ */
+export async function openDoors(
+  listen: readonly Listen[],
+  development: boolean,
+  accepted: (listener: number, socket: Socket) => void,
+): Promise<Doors> {
+  const opened: Door[] = []
+  const close = (): void => {
+    for (const one of opened.splice(0)) one.close()
+  }
+  try {
+    for (const [listener, one] of listen.map((one) => checkListen(one, development)).entries())
+      opened.push(await openDoor(one, (socket) => accepted(listener, socket)))
+  } catch (error) {
+    close()
+    throw error
+  }
+  return { addresses: opened.map(({ address }) => address), close }
+}
+
+interface Door {
+  readonly address: string
+  close(): void
+}
+
+async function openDoor(address: ListenAddress, accepted: (socket: Socket) => void): Promise<Door> {
+  const server = createServer({ pauseOnConnect: true, noDelay: true }, accepted)
+  const listen = (where: { host: string; port: number } | { path: string }): Promise<number> =>
+    new Promise((resolve, reject) => {
+      server.once("error", (cause) => reject(unusable("path" in where ? where.path : where.host, cause)))
+      server.listen({ ...where, exclusive: true }, () => {
+        const bound = server.address()
+        resolve(typeof bound === "object" && bound !== null ? bound.port : 0)
+      })
+    })
+  if (address.kind === "unix") {
+    const release = await placeSocket(address.path, SOCKET_MODE, (path) => listen({ path }))
+    const close = (): void => {
+      release()
+      server.close()
+    }
+    return { address: `unix:${address.path}`, close }
+  }
+  const port = await listen({ host: address.host, port: address.port })
+  return { address: `${hostText(address.host)}:${port}`, close: () => void server.close() }
+}
