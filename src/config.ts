@@ -71,10 +71,12 @@ const yamlFault = (cause: unknown): AssayError =>
 const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const fromText = (name: string, value: string, kind: "text" | "list" | "flag"): unknown => {
+const fromText = (name: string, value: string, kind: "text" | "list" | "flag" | "count"): unknown => {
   switch (kind) {
     case "text":
       return value
+    case "count":
+      return countFrom(value)
     case "list":
       return value.split(",")
     case "flag":
@@ -83,6 +85,9 @@ const fromText = (name: string, value: string, kind: "text" | "list" | "flag"): 
       throw invalid(name, "neither 1 nor 0")
   }
 }
+
+/** A number as people write it; what is none stays as it is, for the schema to judge. */
+export const countFrom = (text: string): number | string => (/^\d{1,9}$/.test(text) ? Number(text) : text)
 
 /** Whether something is a URL with a password in it, wherever it stands. */
 const hasPassword = (value: unknown): boolean => {

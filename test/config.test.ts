@@ -10,6 +10,7 @@ test("gives defaults for everything that nobody set", () => {
   assert.equal(config, {
     development: false,
     data: ".assay",
+    workers: 1,
     web: { public: "127.0.0.1:7401", private: "127.0.0.1:7402" },
     key: { algorithm: "ES256" },
     deviceAuthority: { trustDomain: "assay.internal", lifetimeSeconds: 3600 },

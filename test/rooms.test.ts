@@ -28,6 +28,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   cache: [...CORE, "service"],
   keys: [...CORE, "service"],
   web: [...CORE, "service", "loopback", "reload", "tls"],
+  workers: ["errors"],
   cli: [...CORE, "service", "gen", "rpc", "config"],
   device: [...OF_ALL, "evidence", "gen", "rpc"],
   client: [...OF_ALL, "evidence", "gen", "rpc", "jwt"],

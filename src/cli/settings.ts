@@ -1,7 +1,7 @@
 /** The settings of a server, as commands are told them. */
 import { readFileSync } from "node:fs"
 import type { Command } from "commander"
-import { type Config, readConfig } from "../config.ts"
+import { type Config, countFrom, readConfig } from "../config.ts"
 import { AssayError } from "../errors.ts"
 
 /** Flags that set something. */
@@ -11,6 +11,7 @@ export interface SettingOptions {
   readonly data?: string
   readonly listen?: string[]
   readonly admin?: string
+  readonly workers?: string
   readonly logLevel?: string
 }
 
@@ -25,6 +26,7 @@ export const settingOptions = (command: Command): Command =>
     .option("--data <folder>", "database, signing key and credentials (default: .assay)")
     .option("--listen <address...>", "127.0.0.1:PORT (development mode only) or unix:/absolute/path")
     .option("--admin <address>", "administration socket, unix:/absolute/path (default: in the data folder)")
+    .option("--workers <count>", "processes that serve calls, or auto: one for each core (default: 1)")
     .option("--log-level <level>", "silent, error, warn, info or debug")
 
 /** The settings that flags, environment and file make together. @throws {AssayError} INPUT. */
@@ -38,6 +40,7 @@ export const configOf = (
       data: options.data,
       listen: options.listen,
       admin: options.admin,
+      workers: options.workers === undefined ? undefined : countFrom(options.workers),
       logLevel: options.logLevel,
     },
     env,

@@ -130,6 +130,12 @@ export const schema = z
       .default(".assay")
       .describe("Folder of the database, the signing key and, in development mode, the credentials."),
     ...listeners,
+    workers: z
+      .union([z.literal("auto"), z.int().min(1).max(64)])
+      .default(1)
+      .describe(
+        "How many processes serve calls: several share the listeners, and one more looks after them. `auto`: one for each core.",
+      ),
     admin: text()
       .optional()
       .describe(

@@ -20,6 +20,7 @@ import { engineSettings } from "./engine.ts"
 import { ABSENT, checkTrustDomain, configuredPassphrase, keyFiles, madePassphrase } from "./keys.ts"
 import { adminOf, listenersOf } from "./listeners.ts"
 import { sharedStore } from "./store.ts"
+import { workersOf } from "./workers.ts"
 
 /** What a check of one setting finds: what would be served, in a few words. */
 type Find = () => string
@@ -34,6 +35,7 @@ export function checkConfig(config: Config, at: Date): readonly CheckedSetting[]
     ...listenersOf(config, folder).map(
       (listen, i) => [`listen.${i}`, () => listenerOf(listen, config, at)] as const,
     ),
+    ...(workersOf(config) === 1 ? [] : [["workers", () => processesOf(workersOf(config))] as const]),
     ["admin", () => `${located(checkAddress(adminOf(config, folder), false))}: an operator`],
     ["web.public", () => publicOf(config, at)],
     ["web.private", () => `http://${checkedPages(config.web.private, "private")}: metrics and probes`],
@@ -57,6 +59,9 @@ const dataOf = ({ development }: Config, folder: string): string => {
   if (development) return `${folder} ${MADE_AT_START}`
   throw new AssayError("INPUT", `${folder} is not there: make it with \`assay init\``, { location: "data" })
 }
+
+const processesOf = (count: number): string =>
+  `${count} processes that share the listeners, and one that looks after them`
 
 const located = (address: ReturnType<typeof checkAddress>): string =>
   address.kind === "unix" ? `unix:${address.path}` : `${address.host}:${address.port}`

@@ -50,7 +50,7 @@ const init = async (config: Config): Promise<InitFiles> => {
   const { initKeys } = await import("./keys.ts")
   const folder = resolve(config.data)
   const random = createRandom()
-  const store = await openStore(config, folder, random, "alone")
+  const store = await openStore(config, folder, random, { how: "alone" })
   try {
     return await initKeys(config, folder, { keys: store.keys, clock: { now: () => new Date() }, random })
   } finally {

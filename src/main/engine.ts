@@ -2,9 +2,11 @@
 import type { Config } from "../config.ts"
 import { createClockWatch } from "../keys/clock.ts"
 import { readPassphraseFile } from "../keys/privatefile.ts"
-import type { Changes, Clock, Confirm, Random } from "../service/ports.ts"
-import { watchChanges } from "../store/changes.ts"
+import type { Changes, Clock, Confirm, Random, SingleUse } from "../service/ports.ts"
+import { type Nudges, watchChanges } from "../store/changes.ts"
 import type { Engine } from "../store/engine/engine.ts"
+import { createMemberEngine, type Members } from "../store/engine/members.ts"
+import { createMemoryEngine, type MemoryOptions } from "../store/engine/memory.ts"
 import { type EngineSettings, openEngine, openNudges } from "../store/engine/open.ts"
 import type { Store } from "../store/store.ts"
 import { sharedStore } from "./store.ts"
@@ -19,6 +21,16 @@ export interface Agreement {
   close(): Promise<void>
 }
 
+/** What a process has to do with others that share its work, where the engine is in memory. */
+export interface MemoryParts {
+  readonly options: Required<Omit<MemoryOptions, "spentMax">>
+  readonly members: Members
+  readonly counts: "here" | "elsewhere"
+  /** Is given what this process owns, to answer the others with. */
+  readonly owns: (singleUse: SingleUse) => void
+  readonly nudges: Nudges
+}
+
 /** What the engine is made of beside the settings. */
 export interface AgreementParts {
   readonly store: Pick<Store, "revisions" | "onChange">
@@ -26,6 +38,7 @@ export interface AgreementParts {
   readonly clock: Clock
   /** Asked for only where keys are shared. @throws {AssayError} SIGNER, INPUT. */
   readonly passphrase: () => string
+  readonly memory?: MemoryParts
 }
 
 /**
@@ -35,20 +48,26 @@ export interface AgreementParts {
  */
 export const openAgreement = async (
   config: Config,
-  { store, random, clock, passphrase }: AgreementParts,
+  { store, random, clock, passphrase, memory }: AgreementParts,
 ): Promise<Agreement> => {
   const settings = engineSettings(config)
   const clockBoundMs = config.clock.boundSeconds * 1000
   const clockWatch = createClockWatch(clockBoundMs)
-  const engine = await openEngine(settings, {
-    random,
-    clock,
-    clockBoundMs,
-    checkClock: clockWatch.check,
-    passphrase,
-    spentMax: config.challenge.spentMax,
-  })
-  const changes = watchChanges(store.revisions, await openNudges(nudgesOf(config, settings)))
+  const { spentMax } = config.challenge
+  const engine =
+    settings.kind === "memory" && memory !== undefined
+      ? memberEngine(memory, random, spentMax)
+      : await openEngine(settings, {
+          random,
+          clock,
+          clockBoundMs,
+          checkClock: clockWatch.check,
+          passphrase,
+          spentMax,
+        })
+  const nudging = nudgesOf(config, settings)
+  const nudges = nudging.kind === "memory" && memory !== undefined ? memory.nudges : await openNudges(nudging)
+  const changes = watchChanges(store.revisions, nudges)
   store.onChange(changes.announce)
   await changes.look()
   return {
@@ -64,6 +83,17 @@ export const openAgreement = async (
       await engine.close()
     },
   }
+}
+
+/** Of a process that shares its work: what it has sealed it owns, and what others have sealed they own. */
+const memberEngine = (
+  { options, members, counts, owns }: MemoryParts,
+  random: Random,
+  spentMax: number,
+): Engine => {
+  const own = createMemoryEngine(random, { ...options, spentMax })
+  owns(own.singleUse)
+  return createMemberEngine(own, options.sealing.id, members, counts)
 }
 
 /**

@@ -37,8 +37,19 @@ export interface DecisionParts {
   readonly trust: OpenTrust
 }
 
-/** The service, and what goes on beside its calls. The issuer of its settings may be set until the first call. */
-export const createDecisions = (config: Config, parts: DecisionParts) => {
+/** Notes certificates that a device has shown. */
+export type Want = Ports["want"]
+
+/**
+ * The service, and what goes on beside its calls. The issuer of its settings may be set until the first call.
+ *
+ * @param place Which worker it is, if it is one: then what goes on beside calls goes on elsewhere, and is counted there.
+ */
+export const createDecisions = (
+  config: Config,
+  parts: DecisionParts,
+  { member, want = parts.trust.refresh.want }: { readonly member: number | undefined; readonly want?: Want },
+) => {
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
   const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
@@ -64,10 +75,12 @@ export const createDecisions = (config: Config, parts: DecisionParts) => {
       },
       { name: "trust", hits: trust.trusts.hits, misses: trust.trusts.misses, entries: trust.trusts.size },
     ],
-    trust: () => trust.refresher.counts(),
-    checkpoints: () => checkpointer.counts(),
+    ...(member === undefined && {
+      trust: () => trust.refresher.counts(),
+      checkpoints: () => checkpointer.counts(),
+    }),
   })
-  const ports = { ...portsOf(config, parts), compile: contexts.compile, logs, settings }
+  const ports = { ...portsOf(config, parts), want, compile: contexts.compile, logs, settings }
   return {
     settings,
     checkpointer,
@@ -95,7 +108,7 @@ const settingsOf = (config: Config) => {
 const portsOf = (
   config: Config,
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
-): Omit<Ports, "compile" | "logs" | "settings"> => ({
+): Omit<Ports, "compile" | "logs" | "settings" | "want"> => ({
   clock,
   random,
   breathe,
@@ -104,7 +117,6 @@ const portsOf = (
   devices: store.devices,
   trust: store.trust,
   loadTrust: trust.trusts.loadTrust,
-  want: trust.refresh.want,
   denied: trust.denied,
   advisoriesFor: (tpm) => advisoriesFor(trust.known, tpm),
   journal: store.journal,

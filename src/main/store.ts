@@ -5,7 +5,9 @@ import type { Config } from "../config.ts"
 import { createPrivateFile, fileError, readPassphraseFile, readPrivateFile } from "../keys/privatefile.ts"
 import type { Random } from "../service/ports.ts"
 import { refusePlaintext } from "../store/plaintext.ts"
+import { LOCAL_WRITER } from "../store/schema-sqlite-3.ts"
 import type { Store } from "../store/store.ts"
+import type { TakeTurns } from "../store/turns.ts"
 
 /** A database that replicas share. */
 export interface SharedStore {
@@ -27,28 +29,42 @@ export const sharedStore = ({ store }: Config): SharedStore | undefined => {
   return { url, schema, plaintext }
 }
 
+/** What a store is opened for. */
+export interface StoreUse {
+  /** A service is not to wait for the disk: where the store is a file, a thread of its own writes the journal. */
+  readonly how: "served" | "alone"
+  /** Which worker it is: its chains of the journal are its own. A number after a dot would be that of a restore. */
+  readonly member?: number | undefined
+  /** Its turns at a file that several processes write to. */
+  readonly turns?: TakeTurns
+}
+
 /**
  * Opens the store, its tables made and brought up to date. Only what it needs is loaded: what builds its statements costs
  * every other command its time.
  *
- * @param how A service is not to wait for the disk: where the store is a file, a thread of its own writes the journal.
  * @throws {AssayError} as `sharedStore`; INPUT for a server that is not to be relied on; REGISTRY; SIGNER, RNG.
  */
 export const openStore = async (
   config: Config,
   folder: string,
   random: Random,
-  how: "served" | "alone" = "served",
+  { how, member, turns }: StoreUse = { how: "served" },
 ): Promise<Store> => {
   const shared = sharedStore(config)
   if (shared === undefined) {
     const { openServedStore, openSqliteStore } = await import("../store/sqlite.ts")
     const file = join(folder, "assay.db")
-    return how === "served" ? openServedStore(file) : openSqliteStore(file)
+    if (how === "alone") return openSqliteStore(file)
+    return openServedStore(file, undefined, {
+      ...(member !== undefined && { writer: `${LOCAL_WRITER}-${member}` }),
+      ...(turns !== undefined && { turns }),
+    })
   }
   const { url, schema } = shared
   const { openPostgresStore } = await import("../store/postgres.ts")
-  return openPostgresStore({ url, schema, writer: replicaName(folder, random) })
+  const replica = replicaName(folder, random)
+  return openPostgresStore({ url, schema, writer: member === undefined ? replica : `${replica}-${member}` })
 }
 
 /** Where a replica finds its name again after a restart, in its data folder. */

@@ -72,8 +72,8 @@ export const openTrust = (
     },
   })
   const trusts = cachedLoadTrust(loader.loadTrust, { max: TENANTS_MAX })
-  const unready = async () => [loader.unready(), await withoutAnchors(store), ...refresher.unready()]
-  return { denied, known: advisories(), trusts, refresh, refresher, unready }
+  const unready = async () => [await withoutAnchors(store), ...refresher.unready()]
+  return { denied, known: advisories(), trusts, refresh, refresher, unready, unreadyToLoad: loader.unready }
 }
 
 /** Trust, with what readiness asks. */

@@ -8,7 +8,7 @@ export type Check = () => readonly string[] | Promise<readonly string[]>
 
 /** What the private pages show. */
 export interface PrivatePages {
-  readonly metrics: Registry
+  readonly metrics: Pick<Registry, "metrics" | "contentType">
   /** Whether the process still does its work; if not, only a restart helps. */
   readonly live: Check
   /** Whether it can answer calls now: keys, store, random source. */

@@ -21,6 +21,7 @@ import { SHARED_STORE } from "./shared-store.ts"
 import { STORE } from "./store.ts"
 import { TRUST } from "./trust.ts"
 import { VERIFICATION } from "./verification.ts"
+import { WORKERS } from "./workers.ts"
 
 /** Every check of Assay that can be taken away, one at a time. */
 export const MUTANTS: readonly Mutant[] = [
@@ -47,6 +48,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CERTIFICATES,
   ...CERTIFICATION,
   ...PATHS,
+  ...WORKERS,
 ]
 
 /** The checks that a quote has to pass, in their order, and the rules for its clock. */

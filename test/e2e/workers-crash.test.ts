@@ -1,0 +1,85 @@
+/**
+ * `kill -9` of each worker between the spend and the answer, and then the evidence replayed through every other worker and
+ * the one that comes after: nobody gets a token for it, whoever made the challenge, and whoever was to answer.
+ */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import type { AttestationClient } from "../../src/client/attestation.ts"
+import { AssayError } from "../../src/errors.ts"
+import type { VerifyRequest } from "../../src/gen/assay/v1/attestation_pb.ts"
+import { policyDocument, testDevice } from "../support/world.ts"
+import { answered, enroll, type ServerProcess, sessionOf, verifications } from "./server.ts"
+import { clientsOf, readiness, serveWorkers, twoOf, untilReady } from "./workers.ts"
+
+const device = testDevice()
+
+/** What became of one call: the code that it was refused with. */
+const refusalOf = async (client: AttestationClient, request: VerifyRequest): Promise<string> => {
+  try {
+    return sessionOf(await client.verify(request)) === undefined ? "no session" : "a session"
+  } catch (error) {
+    if (error instanceof AssayError) return error.code
+    throw error
+  }
+}
+
+const REFUSED: readonly string[] = ["NONCE_SPENT", "NONCE_UNKNOWN", "NONCE_FENCED", "NONCE_STORE"]
+
+/** Whoever is asked, through every connection that there is. Those that died with a worker are made anew. */
+const replay = async (clients: readonly AttestationClient[], request: VerifyRequest): Promise<void> => {
+  for (const client of clients) {
+    let refusal = await refusalOf(client, request)
+    for (let tries = 0; refusal === "NO_ANSWER" && tries < 20; tries++)
+      refusal = await refusalOf(client, request)
+    assert.ok(REFUSED.includes(refusal), `${refusal} is no refusal`)
+  }
+}
+
+/** Who made the challenge and who is to answer; the one who is to answer is killed. */
+const cases: readonly [name: string, maker: 0 | 1, answering: 0 | 1][] = [
+  ["the first dies with a challenge of its own", 0, 0],
+  ["the second dies with a challenge of its own", 1, 1],
+  ["the first dies with a challenge of the second", 1, 0],
+  ["the second dies with a challenge of the first", 0, 1],
+]
+
+for (const [point, records] of [
+  ["singleUse.spend:after", 0],
+  ["journal.append:after", 1],
+] as const) {
+  const test = suite(`workers that are killed at ${point}`)
+  const folder = mkdtempSync(join(tmpdir(), "assay-crash-"))
+  let server: ServerProcess
+  const clients: AttestationClient[] = []
+
+  test.before(async () => {
+    server = await serveWorkers(folder, { ASSAY_FAULT: point })
+    await enroll(server, device, "device-1", policyDocument(device))
+  })
+  test.after(async () => {
+    for (const client of clients) client.close()
+    await server.end("SIGKILL")
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  for (const [name, maker, answering] of records === 0 ? cases : cases.slice(1, 3))
+    test(`refuses S-07 a token to everybody after ${name}`, async () => {
+      await untilReady(server)
+      const before = (await verifications(server)).length
+      // New connections too: those of before have all gone to who was left.
+      clients.push(...clientsOf(server, clients.length, 2))
+      const two = await twoOf(clients)
+      const { request } = await answered(two[maker], device)
+      assert.is(await refusalOf(two[answering], request), "NO_ANSWER")
+      assert.is((await readiness(server)).status, 503)
+      await replay(clients, request)
+      await untilReady(server)
+      await replay(clients, request)
+      assert.is((await verifications(server)).length, before + records)
+    })
+
+  test.run()
+}
