@@ -7,8 +7,8 @@ import { instantColumn } from "./row.ts"
 import { type Ask, ask, askAll, changesOf, type Place, rowOf, statement, type Work } from "./statement.ts"
 import type { Builder, DeviceTable } from "./tables.ts"
 
-/** Devices `d`, each with its counters `c` and its last result `r`, if it has them. */
-export const devicesIn = (builder: Builder) =>
+/** What moves of devices `d` as they attest: the counters `c` and the last result `r`, where there are any. */
+export const movingIn = (builder: Builder) =>
   builder
     .selectFrom("devices as d")
     .leftJoin("counters as c", (join) =>
@@ -17,7 +17,6 @@ export const devicesIn = (builder: Builder) =>
     .leftJoin("results as r", (join) =>
       join.onRef("r.tenant", "=", "d.tenant").onRef("r.device", "=", "d.id"),
     )
-    .selectAll("d")
     .select([
       "c.clock_ms",
       "c.reset_count",
@@ -27,6 +26,9 @@ export const devicesIn = (builder: Builder) =>
       "c.recorded_at",
     ])
     .select(["r.at as result_at", "r.tier", "r.code", "r.admitted_at"])
+
+/** Devices `d`, each with what moves of it. */
+export const devicesIn = (builder: Builder) => movingIn(builder).selectAll("d")
 
 export const selectDevice = statement<{ tenant: string; id: string }>((builder, at) =>
   devicesIn(builder).where("d.tenant", "=", at("tenant")).where("d.id", "=", at("id")),

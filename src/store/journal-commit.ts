@@ -29,8 +29,12 @@ const lockDevice = statement<{ tenant: string; device: string }>((builder, at, d
         .forNoKeyUpdate(),
 )
 
+/** What commits are held against, and no more: it is asked for at every record. */
 const selectCurrent = statement<{ tenant: string; device: string }>((builder, at) =>
-  judgedIn(builder).where("d.tenant", "=", at("tenant")).where("d.id", "=", at("device")),
+  judgedIn(builder)
+    .select("d.revision")
+    .where("d.tenant", "=", at("tenant"))
+    .where("d.id", "=", at("device")),
 )
 
 /**

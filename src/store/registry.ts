@@ -6,8 +6,8 @@ import { deviceFrom } from "./device-row.ts"
 import {
   deviceNotFound,
   deviceOf,
-  devicesIn,
   insertDevice,
+  movingIn,
   replaceDevice,
   selectDevice,
 } from "./device-statements.ts"
@@ -25,11 +25,11 @@ import { statement, type Work } from "./statement.ts"
 import type { Builder } from "./tables.ts"
 
 /**
- * Devices `d` with all that one is judged under: the policy `p` of its own, or of its group, or the tenant's default, if
+ * What each device `d` is judged under, beside what it is itself: its counters and last result, the policy `p` of its own, or of its group, or the tenant's default, if
  * there is one, and the state of its tenant's trust, which is nothing before its first change.
  */
 export const judgedIn = (builder: Builder) =>
-  devicesIn(builder)
+  movingIn(builder)
     .leftJoin("default_policies as f", "f.tenant", "d.tenant")
     .leftJoin("group_policies as g", (join) =>
       join.onRef("g.tenant", "=", "d.tenant").onRef("g.device_group", "=", "d.device_group"),
@@ -48,6 +48,7 @@ export const judgedIn = (builder: Builder) =>
 
 const selectSnapshot = statement<{ tenant: string; akName: Uint8Array }>((builder, at) =>
   judgedIn(builder)
+    .selectAll("d")
     .leftJoin("policy_documents as x", (join) =>
       join
         .onRef("x.tenant", "=", "p.tenant")
