@@ -44,6 +44,8 @@ const append = async (i: number): Promise<void> => {
       counters: newCounters({ clockMs, recordedAt: at }),
       result: { at, tier: "affirming", code: undefined, admitted: true },
       known: true,
+      remembered: undefined,
+      freshSince: new Date(0),
     },
   )
 }

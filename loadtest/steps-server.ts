@@ -6,7 +6,7 @@
 import { join } from "node:path"
 import { toBinary } from "@bufbuild/protobuf"
 import { appraise } from "../src/appraisal/appraise.ts"
-import { cachedCompile } from "../src/cache/compile.ts"
+import { cachedContexts } from "../src/cache/contexts.ts"
 import { cachedEventLogs } from "../src/cache/event-logs.ts"
 import type { SoftwareDevice } from "../src/device/software.ts"
 import { parseEvidence } from "../src/evidence/evidence.ts"
@@ -74,7 +74,7 @@ function portsOn(folder: string): Ports {
     epochs: createEpochs(engine.epochKey),
     signer: createSigner(key, clock),
     deviceAuthority: NO_AUTHORITY,
-    compile: cachedCompile(compile, { max: 100 }).compile,
+    contexts: cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 }),
     settings: {
       issuer: "http://127.0.0.1:7401",
       build: "bench",
@@ -126,11 +126,10 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
       }),
     ),
   )
-  const gathered = await measured("gather the snapshot", () =>
+  const gathered = await measured("gather the context", () =>
     Promise.all(
       opened.map(async (call) => {
-        const snapshot = await ports.registry.snapshotFor(GATEWAY.tenant, call.evidence.akName)
-        return { ...call, context: ports.compile(snapshot) }
+        return { ...call, ...(await ports.contexts.contextFor(GATEWAY.tenant, call.evidence.akName)) }
       }),
     ),
   )
@@ -181,10 +180,10 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
       await Promise.all(
         told
           .slice(i, i + inFlight)
-          .map(({ result, context, quote, freshness }) =>
+          .map(({ result, context, isRemembered, quote, freshness }) =>
             ports.journal.append(
               record(result, context, undefined, GATEWAY),
-              commit(quote, context, undefined, freshness, result),
+              commit(quote, { context, isRemembered }, undefined, freshness, result),
             ),
           ),
       )

@@ -1,7 +1,7 @@
 /** What decides, out of the settings: the service with every port of it, its checkpoints and its counters. */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Logger } from "pino"
-import { cachedCompile } from "../cache/compile.ts"
+import { cachedContexts } from "../cache/contexts.ts"
 import { cachedEventLogs } from "../cache/event-logs.ts"
 import type { Config } from "../config.ts"
 import { faultAt, withFaults } from "../faults.ts"
@@ -22,8 +22,9 @@ import { TENANT, VERSION } from "./constants.ts"
 import type { Agreement } from "./engine.ts"
 import { breathe, type OpenTrust } from "./trust.ts"
 
-const CONTEXTS_MAX = 10_000
 const LOG_BOUNDS = { logs: 10_000, bytes: 64 * 1024 * 1024, devices: 100_000 }
+/** For a device with an attestation key and no certificates, about 300 MiB. */
+const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
 
 /** What decisions are made with. */
 export interface DecisionParts {
@@ -52,8 +53,8 @@ export const createDecisions = (
 ) => {
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
-  const contexts = cachedCompile(compile, { max: CONTEXTS_MAX })
   const logs = cachedEventLogs(createEventLogs(store.logs), LOG_BOUNDS)
+  const contexts = cachedContexts({ registry: store.registry, compile }, CONTEXTS)
   const { checkpointRecords, checkpointSeconds } = config.journal
   const checkpointer = createCheckpointer({
     checkpoint: createCheckpointJournal({ archive: store.archive, clock, signer, settings }),
@@ -80,7 +81,7 @@ export const createDecisions = (
       checkpoints: () => checkpointer.counts(),
     }),
   })
-  const ports = { ...portsOf(config, parts), want, compile: contexts.compile, logs, settings }
+  const ports = { ...portsOf(config, parts), want, contexts, logs, settings }
   return {
     settings,
     checkpointer,
@@ -108,7 +109,7 @@ const settingsOf = (config: Config) => {
 const portsOf = (
   config: Config,
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
-): Omit<Ports, "compile" | "logs" | "settings" | "want"> => ({
+): Omit<Ports, "contexts" | "logs" | "settings" | "want"> => ({
   clock,
   random,
   breathe,

@@ -1,17 +1,23 @@
-import { parsePolicy } from "../appraisal/policy.ts"
+import { type Policy, parsePolicy } from "../appraisal/policy.ts"
 import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { parseChain } from "../evidence/evidence.ts"
 import { parsePublicArea } from "../evidence/tpm/public.ts"
 import { createAttestationKey } from "../verification/key.ts"
-import type { Context, Snapshot } from "./ports.ts"
+import type { Context, PolicyRecord, Snapshot } from "./ports.ts"
+
+/** Reads a policy. @throws {AssayError} as `parsePolicy`. */
+export type ReadPolicy = (policy: PolicyRecord) => Policy
 
 /**
  * Makes the records of a snapshot ready to judge by. The key is held to the same rules as at registration.
  *
  * @throws {AssayError} REGISTRY if a stored record is not what was once accepted.
  */
-export const compile = (snapshot: Snapshot): Context => {
+export const compile = (
+  snapshot: Snapshot,
+  read: ReadPolicy = ({ document }) => parsePolicy(document),
+): Context => {
   try {
     const { endorsement } = snapshot.device
     const area = parsePublicArea(snapshot.device.akPublic)
@@ -19,7 +25,7 @@ export const compile = (snapshot: Snapshot): Context => {
     return {
       snapshot,
       ak: createAttestationKey(area),
-      policy: snapshot.policy === undefined ? undefined : parsePolicy(snapshot.policy.document),
+      policy: snapshot.policy === undefined ? undefined : read(snapshot.policy),
       akChain: parseChain(endorsement.akCertificateChain, "ak_certificate_chain"),
       ekChain: parseChain(endorsement.ekCertificateChain, "ek_certificate_chain"),
     }

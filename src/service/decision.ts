@@ -11,7 +11,7 @@ import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { Unbound } from "./certify.ts"
 import type { Freshness } from "./freshness.ts"
-import type { Caller, Commit, Context, Counters, JournalRecord, Ports } from "./ports.ts"
+import type { Caller, Commit, Context, Counters, FoundContext, JournalRecord, Ports } from "./ports.ts"
 
 /** An appraisal, with what was proven on the way to it: nothing, if anything was refuted. */
 export interface Judgment extends Appraisal {
@@ -74,7 +74,7 @@ export const record = (
 /** What is confirmed, and what moves, in the journal's transaction. Nothing moves but by evidence that answered a challenge. */
 export const commit = (
   quote: Verified<Quote> | AssayError,
-  { snapshot }: Context,
+  { context: { snapshot }, isRemembered }: FoundContext,
   trust: number | undefined,
   freshness: Freshness,
   result: AttestationResult,
@@ -83,7 +83,14 @@ export const commit = (
   const answer = quote instanceof AssayError || freshness.kind !== "challenge" ? undefined : quote
   return {
     device: id,
-    revisions: { device: revision, policy: snapshot.policy, trust },
+    revisions: {
+      device: revision,
+      policy: snapshot.policy && { name: snapshot.policy.name, revision: snapshot.policy.revision },
+      // Whether there is any trust at all is part of what was remembered.
+      trust: isRemembered ? snapshot.trustGeneration : trust,
+    },
+    remembered: isRemembered ? { before: counters } : undefined,
+    freshSince: freshness.freshSince,
     known: counters !== undefined,
     counters: answer && moved(answer, counters, freshness.freshSince, result.evaluatedAt),
     result: answer && {

@@ -15,7 +15,7 @@ import type { Devices } from "./ports/device.ts"
 import type { DeviceAuthority } from "./ports/device-authority.ts"
 import type { EventLogs } from "./ports/event-log.ts"
 import type { Journal } from "./ports/journal.ts"
-import type { Registry, Snapshot } from "./ports/registry.ts"
+import type { Counters, Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
 
 export type * from "./ports/archive.ts"
@@ -59,8 +59,26 @@ export interface Context {
   readonly ekChain: readonly Certificate[]
 }
 
-/** Makes contexts of snapshots. A cache wraps it; with and without one, every verification ends alike. */
-export type Compile = (snapshot: Snapshot) => Context
+/** A context, and where it is from. */
+export interface FoundContext {
+  readonly context: Context
+  /** It may be older than the store: only a commit that confirms all of its revisions says that it still holds. */
+  readonly isRemembered: boolean
+}
+
+/** What devices are judged by. A cache wraps it; with and without one, every verification ends alike. */
+export interface Contexts {
+  /**
+   * The context of a device by the Name of its attestation key, as it is remembered or as it is now.
+   *
+   * @throws {AssayError} DEVICE_NOT_FOUND, REGISTRY.
+   */
+  contextFor(tenant: string, akName: Uint8Array): Promise<FoundContext>
+  /** The same as it is now, whatever is remembered. @throws {AssayError} DEVICE_NOT_FOUND, REGISTRY. */
+  readContext(tenant: string, akName: Uint8Array): Promise<Context>
+  /** Says what counters a commit has written for a device that was judged by this context. */
+  moved(context: Context, counters: Counters): void
+}
 
 /** Known weaknesses of TPMs of a make and firmware. */
 export type AdvisoriesFor = (tpm: TpmModel) => readonly AdvisoryMatch[]
@@ -108,6 +126,6 @@ export interface Ports {
   readonly archive: JournalArchive
   readonly signer: Signer
   readonly deviceAuthority: DeviceAuthority
-  readonly compile: Compile
+  readonly contexts: Contexts
   readonly settings: Settings
 }

@@ -1,5 +1,5 @@
 import { appraise, refuted } from "../appraisal/appraise.ts"
-import { AssayError, type ChallengeState } from "../errors.ts"
+import { AssayError, type ChallengeState, type Kind } from "../errors.ts"
 import { type Evidence, parseEvidence } from "../evidence/evidence.ts"
 import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
@@ -14,7 +14,7 @@ import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorseme
 import { isLeading, logOf, readSent, rememberLog } from "./event-logs.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import { readOwn } from "./own-device.ts"
-import type { Caller, Context, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
+import type { Caller, Context, FoundContext, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
 
 /**
@@ -36,36 +36,91 @@ export const createVerify =
       const evidence = parseEvidence(input.evidence) // read
       const sent = readSent(ports.logs, evidence, caller.tenant)
       checkCertificationShown(evidence, freshness)
-      const snapshot = await gather(ports, evidence, caller) // gather
-      const context = ports.compile(snapshot)
-      const endorsing = await gatherEndorsing(ports, evidence, context)
-      const quote = refutable(() => prove(evidence, context, freshness)) // prove
-      const owner = ownerOf(context)
-      const log = quote instanceof AssayError ? undefined : await logOf(ports.logs, evidence, sent, owner)
-      if (!(quote instanceof AssayError)) await freshness.spend() // now, and never unspent
-      if (!(quote instanceof AssayError) && endorsing !== undefined)
-        for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, snapshot.device.id)
-      const judgment: Judgment =
-        quote instanceof AssayError
-          ? refuted(quote)
-          : judge(quote, evidence, log, endorsing, context, freshness, at, ports) // judge
-      const told = draft(judgment, evidence, context, freshness, caller, at, ports)
-      const certificate = await certify(judgment, told, freshness, ports)
-      const result = issue(judgment, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
-      ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
-      const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
-      await ports.journal.append(
-        record(result, context, trust, caller),
-        commit(quote, context, trust, freshness, result),
-      ) // record
-      if (log !== undefined && judgment.held === true) rememberLog(ports.logs, owner, log, freshness, at)
-      return result
+      const call = { evidence, sent, freshness, caller, at, spend: once(freshness.spend) }
+      return await decideByWhatIs(ports, call, await gather(ports, evidence, caller))
     } catch (thrown) {
       const error = asAssayError(thrown)
       error.challenge = opened?.state ?? stateUnopened(input, error)
       throw error
     }
   }
+
+/** One call, read and not judged yet. */
+interface Call {
+  readonly evidence: Evidence
+  /** The event log that came with it. */
+  readonly sent: ReadLog | undefined
+  readonly freshness: Freshness
+  readonly caller: Caller
+  readonly at: Date
+  /** Spends the challenge, and does nothing once it has. */
+  readonly spend: () => Promise<void>
+}
+
+/** Runs `act` until it has come to its end. */
+const once = (act: () => Promise<void>): (() => Promise<void>) => {
+  let isDone = false
+  return async () => {
+    if (isDone) return
+    await act()
+    isDone = true
+  }
+}
+
+/**
+ * Decides by what was gathered. What was only remembered, and turns out not to be so any more, is gathered anew: whatever was
+ * refused by it may be good, and what was good by it was not written.
+ */
+const decideByWhatIs = async (ports: Ports, call: Call, found: FoundContext): Promise<AttestationResult> => {
+  try {
+    return await decide(ports, call, found)
+  } catch (error) {
+    if (!found.isRemembered || !(error instanceof AssayError) || !dependsOnContext(error)) throw error
+    const { evidence, caller } = call
+    const context = await owned(caller, () => ports.contexts.readContext(caller.tenant, evidence.akName))
+    if (error.code !== "SNAPSHOT_MOVED" && isSame(context.snapshot, found.context.snapshot)) throw error
+    return decide(ports, call, { context, isRemembered: false })
+  }
+}
+
+/** Whether another context may end otherwise; a store that is away is away for all of them. */
+const dependsOnContext = ({ kind, code }: AssayError): boolean =>
+  JUDGED.includes(kind) || code === "TRUST" || code === "REVOCATION"
+const JUDGED: readonly Kind[] = ["stale", "denied", "missing"]
+
+const isSame = (a: Snapshot, b: Snapshot): boolean =>
+  a.device.revision === b.device.revision &&
+  a.policy?.name === b.policy?.name &&
+  a.policy?.revision === b.policy?.revision &&
+  a.trustGeneration === b.trustGeneration
+
+/** Prove, spend, judge, tell, record: all by one context. */
+const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<AttestationResult> => {
+  const { evidence, sent, freshness, caller, at } = call
+  const { context } = found
+  const { snapshot } = context
+  const endorsing = await gatherEndorsing(ports, evidence, context)
+  const quote = refutable(() => prove(evidence, context, freshness)) // prove
+  const owner = ownerOf(context)
+  const log = quote instanceof AssayError ? undefined : await logOf(ports.logs, evidence, sent, owner)
+  if (!(quote instanceof AssayError)) await call.spend() // now, and never unspent
+  if (!(quote instanceof AssayError) && endorsing !== undefined)
+    for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, snapshot.device.id)
+  const judgment: Judgment =
+    quote instanceof AssayError
+      ? refuted(quote)
+      : judge(quote, evidence, log, endorsing, context, freshness, at, ports) // judge
+  const told = draft(judgment, evidence, context, freshness, caller, at, ports)
+  const certificate = await certify(judgment, told, freshness, ports)
+  const result = issue(judgment, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
+  ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
+  const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
+  const committed = commit(quote, found, trust, freshness, result)
+  await ports.journal.append(record(result, context, trust, caller), committed) // record
+  if (committed.counters !== undefined) ports.contexts.moved(context, committed.counters)
+  if (log !== undefined && judgment.held === true) rememberLog(ports.logs, owner, log, freshness, at)
+  return result
+}
 
 /** A certification is shown where the challenge names a key, and nowhere else: none is accepted and ignored. @throws {AssayError} FIELD. */
 const checkCertificationShown = ({ certification }: Evidence, { keyName }: Freshness): void => {
@@ -99,11 +154,11 @@ const refutable = <T>(act: () => T): T | AssayError => {
   }
 }
 
-const gather = ({ registry }: Ports, { akName }: Evidence, caller: Caller): Promise<Snapshot> =>
+const gather = ({ contexts }: Ports, { akName }: Evidence, caller: Caller): Promise<FoundContext> =>
   readOwn(
     caller,
-    () => registry.snapshotFor(caller.tenant, akName),
-    ({ device }) => device,
+    () => contexts.contextFor(caller.tenant, akName),
+    ({ context }) => context.snapshot.device,
   )
 
 const ownerOf = ({ snapshot: { device } }: Context): LogOwner => ({
@@ -111,6 +166,8 @@ const ownerOf = ({ snapshot: { device } }: Context): LogOwner => ({
   device: device.id,
   akName: device.akName,
 })
+const owned = (caller: Caller, read: () => Promise<Context>): Promise<Context> =>
+  readOwn(caller, read, ({ snapshot }) => snapshot.device)
 
 const prove = (evidence: Evidence, context: Context, freshness: Freshness): Verified<Quote> =>
   proveQuote(evidence, context.ak, {

@@ -1,3 +1,4 @@
+import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { AssayError } from "../errors.ts"
 import type { Commit, Counters, JournalRecord, LastResult } from "../service/ports.ts"
 import { countersFrom, laterCounters } from "./counters.ts"
@@ -118,16 +119,33 @@ function* holdDevices(group: readonly GroupEntry[]): Work<ReadonlyMap<string, He
 }
 
 /** Moves what is held of a device on by a commit. @throws {AssayError} SNAPSHOT_MOVED; then nothing has moved. */
-const move = (held: Held | undefined, { revisions, counters, result, known }: Commit): void => {
+const move = (held: Held | undefined, commit: Commit): void => {
+  const { revisions, counters, result, known, remembered, freshSince } = commit
   if (held === undefined || !isCurrent(revisions, held.row))
     throw new AssayError(
       "SNAPSHOT_MOVED",
       "the device, its policy or the trust anchors changed while the evidence was judged: attest again",
     )
+  if (remembered !== undefined && !isSameBoot(remembered.before, held.counters)) throw answeredMeanwhile()
+  // Judged by what was stored then, it was none.
+  if (counters !== undefined && isRollback(counters, { before: held.counters, freshSince }))
+    throw answeredMeanwhile()
   if (counters !== undefined) held.counters = laterCounters(held.counters, counters, known)
   if (result !== undefined) held.result = laterResult(held.result, result)
   if (counters !== undefined || result !== undefined) held.hasMoved = true
 }
+
+const answeredMeanwhile = (): AssayError =>
+  new AssayError(
+    "SNAPSHOT_MOVED",
+    "the device has answered elsewhere while the evidence was judged: attest again",
+  )
+
+/** Whether what counters say of boots and firmware is the same. The clock within a boot moves with every answer. */
+const isSameBoot = (a: Counters | undefined, b: Counters | undefined): boolean =>
+  a?.resetCount === b?.resetCount &&
+  a?.restartCount === b?.restartCount &&
+  a?.firmwareVersion === b?.firmwareVersion
 
 const isCurrent = (revisions: Commit["revisions"], row: Row): boolean =>
   integer(row, "revision") === revisions.device &&

@@ -369,7 +369,7 @@ const memory: Removal = [
 ]
 const spending: Removal = [
   [/session token/, /first evidence once more/],
-  { file: "src/service/verify.ts", before: "await freshness.spend()", now: "await undefined" },
+  { file: "src/service/verify.ts", before: "await call.spend()", now: "await undefined" },
 ]
 
 // Each is shown at steps of its own, so that those of one table row can be gone from the same copy.

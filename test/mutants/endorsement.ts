@@ -200,8 +200,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "S-09",
     covers: ["S-09"],
     ...COMMIT,
-    find: "policy: snapshot.policy, trust },",
-    replace: "policy: snapshot.policy, trust: undefined },",
+    find: "trust: isRemembered ? snapshot.trustGeneration : trust,",
+    replace: "trust: undefined,",
     why: "The journal would not compare generations.",
   },
   {

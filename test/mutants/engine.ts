@@ -363,7 +363,7 @@ export const ENGINE: readonly Mutant[] = [
     covers: ["S-06", "S-02"],
     file: "src/service/verify.ts",
     tests: ["test/service/confirm.test.ts"],
-    find: "      ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves\n",
+    find: "  ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves\n",
     replace: "",
     why: "What was judged while the clock was turned would leave as a token.",
   },

@@ -30,22 +30,19 @@ const subjectOf = (signed: Uint8Array): string =>
     JSON.parse(Buffer.from(Buffer.from(signed).toString().split(".")[1] ?? "", "base64url").toString()).sub,
   )
 
-const faulty = ({ registry, journal, singleUse, signer, compile }: Ports): Partial<Ports> => ({
-  registry: {
-    ...registry,
-    snapshotFor: async (tenant, akName) => {
-      const snapshot = await registry.snapshotFor(tenant, akName)
-      if (strikes("registry", snapshot.device.id)) throw new AssayError("REGISTRY", "gone")
-      return snapshot
+const faulty = ({ contexts, journal, singleUse, signer }: Ports): Partial<Ports> => ({
+  contexts: {
+    ...contexts,
+    contextFor: async (tenant, akName) => {
+      const found = await contexts.contextFor(tenant, akName)
+      const { context } = found
+      const { id } = context.snapshot.device
+      if (strikes("registry", id)) throw new AssayError("REGISTRY", "gone")
+      if (strikes("record", id)) throw new AssayError("REGISTRY", "a stored record is damaged")
+      const part = RULES_READ.find((name) => strikes(name, id))
+      if (part === undefined || context.policy === undefined) return found
+      return { ...found, context: { ...context, policy: unreadable(context.policy, part) } }
     },
-  },
-  compile: (snapshot) => {
-    const { id } = snapshot.device
-    if (strikes("record", id)) throw new AssayError("REGISTRY", "a stored record is damaged")
-    const context = compile(snapshot)
-    const part = RULES_READ.find((name) => strikes(name, id))
-    if (part === undefined || context.policy === undefined) return context
-    return { ...context, policy: unreadable(context.policy, part) }
   },
   singleUse: {
     ...singleUse,

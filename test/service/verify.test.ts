@@ -583,9 +583,12 @@ const failing: readonly [
     "T-08 a stored record is damaged",
     "REGISTRY",
     "unspent",
-    () => ({
-      compile: () => {
-        throw new AssayError("REGISTRY", "damaged")
+    ({ contexts }) => ({
+      contexts: {
+        ...contexts,
+        contextFor: async () => {
+          throw new AssayError("REGISTRY", "damaged")
+        },
       },
     }),
   ],

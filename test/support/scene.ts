@@ -12,7 +12,7 @@ import type { Code } from "../../src/errors.ts"
 import type { RawEvidence } from "../../src/evidence/evidence.ts"
 import { challengeExtraData } from "../../src/evidence/transcript.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
-import type { Compile, JournalRecord, Registry } from "../../src/service/ports.ts"
+import type { Contexts, JournalRecord, Registry } from "../../src/service/ports.ts"
 import { TLS_KEY } from "./certified.ts"
 import { BOOT_SELECTION } from "./core.ts"
 import {
@@ -59,18 +59,20 @@ export const createScene = async (
     setPolicy: count(registry.setPolicy),
     assignPolicy: count(registry.assignPolicy),
   })
-  const remembering =
-    (compile: Compile): Compile =>
-    (snapshot) => {
-      const context = compile(snapshot)
-      if (context.policy !== undefined) parsed.set(snapshot.device.id, context.policy)
-      return context
-    }
+  const remembering = (contexts: Contexts): Contexts => ({
+    ...contexts,
+    contextFor: async (tenant, akName) => {
+      const found = await contexts.contextFor(tenant, akName)
+      const { policy, snapshot } = found.context
+      if (policy !== undefined) parsed.set(snapshot.device.id, policy)
+      return found
+    },
+  })
   const world = createTestService({
     ...options,
     cached: true,
     ports: (given) => {
-      const seen = { ...given, compile: remembering(given.compile) }
+      const seen = { ...given, contexts: remembering(given.contexts) }
       const ports = { ...seen, ...options.ports?.(seen) }
       return { ...ports, registry: counting(ports.registry) }
     },

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { cachedCompile } from "../../src/cache/compile.ts"
+import { cachedContexts } from "../../src/cache/contexts.ts"
 import { cachedEventLogs } from "../../src/cache/event-logs.ts"
 import { cachedLoadTrust } from "../../src/cache/trust.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
@@ -13,10 +13,11 @@ import { createRandom } from "../../src/keys/random.ts"
 import { createSigner } from "../../src/keys/signer.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import { compile } from "../../src/service/compile.ts"
+import { createContexts } from "../../src/service/contexts.ts"
 import { createEventLogs } from "../../src/service/event-logs.ts"
 import { createLoadTrust } from "../../src/service/load-trust.ts"
 import { createParseTrust } from "../../src/service/parse-trust.ts"
-import type { AnchorRecord, Caller, Ports, SignatureAlgorithm } from "../../src/service/ports.ts"
+import type { AnchorRecord, Caller, Ports, Registry, SignatureAlgorithm } from "../../src/service/ports.ts"
 import {
   type ChallengeInput,
   createService,
@@ -80,6 +81,10 @@ export const createTestService = (options: ServiceOptions = {}) => {
   const loadTrust =
     options.cached === true ? cachedLoadTrust(loader.loadTrust, { max: 10 }).loadTrust : loader.loadTrust
   const logs = createEventLogs(store.logs)
+  // The registry as it is at last: tests replace it by one that fails.
+  const registry = {
+    snapshotFor: (...of: Parameters<Registry["snapshotFor"]>) => ports.registry.snapshotFor(...of),
+  }
   const base: Ports = {
     clock,
     random,
@@ -100,7 +105,10 @@ export const createTestService = (options: ServiceOptions = {}) => {
     epochs: createEpochs(engine.epochKey),
     signer,
     deviceAuthority: testDeviceAuthority(),
-    compile: options.cached === true ? cachedCompile(compile, { max: 100 }).compile : compile,
+    contexts:
+      options.cached === true
+        ? cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 })
+        : createContexts(registry),
     settings: {
       issuer: "https://assay.example",
       build: "test",

@@ -79,6 +79,13 @@ export interface Commit {
   readonly result: (Omit<LastResult, "admittedAt"> & { readonly admitted: boolean }) | undefined
   /** Whether the snapshot had counters to judge the evidence by. */
   readonly known: boolean
+  /**
+   * What the evidence was judged by, if that may be older than the store: counters of another boot or firmware than the
+   * stored ones were nothing to judge by.
+   */
+  readonly remembered: { readonly before: Counters | undefined } | undefined
+  /** Before this instant the evidence cannot have been made. */
+  readonly freshSince: Date
 }
 
 /** The record of every decision, durable before its token leaves. */

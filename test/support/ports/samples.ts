@@ -127,6 +127,8 @@ export const newCommit = (change: Partial<Commit> = {}): Commit => ({
   counters: newCounters(),
   result: undefined,
   known: true,
+  remembered: undefined,
+  freshSince: new Date(0),
   ...change,
 })
 
