@@ -5,9 +5,10 @@
  */
 import { join } from "node:path"
 import { toBinary } from "@bufbuild/protobuf"
-import { appraise } from "../src/appraisal/appraise.ts"
+import { appraise, measure } from "../src/appraisal/appraise.ts"
 import { cachedContexts } from "../src/cache/contexts.ts"
 import { cachedEventLogs } from "../src/cache/event-logs.ts"
+import { cachedMeasure } from "../src/cache/findings.ts"
 import type { SoftwareDevice } from "../src/device/software.ts"
 import { parseEvidence } from "../src/evidence/evidence.ts"
 import { VerifyRequestSchema, VerifyResponseSchema } from "../src/gen/assay/v1/attestation_pb.ts"
@@ -15,7 +16,8 @@ import { generateSigningKey } from "../src/keys/key.ts"
 import { createRandom } from "../src/keys/random.ts"
 import { createSigner } from "../src/keys/signer.ts"
 import { issue } from "../src/result/issue.ts"
-import { resultToProto, verifyInputFromProto } from "../src/server/convert.ts"
+import { verifyInputFromProto } from "../src/server/convert.ts"
+import { resultToWire } from "../src/server/encode-result.ts"
 import { check } from "../src/server/validate.ts"
 import { decodeStrictly } from "../src/server/wire.ts"
 import { bindSession } from "../src/service/certify.ts"
@@ -74,6 +76,7 @@ function portsOn(folder: string): Ports {
     epochs: createEpochs(engine.epochKey),
     signer: createSigner(key, clock),
     deviceAuthority: NO_AUTHORITY,
+    measure: cachedMeasure(measure, { max: 100 }).measure,
     contexts: cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 }),
     settings: {
       issuer: "http://127.0.0.1:7401",
@@ -155,14 +158,19 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
       const audience = freshness.session()?.audience
       return {
         ...call,
-        appraisal: appraise(call.claims, context.policy, {
-          before,
-          freshSince: freshness.freshSince,
-          advisories: [],
-          freshness: freshness.kind,
-          state: context.snapshot.device.state,
-          audience,
-        }),
+        appraisal: appraise(
+          call.claims,
+          context.policy,
+          {
+            before,
+            freshSince: freshness.freshSince,
+            advisories: [],
+            freshness: freshness.kind,
+            state: context.snapshot.device.state,
+            audience,
+          },
+          (policy) => ports.measure(call.quote, call.claims, policy),
+        ),
       }
     }),
   )
@@ -196,7 +204,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
     }
   })
   await measured("write the answer", () =>
-    told.map(({ result }) => toBinary(VerifyResponseSchema, resultToProto(result)).length),
+    told.map(({ result }) => toBinary(VerifyResponseSchema, resultToWire(result)).length),
   )
   return steps
 }

@@ -1,5 +1,6 @@
 import type { AssayError } from "../errors.ts"
 import type { Claims } from "../verification/claims.ts"
+import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import {
   byTier,
@@ -13,8 +14,8 @@ import {
   worstTier,
 } from "./finding.ts"
 import type { Policy } from "./policy.ts"
-import { RULES } from "./rules/index.ts"
-import type { Circumstances } from "./rules/rule.ts"
+import { MEASURED_RULES, OTHER_RULES, RULES, STATE_RULES } from "./rules/index.ts"
+import { AFFIRMING, type Circumstances, type Measured, type Rule } from "./rules/rule.ts"
 
 /** What the rules found, and what that adds up to. */
 export interface Appraisal {
@@ -24,14 +25,30 @@ export interface Appraisal {
   readonly findings: readonly Finding[]
 }
 
+/** Judges what was measured of a device by a policy. A cache wraps it; with and without one, every appraisal ends alike. */
+export type Measure = (
+  quote: Pick<Quote, "hash" | "pcrSelect" | "pcrDigest">,
+  measured: Measured,
+  policy: Policy,
+) => readonly Finding[]
+
+/** The findings of the rules about what was measured, in their order. */
+export const measure: Measure = (_quote, measured, policy) => judgeMeasured(measured, policy)
+
+const judgeMeasured = (measured: Measured, policy: Policy): readonly Finding[] =>
+  Object.entries(MEASURED_RULES).map(([rule, judge]) => findingOf(rule, () => judge(measured, policy)))
+
 /**
  * Judges proven claims by a policy. Every rule runs, for the operator wants the whole list; a rule that fails
  * is a refusal. Without a policy there is nothing to be trusted by, and that too is a refusal.
+ *
+ * @param measuredBy Gives the findings of the rules about what was measured.
  */
 export function appraise(
   claims: Verified<Claims>,
   policy: Policy | undefined,
   circumstances: Circumstances,
+  measuredBy: (policy: Policy) => readonly Finding[] = (policy) => judgeMeasured(claims, policy),
 ): Appraisal {
   if (policy === undefined)
     return summarize([
@@ -43,21 +60,29 @@ export function appraise(
         actual: "none assigned",
       },
     ])
-  return summarize(
-    Object.entries(RULES).map(([rule, judge]): Finding => {
-      try {
-        return { rule, ...judge(claims, policy, circumstances) }
-      } catch {
-        return {
-          rule,
-          tier: "contraindicated",
-          code: "RULE_FAILED",
-          expected: "a verdict",
-          actual: "the rule failed",
-        }
-      }
-    }),
-  )
+  const findings = (rules: Readonly<Record<string, Rule>>): Finding[] =>
+    Object.entries(rules).map(([rule, judge]) => findingOf(rule, () => judge(claims, policy, circumstances)))
+  return summarize([...findings(STATE_RULES), ...measuredBy(policy), ...findings(OTHER_RULES)])
+}
+
+/** One finding a rule that says only that: of most devices there is nothing else to say, and these are told many times. */
+const AFFIRMED: Readonly<Record<string, Finding>> = Object.fromEntries(
+  Object.keys(RULES).map((rule) => [rule, { rule, ...AFFIRMING }]),
+)
+
+const findingOf = (rule: string, judge: () => Omit<Finding, "rule">): Finding => {
+  try {
+    const found = judge()
+    return (found === AFFIRMING ? AFFIRMED[rule] : undefined) ?? { rule, ...found }
+  } catch {
+    return {
+      rule,
+      tier: "contraindicated",
+      code: "RULE_FAILED",
+      expected: "a verdict",
+      actual: "the rule failed",
+    }
+  }
 }
 
 /** What Assay derives from a quote. */

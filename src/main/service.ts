@@ -1,8 +1,10 @@
 /** What decides, out of the settings: the service with every port of it, its checkpoints and its counters. */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Logger } from "pino"
+import { measure } from "../appraisal/appraise.ts"
 import { cachedContexts } from "../cache/contexts.ts"
 import { cachedEventLogs } from "../cache/event-logs.ts"
+import { cachedMeasure } from "../cache/findings.ts"
 import type { Config } from "../config.ts"
 import { faultAt, withFaults } from "../faults.ts"
 import type { Authority } from "../keys/authority.ts"
@@ -22,6 +24,8 @@ import { TENANT, VERSION } from "./constants.ts"
 import type { Agreement } from "./engine.ts"
 import { breathe, type OpenTrust } from "./trust.ts"
 
+/** Each some hundred bytes. */
+const FINDINGS_MAX = 20_000
 const LOG_BOUNDS = { logs: 10_000, bytes: 64 * 1024 * 1024, devices: 100_000 }
 /** For a device with an attestation key and no certificates, about 300 MiB. */
 const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
@@ -53,6 +57,7 @@ export const createDecisions = (
 ) => {
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
+  const findings = cachedMeasure(measure, { max: FINDINGS_MAX })
   const logs = cachedEventLogs(createEventLogs(store.logs), LOG_BOUNDS)
   const contexts = cachedContexts({ registry: store.registry, compile }, CONTEXTS)
   const { checkpointRecords, checkpointSeconds } = config.journal
@@ -66,7 +71,20 @@ export const createDecisions = (
   const metrics = createMetrics({
     challenges: () => agreement.engine.counts(),
     caches: () => [
-      { name: "context", hits: contexts.hits, misses: contexts.misses, entries: contexts.size },
+      {
+        name: "context",
+        hits: contexts.hits,
+        misses: contexts.misses,
+        entries: contexts.size,
+        evictions: contexts.evictions,
+      },
+      {
+        name: "appraisal",
+        hits: findings.hits,
+        misses: findings.misses,
+        entries: findings.size,
+        evictions: findings.evictions,
+      },
       {
         name: "event-log",
         hits: logs.hits,
@@ -81,7 +99,7 @@ export const createDecisions = (
       checkpoints: () => checkpointer.counts(),
     }),
   })
-  const ports = { ...portsOf(config, parts), want, contexts, logs, settings }
+  const ports = { ...portsOf(config, parts), want, contexts, measure: findings.measure, logs, settings }
   return {
     settings,
     checkpointer,
@@ -109,7 +127,7 @@ const settingsOf = (config: Config) => {
 const portsOf = (
   config: Config,
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
-): Omit<Ports, "contexts" | "logs" | "settings" | "want"> => ({
+): Omit<Ports, "contexts" | "measure" | "logs" | "settings" | "want"> => ({
   clock,
   random,
   breathe,

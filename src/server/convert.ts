@@ -268,7 +268,8 @@ const vectorToProto = (vector: TrustVector): results.TrustVector =>
     sourcedData: vector["sourced-data"] ?? 0,
   })
 
-const findingToProto = (finding: Finding): results.Finding =>
+/** What a rule found. */
+export const findingToProto = (finding: Finding): results.Finding =>
   create(results.FindingSchema, {
     rule: finding.rule,
     tier: TIER[finding.tier],

@@ -11,7 +11,8 @@ import { type Received, Refused, type Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import type { Service } from "../service/service.ts"
 import { contextOf } from "./call.ts"
-import { resultToProto, verifyInputFromProto } from "./convert.ts"
+import { verifyInputFromProto } from "./convert.ts"
+import { resultToWire } from "./encode-result.ts"
 import { toRpcStatus, toStatus } from "./errors.ts"
 import { check } from "./validate.ts"
 
@@ -100,7 +101,7 @@ export const verifyStream =
   }
 
 const answer = async (service: Service, request: VerifyRequest, caller: Caller) =>
-  resultToProto(await service.verify(verifyInputFromProto(request), caller))
+  resultToWire(await service.verify(verifyInputFromProto(request), caller))
 
 const duplicateOf = (id: string): AssayError =>
   new AssayError("FIELD", "id: a request with this id is not answered yet", { location: "id", actual: id })

@@ -1,5 +1,6 @@
 /** What the service asks of the outside world. Every adapter of a port passes the same conformance suite. */
 
+import type { Measure } from "../appraisal/appraise.ts"
 import type { Policy } from "../appraisal/policy.ts"
 import type { Certificate } from "../evidence/x509/certificate.ts"
 import type { EarForm } from "../result/result.ts"
@@ -127,5 +128,6 @@ export interface Ports {
   readonly signer: Signer
   readonly deviceAuthority: DeviceAuthority
   readonly contexts: Contexts
+  readonly measure: Measure
   readonly settings: Settings
 }

@@ -183,7 +183,7 @@ const judge = (
   context: Context,
   freshness: Freshness,
   at: Date,
-  { advisoriesFor, denied }: Ports,
+  { advisoriesFor, denied, measure }: Ports,
 ): Judgment => {
   const claims = refutable(() => {
     checkNotDenied(context.ak.spki, denied, "attestation key")
@@ -195,14 +195,17 @@ const judge = (
   })
   if (claims instanceof AssayError) return refuted(claims)
   const { endorsements, certifiedKey } = claims
-  const appraisal = appraise(claims, context.policy, {
+  const circumstances = {
     before: context.snapshot.device.counters,
     freshSince: freshness.freshSince,
     advisories: advisoriesOf(endorsements, quote, context, advisoriesFor),
     freshness: freshness.kind,
     state: context.snapshot.device.state,
     audience: freshness.session()?.audience,
-  })
+  }
+  const appraisal = appraise(claims, context.policy, circumstances, (policy) =>
+    measure(quote, claims, policy),
+  )
   return { ...appraisal, endorsements, certifiedKey, held: isLeading(claims.replay) }
 }
 

@@ -258,8 +258,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "T-08",
     covers: ["T-08"],
     ...APPRAISE,
-    find: '          tier: "contraindicated",\n          code: "RULE_FAILED"',
-    replace: '          tier: "affirming",\n          code: "RULE_FAILED"',
+    find: '      tier: "contraindicated",\n      code: "RULE_FAILED"',
+    replace: '      tier: "affirming",\n      code: "RULE_FAILED"',
     why: "A rule that fails would be one that passes.",
   },
   {

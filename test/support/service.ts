@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { measure } from "../../src/appraisal/appraise.ts"
 import { cachedContexts } from "../../src/cache/contexts.ts"
 import { cachedEventLogs } from "../../src/cache/event-logs.ts"
+import { cachedMeasure } from "../../src/cache/findings.ts"
 import { cachedLoadTrust } from "../../src/cache/trust.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
 import type { RawEvidence } from "../../src/evidence/evidence.ts"
@@ -109,6 +111,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
       options.cached === true
         ? cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 })
         : createContexts(registry),
+    measure: options.cached === true ? cachedMeasure(measure, { max: 100 }).measure : measure,
     settings: {
       issuer: "https://assay.example",
       build: "test",

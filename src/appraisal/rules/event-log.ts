@@ -1,10 +1,10 @@
-import { AFFIRMING, type Rule } from "./rule.ts"
+import { AFFIRMING, type MeasuredRule } from "./rule.ts"
 
 /**
  * The device showed the log that its policy requires, and the log has every bank that it requires. That a log leads
  * to the quote is proven before any rule runs; but it leads to a bank that firmware left alone without a word on it.
  */
-export const eventLog: Rule = ({ replay }, { evidence }) => {
+export const eventLog: MeasuredRule = ({ replay }, { evidence }) => {
   if (evidence.eventLog === "optional") return AFFIRMING
   const refusal = { tier: "contraindicated", location: "event log", claim: ["executables", 96] } as const
   if (replay === undefined)

@@ -9,7 +9,7 @@ import { eventLog } from "./event-log.ts"
 import { pcrSelection } from "./pcr-selection.ts"
 import { referenceSets } from "./reference-sets.ts"
 import { resets } from "./resets.ts"
-import type { Rule } from "./rule.ts"
+import type { MeasuredRule, Rule } from "./rule.ts"
 import { sessionKey } from "./session-key.ts"
 import { sha1Bank } from "./sha1-bank.ts"
 import { tpmAdvisories } from "./tpm-advisories.ts"
@@ -17,17 +17,23 @@ import { tpmFirmware } from "./tpm-firmware.ts"
 import { tpmMaker } from "./tpm-maker.ts"
 import { unextendedBootPcrs } from "./unextended-boot-pcrs.ts"
 
-/**
- * Every rule, by the name that its findings carry. All of them run on every appraisal; of findings of one tier the
- * first rule's comes first.
- */
-export const RULES: Readonly<Record<string, Rule>> = {
-  "device-state": deviceState,
+/** Rules by the names that their findings carry. All of them run on every appraisal. */
+type Rules<R> = Readonly<Record<string, R>>
+
+/** Whether the device is in service at all. */
+export const STATE_RULES: Rules<Rule> = { "device-state": deviceState }
+
+/** What was measured: these rules read the quoted values, the replay of the log and the policy, and nothing else. */
+export const MEASURED_RULES: Rules<MeasuredRule> = {
   "sha1-bank": sha1Bank,
   "pcr-selection": pcrSelection,
   "unextended-boot-pcrs": unextendedBootPcrs,
   "reference-sets": referenceSets,
   "event-log": eventLog,
+}
+
+/** Who measured it, when, and for whom. */
+export const OTHER_RULES: Rules<Rule> = {
   "ak-binding": akBinding,
   "ak-algorithm": akAlgorithm,
   ek,
@@ -40,3 +46,6 @@ export const RULES: Readonly<Record<string, Rule>> = {
   audience,
   "session-key": sessionKey,
 }
+
+/** Every rule; of findings of one tier the first rule's comes first. */
+export const RULES: Rules<Rule> = { ...STATE_RULES, ...MEASURED_RULES, ...OTHER_RULES }

@@ -1,10 +1,10 @@
-import { AFFIRMING, type Rule } from "./rule.ts"
+import { AFFIRMING, type MeasuredRule } from "./rule.ts"
 
 /**
  * Every bank that the policy requires is quoted, with every PCR that it requires. What is required comes from the
  * policy alone, never from the message.
  */
-export const pcrSelection: Rule = ({ pcrs }, { evidence }) => {
+export const pcrSelection: MeasuredRule = ({ pcrs }, { evidence }) => {
   for (const bank of evidence.banks) {
     const quoted = pcrs.get(bank)
     if (quoted === undefined)

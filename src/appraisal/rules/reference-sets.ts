@@ -2,7 +2,7 @@ import { toHex } from "../../bytes.ts"
 import type { PcrValues } from "../../evidence/tpm/pcrs.ts"
 import type { Finding } from "../finding.ts"
 import type { Policy, ReferenceSet, ReferenceValue } from "../policy.ts"
-import type { Rule } from "./rule.ts"
+import type { MeasuredRule } from "./rule.ts"
 
 /**
  * The quote matches one reference set as a whole: each value of the set is quoted and equal, and the set has a value
@@ -10,7 +10,7 @@ import type { Rule } from "./rule.ts"
  *
  * Of several sets that do not match, the finding is about the nearest: the one with the fewest differences.
  */
-export const referenceSets: Rule = ({ pcrs }, policy) => {
+export const referenceSets: MeasuredRule = ({ pcrs }, policy) => {
   const complete = policy.references.filter((set) => firstUncovered(set, policy) === undefined)
   const comparable = complete.filter((set) =>
     set.values.every((value) => quotedValue(pcrs, value) !== undefined),

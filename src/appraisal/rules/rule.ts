@@ -30,5 +30,11 @@ export type Rule = (
   circumstances: Circumstances,
 ) => Omit<Finding, "rule">
 
+/** What was measured of a device. */
+export type Measured = Pick<Claims, "pcrs" | "replay">
+
+/** A rule about what was measured. The same measurements have the same findings by the same policy, whenever they are shown. */
+export type MeasuredRule = (measured: Measured, policy: Policy) => Omit<Finding, "rule">
+
 /** The finding of a rule that has nothing to say. */
 export const AFFIRMING = { tier: "affirming" } as const

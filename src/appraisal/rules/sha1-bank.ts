@@ -1,7 +1,7 @@
-import { AFFIRMING, type Rule } from "./rule.ts"
+import { AFFIRMING, type MeasuredRule } from "./rule.ts"
 
 /** A SHA-1 bank in the quote satisfies nothing; whether it may be there at all is the policy's to say. */
-export const sha1Bank: Rule = ({ pcrs }, { evidence }) => {
+export const sha1Bank: MeasuredRule = ({ pcrs }, { evidence }) => {
   if (!pcrs.has("sha1")) return AFFIRMING
   const refused = evidence.sha1Bank === "refused"
   return {

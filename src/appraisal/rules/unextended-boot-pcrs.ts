@@ -1,12 +1,12 @@
 import { toHex } from "../../bytes.ts"
 import { BOOT_PCR_MAX, isResetValue } from "../../verification/replay.ts"
-import { AFFIRMING, type Rule } from "./rule.ts"
+import { AFFIRMING, type MeasuredRule } from "./rule.ts"
 
 /**
  * No required boot PCR is still at its reset value. Firmware extends each of PCR 0 to 7 at least with a separator;
  * in a bank that it never extends, anybody can replay any log (CVE-2021-42299).
  */
-export const unextendedBootPcrs: Rule = ({ pcrs }, { evidence }) => {
+export const unextendedBootPcrs: MeasuredRule = ({ pcrs }, { evidence }) => {
   for (const bank of evidence.banks)
     for (const pcr of evidence.pcrs) {
       const value = pcrs.get(bank)?.get(pcr)

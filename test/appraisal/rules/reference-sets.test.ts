@@ -5,7 +5,7 @@ import { toHex } from "../../../src/bytes.ts"
 import type { Code } from "../../../src/errors.ts"
 import type { HashName } from "../../../src/evidence/tpm/algorithm.ts"
 import type { PcrValues } from "../../../src/evidence/tpm/pcrs.ts"
-import { CIRCUMSTANCES, goodClaims, policyWith } from "../../support/core.ts"
+import { goodClaims, policyWith } from "../../support/core.ts"
 
 const test = suite("referenceSets")
 
@@ -41,12 +41,7 @@ const judge = (
   measured: Measured,
   references: readonly object[],
   terms: Readonly<Record<string, unknown>> = required,
-) =>
-  referenceSets(
-    { ...goodClaims, pcrs: quoted(measured) },
-    policyWith({ ...terms, references }),
-    CIRCUMSTANCES,
-  )
+) => referenceSets({ ...goodClaims, pcrs: quoted(measured) }, policyWith({ ...terms, references }))
 
 const AB = [setOf("a", A), setOf("b", B)]
 

@@ -2,7 +2,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { sha1Bank } from "../../../src/appraisal/rules/sha1-bank.ts"
 import { createSoftwareDevice } from "../../../src/device/software.ts"
-import { BOOT_PCRS, CIRCUMSTANCES, claimsOfDevice, policyWith, verdictOf } from "../../support/core.ts"
+import { BOOT_PCRS, claimsOfDevice, policyWith, verdictOf } from "../../support/core.ts"
 
 const test = suite("sha1Bank")
 
@@ -23,7 +23,7 @@ test("refuses Q-08 a SHA-1 bank beside the required one, unless the policy toler
 })
 test("warns of a SHA-1 bank that the policy tolerates", () => {
   assert.equal(verdictOf(sha1Bank, { pcrs }, tolerated), ["warning", "PCR_BANK"])
-  const { claim } = sha1Bank({ ...claimsOfDevice(device), pcrs }, policyWith(tolerated), CIRCUMSTANCES)
+  const { claim } = sha1Bank({ ...claimsOfDevice(device), pcrs }, policyWith(tolerated))
   assert.equal(claim, ["configuration", 32])
 })
 
