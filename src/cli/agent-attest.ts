@@ -1,10 +1,11 @@
 import { renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "commander"
+import { fromHex, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { certificatePem } from "../evidence/x509/certificate.ts"
 import { Tier } from "../gen/assay/v1/result_pb.ts"
-import { readState } from "./agent-state.ts"
+import { type AgentState, openState, readState } from "./agent-state.ts"
 import {
   type AgentOptions,
   type AgentParts,
@@ -98,6 +99,22 @@ const writeCertificate = (
   return file
 }
 
+/** Keeps which log was shown where the device enrolled. What cannot be kept is shown again the next time. */
+const noteShownLog = (options: AttestOptions, state: AgentState, shown: Uint8Array | undefined): void => {
+  const shownLog = shown && toHex(shown)
+  if (state.address !== options.address || shownLog === undefined || shownLog === state.shownLog) return
+  try {
+    const file = openState(options)
+    try {
+      file.write({ ...state, shownLog })
+    } finally {
+      file.close()
+    }
+  } catch (error) {
+    if (!(error instanceof AssayError)) throw error
+  }
+}
+
 const attest = (options: AttestOptions, parts: AgentParts, context: CommandContext): Promise<Report> =>
   withAgent(parts, settingsOf(options), (attester) => attestWith(attester, options, parts, context))
 
@@ -108,7 +125,8 @@ const attestWith = async (
   { io }: CommandContext,
 ): Promise<Report> => {
   const { address, audience, policy } = options
-  const device = options.device ?? readState(options)?.device ?? ""
+  const state = readState(options)
+  const device = options.device ?? state?.device ?? ""
   const key = await keyToCertify(options, attester)
   const own = { audience, confirmation: key === undefined ? confirmationOf(options) : named(key) }
   const gateway = parts.gateway(address, await reachOf(address, options, io))
@@ -116,7 +134,13 @@ const attestWith = async (
     const { request } = await challengeAndAnswer(gateway, attester, own, { device, policy })
     tpmOf(request).akCertificateChain = await readChain(options.akChain, io)
     if (key !== undefined) request.certification = key.certification
-    const verdict = await gateway.verify(request)
+    const shownBefore = state?.address === address ? fromHex(state.shownLog ?? "") : undefined
+    const { verdict, shown } = await parts.verifyNamingLog(
+      (asked) => gateway.verify(asked),
+      request,
+      shownBefore,
+    )
+    if (state !== undefined) noteShownLog(options, state, shown)
     const certificate = writeCertificate(options, verdict)
     const token = verdict.token.value ?? ""
     const session = verdict.token.case === "sessionToken"

@@ -11,9 +11,12 @@ export interface AgentState {
   readonly tenant: string
   /** Where it enrolled. */
   readonly address: string
+  /** SHA-256 of the event log that it has shown there, in hexadecimal: it is named the next time. */
+  readonly shownLog?: string
 }
 
 const VERSION = 1
+const LOG_DIGEST = /^[0-9a-f]{64}$/
 const ID = /^[a-z0-9][a-z0-9._-]{0,62}$/
 
 /** The state, or nothing if the device never enrolled. @throws {AssayError} INPUT for a file that is none of ours. */
@@ -42,9 +45,11 @@ const stateIn = (text: string): AgentState | undefined => {
     return undefined
   }
   if (typeof json !== "object" || json === null) return undefined
-  const { version, device, tenant, address } = json as Record<string, unknown>
+  const { version, device, tenant, address, shownLog } = json as Record<string, unknown>
   if (version !== VERSION || typeof tenant !== "string" || typeof address !== "string") return undefined
-  return typeof device === "string" && ID.test(device) ? { device, tenant, address } : undefined
+  if (typeof device !== "string" || !ID.test(device)) return undefined
+  const isDigest = typeof shownLog === "string" && LOG_DIGEST.test(shownLog)
+  return { device, tenant, address, ...(isDigest && { shownLog }) }
 }
 
 /** Whether a state can be written, seen to before the enrollment that it is to tell of. @throws {AssayError} INPUT. */

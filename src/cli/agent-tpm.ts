@@ -1,6 +1,7 @@
 /** What the commands of the agent share: its TPM, and how it reaches Assay. */
 import { join } from "node:path"
 import { type Command, Option } from "commander"
+import type { VerifyRequest, VerifyResponse } from "../gen/assay/v1/attestation_pb.ts"
 import type {
   BeginEnrollmentRequest,
   BeginEnrollmentResponse,
@@ -50,6 +51,12 @@ export interface AgentParts {
   readonly enrollment: (address: string, reach: Reach) => Enrollment
   /** @throws {AssayError} FIELD for one half of a credential. */
   readonly enrollmentParts: (begun: BeginEnrollmentResponse) => EnrollmentParts
+  /** Sends evidence with its log named if that was shown before, and with the log if it is asked for. */
+  readonly verifyNamingLog: (
+    verify: Gateway["verify"],
+    request: VerifyRequest,
+    shown: Uint8Array | undefined,
+  ) => Promise<{ readonly verdict: VerifyResponse; readonly shown: Uint8Array | undefined }>
   /** Where Linux shows the firmware's event log. */
   readonly eventLogPath: string
 }

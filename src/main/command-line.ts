@@ -19,6 +19,7 @@ import type { Config } from "../config.ts"
 import { createAgent, LINUX_EVENT_LOG } from "../device/agent.ts"
 import { enrollmentParts } from "../device/enrollment.ts"
 import { softwareMachine, swtpmMachine } from "../device/machine.ts"
+import { verifyNamingLog } from "../device/named-log.ts"
 import { pcrFile } from "../device/pcrfile.ts"
 import { startVirtualDevice } from "../device/virtual.ts"
 import { verifyCompactBy } from "../jwt/compact.ts"
@@ -92,6 +93,7 @@ export const parts: CliParts = {
       gateway: createAttestationClient,
       enrollment: createEnrollmentClient,
       enrollmentParts,
+      verifyNamingLog,
       eventLogPath: LINUX_EVENT_LOG,
     }),
     addDemo({

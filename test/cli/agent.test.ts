@@ -10,6 +10,7 @@ import { addAgent } from "../../src/cli/agent.ts"
 import type { AgentParts, AgentSettings } from "../../src/cli/agent-tpm.ts"
 import type { Reach } from "../../src/cli/parts.ts"
 import { enrollmentParts } from "../../src/device/enrollment.ts"
+import { verifyNamingLog } from "../../src/device/named-log.ts"
 import { AssayError } from "../../src/errors.ts"
 import {
   CreateChallengeResponseSchema,
@@ -31,7 +32,10 @@ const test = suite("assay agent")
 const bytes = (text: string): Uint8Array => utf8(text)
 
 /** An agent and a server that say what they were asked. */
-const fakeWorld = (changed: Partial<AgentParts> = {}, state: DeviceState = DeviceState.ACTIVE) => {
+const fakeWorld = (
+  changed: (base: AgentParts) => Partial<AgentParts> = () => ({}),
+  state: DeviceState = DeviceState.ACTIVE,
+) => {
   const asked: [what: string, ...details: unknown[]][] = []
   let open = 0
   const note = (what: string, ...details: unknown[]): void => void asked.push([what, ...details])
@@ -40,7 +44,7 @@ const fakeWorld = (changed: Partial<AgentParts> = {}, state: DeviceState = Devic
     note(what, address, reach)
   }
   const close = (): void => void open--
-  const parts: AgentParts = {
+  const base: AgentParts = {
     agent: async (settings: AgentSettings) => {
       open++
       note("agent", settings)
@@ -82,6 +86,7 @@ const fakeWorld = (changed: Partial<AgentParts> = {}, state: DeviceState = Devic
       }
     },
     enrollmentParts,
+    verifyNamingLog,
     gateway: (address, reach) => {
       opened("gateway", address, reach)
       return {
@@ -94,8 +99,8 @@ const fakeWorld = (changed: Partial<AgentParts> = {}, state: DeviceState = Devic
       }
     },
     eventLogPath: "/sys/log",
-    ...changed,
   }
+  const parts = { ...base, ...changed(base) }
   const run = async (argv: readonly string[], isTerminal = false) => {
     const ran = await assay(["agent", ...argv], { parts: { commands: [addAgent(parts)] }, isTerminal })
     assert.is(open, 0, "everything is closed")
@@ -155,7 +160,7 @@ test("enrolls by a certificate of its attestation key", () =>
 
 test("says so if the device waits for its operator", () =>
   inFolder(async (folder) => {
-    const { run } = fakeWorld({}, DeviceState.PENDING)
+    const { run } = fakeWorld(undefined, DeviceState.PENDING)
     const { out } = await run(["enroll", "--state", join(folder, "s")], true)
     assert.match(out, /^state +pending$/m)
     assert.match(out, /waits for its operator/)
@@ -170,7 +175,7 @@ test("keeps what it knew when an enrollment fails", () =>
       completeEnrollment: () => Promise.reject(new TypeError("never asked")),
       close: () => {},
     })
-    const { run } = fakeWorld({ enrollment: refusing })
+    const { run } = fakeWorld(() => ({ enrollment: refusing }))
     assert.is((await run(["enroll", "--state", state])).status, 1)
     assert.is(readFileSync(state, "utf8"), "before")
     assert.not(existsSync(`${state}.part`))
@@ -217,6 +222,48 @@ test("attests as the device that it enrolled as, or as it is told", () =>
         ["challenge", "gate-7"],
       ],
     )
+  }))
+
+test("names the log that it has shown where it enrolled, and shows it if it is asked for it", () =>
+  inFolder(async (folder) => {
+    const eventLog = bytes("a log")
+    const sent: [log: number, named: boolean][] = []
+    let known = true
+    const { run } = fakeWorld(({ agent, gateway }) => ({
+      agent: async (settings) => ({
+        ...(await agent(settings)),
+        answer: async () =>
+          create(VerifyRequestSchema, { evidence: { kind: { case: "tpm", value: { eventLog } } } }),
+      }),
+      gateway: (address, reach) => ({
+        ...gateway(address, reach),
+        verify: async (request) => {
+          const { kind } = request.evidence ?? {}
+          if (kind?.case !== "tpm") throw new TypeError("no evidence")
+          const named = kind.value.eventLogDigest !== undefined
+          sent.push([kind.value.eventLog.length, named])
+          if (named && !known) throw new AssayError("EVENT_LOG_NEEDED", "again")
+          return create(VerifyResponseSchema, { token: { case: "resultToken", value: "" } })
+        },
+      }),
+    }))
+    const state = join(folder, "state.json")
+    await run(["enroll", "--state", state])
+    const attest = ["attest", "--audience", "orders", "--state", state]
+    for (const isKnown of [true, true, false]) {
+      known = isKnown
+      await run(attest)
+    }
+    await run([...attest, "--address", "127.0.0.1:7999"])
+    assert.equal(sent, [
+      [5, false],
+      [0, true],
+      [0, true],
+      [5, false],
+      [5, false],
+    ])
+    assert.match(readFileSync(state, "utf8"), /"shownLog": "[0-9a-f]{64}"/)
+    assert.is(statSync(state).mode & 0o777, 0o600)
   }))
 
 const states: [what: string, content: string][] = [
