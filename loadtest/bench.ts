@@ -13,6 +13,8 @@
  * - one signature check of the attestation key's kind, and one ES256 signature, over as many bytes as the real ones,
  *   each in a loop of nothing else, which is as cheap as they get.
  *
+ * Of a stream, the same evidence is a message each of one VerifyStream, and the empty call an empty message of such a stream.
+ *
  * Both servers get the same headers over one connection from the same lean client, as many calls at a time. CPU time is
  * that of the whole process, kernel and garbage collection included, after warm rounds and, for each window, a run-in.
  * Windows of floor and Verify alternate; the ratio is taken round by round. A server that waits for its client spends
@@ -32,10 +34,12 @@ import { withServers } from "./servers.ts"
 import { measureSteps } from "./steps.ts"
 
 const CASES: readonly Case[] = [
-  { algorithm: "rsa-2048", eventLog: false },
-  { algorithm: "p256", eventLog: false },
-  { algorithm: "rsa-2048", eventLog: true },
-  { algorithm: "p256", eventLog: true },
+  { algorithm: "rsa-2048", log: "named", via: "unary" },
+  { algorithm: "p256", log: "named", via: "unary" },
+  { algorithm: "rsa-2048", log: "named", via: "stream" },
+  { algorithm: "p256", log: "named", via: "stream" },
+  { algorithm: "rsa-2048", log: "sent", via: "unary" },
+  { algorithm: "p256", log: "sent", via: "unary" },
 ]
 
 const { values } = parseArgs({

@@ -20,7 +20,17 @@ export interface Caller {
 }
 
 /** Flag and size in front of each message. */
-const PREFIX_BYTES = 5
+export const PREFIX_BYTES = 5
+
+/** What grpc-js sends with every call. */
+export const HEADERS = {
+  ":method": "POST",
+  "content-type": "application/grpc",
+  te: "trailers",
+  "user-agent": "assay-bench",
+  "grpc-accept-encoding": "identity,deflate,gzip",
+  "accept-encoding": "identity",
+} as const
 
 /** Connects to `address`, `host:port`. */
 export function createCaller(address: string, path: string, credential: string | undefined): Caller {
@@ -30,13 +40,8 @@ export function createCaller(address: string, path: string, credential: string |
     failure = error
   })
   const headers = {
-    ":method": "POST",
+    ...HEADERS,
     ":path": path,
-    "content-type": "application/grpc",
-    te: "trailers",
-    "user-agent": "assay-bench",
-    "grpc-accept-encoding": "identity,deflate,gzip",
-    "accept-encoding": "identity",
     "grpc-timeout": "10000m",
     ...(credential !== undefined && { authorization: `Bearer ${credential}` }),
   }
@@ -72,7 +77,8 @@ export function createCaller(address: string, path: string, credential: string |
   }
 }
 
-const framed = (message: Uint8Array): Buffer => {
+/** A message as it travels. */
+export const framed = (message: Uint8Array): Buffer => {
   const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.length)
   frame.writeUInt8(0, 0)
   frame.writeUInt32BE(message.length, 1)

@@ -1,4 +1,5 @@
 /** Devices for load: what they boot, the policy that lets them in, and their answers to challenges. */
+import { hash } from "node:crypto"
 import { toBinary } from "@bufbuild/protobuf"
 import { toHex, utf8 } from "../src/bytes.ts"
 import { type ChallengeParts, tpmEvidence } from "../src/device/attester.ts"
@@ -6,6 +7,7 @@ import { type BootEvent, EV_IPL, standardBoot } from "../src/device/boot.ts"
 import type { KeyAlgorithm } from "../src/device/keys.ts"
 import { createSoftwareDevice, type SoftwareDevice } from "../src/device/software.ts"
 import { VerifyRequestSchema } from "../src/gen/assay/v1/attestation_pb.ts"
+import type { Case } from "./measure.ts"
 
 /** The service that every session is for. */
 export const AUDIENCE = "orders"
@@ -46,14 +48,16 @@ export const policyFor = (device: SoftwareDevice): string => {
   })
 }
 
-/** An encoded VerifyRequest: a fresh quote that answers `challenge`, with the device's log or without it. */
+/** An encoded VerifyRequest: a fresh quote that answers `challenge`, with the device's log, its name or neither. */
 export async function answer(
   device: SoftwareDevice,
   challenge: ChallengeParts,
-  eventLog: boolean,
+  log: Case["log"],
 ): Promise<Uint8Array> {
   device.advance(PAUSE_MS)
   const request = await device.answer(challenge, { audience: AUDIENCE, confirmation: undefined })
-  if (!eventLog) tpmEvidence(request).eventLog = new Uint8Array()
+  const evidence = tpmEvidence(request)
+  if (log === "named") evidence.eventLogDigest = hash("sha256", evidence.eventLog, "buffer")
+  if (log !== "sent") evidence.eventLog = new Uint8Array()
   return toBinary(VerifyRequestSchema, request)
 }

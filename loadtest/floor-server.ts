@@ -1,8 +1,13 @@
 /** The process that the floor is measured in: an empty call, and the two signatures that no Verify can do without. */
 import { generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto"
+import { create } from "@bufbuild/protobuf"
 import { Server, ServerCredentials, status } from "@grpc/grpc-js"
-import { AttestationService } from "../src/gen/assay/v1/attestation_pb.ts"
-import { addService } from "../src/rpc.ts"
+import {
+  AttestationService,
+  type VerifyStreamRequestSchema,
+  VerifyStreamResponseSchema,
+} from "../src/gen/assay/v1/attestation_pb.ts"
+import { addService, type Received, Refused } from "../src/rpc.ts"
 import { createStopwatch, microsecondsEach, offer } from "./child.ts"
 import { answerOf } from "./messages.ts"
 
@@ -17,7 +22,14 @@ addService(server, AttestationService, {
   verify: (_call, callback) => callback(null, prepared),
   createChallenge: unused,
   getEpoch: unused,
-  verifyStream: (call) => call.end(),
+  verifyStream: (call) => {
+    call.on("data", (received: Received<typeof VerifyStreamRequestSchema>) => {
+      if (received instanceof Refused) throw received.error
+      const outcome = { case: "response", value: prepared } as const
+      call.write(create(VerifyStreamResponseSchema, { id: received.id, outcome }))
+    })
+    call.on("end", () => call.end())
+  },
 })
 
 const keys = {

@@ -13,7 +13,10 @@ import { median } from "./statistics.ts"
 /** One kind of evidence. */
 export interface Case {
   readonly algorithm: "rsa-2048" | "p256"
-  readonly eventLog: boolean
+  /** Whether the evidence has its log with it, names it, or has none. */
+  readonly log: "none" | "named" | "sent"
+  /** Whether each evidence is a call, or a message of one stream. */
+  readonly via: "unary" | "stream"
 }
 
 /** How much to measure. */
@@ -29,8 +32,7 @@ export interface Plan {
 export interface Stage {
   readonly assay: Child<AssayFunctions>
   readonly floor: Child<FloorFunctions>
-  readonly assayCaller: Caller
-  readonly floorCaller: Caller
+  readonly callers: Readonly<Record<Case["via"], { readonly assay: Caller; readonly floor: Caller }>>
   readonly gateway: AttestationClient
   readonly fleets: Readonly<Record<Case["algorithm"], readonly SoftwareDevice[]>>
   /** How many verifications the journal holds. */
@@ -84,7 +86,7 @@ const runInOf = (calls: number): number => Math.ceil(calls / 4)
 const SIGNATURES_MAX = 500
 /** Before anything is measured: so many rounds of the case that is prepared soonest, for compiler and caches. */
 const WARM_ROUNDS = 8
-const WARM_CASE: Case = { algorithm: "p256", eventLog: false }
+const WARM_CASE: Case = { algorithm: "p256", log: "sent", via: "unary" }
 /** A busy machine takes longer: no round begins after this, but for the first. */
 const TIME_MAX_MS = 45_000
 
@@ -106,6 +108,8 @@ export async function measure(
   }
   const measured: Measured[] = []
   for (const one of cases) {
+    // A log is shown before it is named.
+    if (one.log === "named") await verifyRound(stage, { ...one, log: "sent" }, plan)
     const { sizes } = await verifyRound(stage, one, plan)
     await floorRound(stage, one, plan, sizes)
     measured.push({ ...one, sizes, rounds: [], calls: 0, runIn: 0, sessions: 0, journalRecords: 0 })
@@ -141,7 +145,13 @@ async function verifyRound(stage: Stage, one: Case, { calls, inFlight }: Plan): 
   const all = calls + runInOf(calls)
   const requests = await prepare(stage, one, all)
   const recordsBefore = stage.journalRecords()
-  const { answers, window } = await timed(stage.assay, stage.assayCaller, requests, calls, inFlight)
+  const { answers, window } = await timed(
+    stage.assay,
+    stage.callers[one.via].assay,
+    requests,
+    calls,
+    inFlight,
+  )
   const tokens = answers.map(sessionTokenOf)
   const sessions = new Set(tokens).size
   const journalRecords = stage.journalRecords() - recordsBefore
@@ -162,7 +172,7 @@ async function verifyRound(stage: Stage, one: Case, { calls, inFlight }: Plan): 
 /** Fresh challenges and quotes over them, device after device. */
 async function prepare(
   { gateway, fleets }: Stage,
-  { algorithm, eventLog }: Case,
+  { algorithm, log }: Case,
   calls: number,
 ): Promise<readonly Uint8Array[]> {
   const fleet = fleets[algorithm]
@@ -172,7 +182,7 @@ async function prepare(
       ...(await Promise.all(
         fleet.slice(0, calls - requests.length).map(async (device) => {
           const challenge = challengeParts(await gateway.createChallenge({ audience: AUDIENCE }))
-          return answer(device, challenge, eventLog)
+          return answer(device, challenge, log)
         }),
       )),
     )
@@ -180,15 +190,15 @@ async function prepare(
 }
 
 async function floorRound(
-  { floor, floorCaller }: Stage,
-  { algorithm }: Case,
+  { floor, callers }: Stage,
+  { algorithm, via }: Case,
   { calls, inFlight }: Plan,
   sizes: Sizes,
 ): Promise<Omit<Round, "verify">> {
   await floor.ask("answerWith", answerLength(sizes.answerBytes))
   const all = EMPTY_CALLS * calls
   const requests = new Array<Uint8Array>(all + runInOf(all)).fill(emptyRequest(sizes.requestBytes))
-  const { answers, window } = await timed(floor, floorCaller, requests, all, inFlight)
+  const { answers, window } = await timed(floor, callers[via].floor, requests, all, inFlight)
   if (answers.some((empty) => sessionTokenOf(empty).length !== answerLength(sizes.answerBytes)))
     throw new Error("an empty call was not answered as it should be")
   const { attestBytes, tokenBytes } = sizes

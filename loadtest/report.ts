@@ -14,6 +14,8 @@ export interface Load {
 /** One case. CPU times in µs a call, medians and extremes of the rounds. */
 export interface CaseReport extends Sizes {
   readonly algorithm: string
+  readonly log: string
+  readonly via: string
   /** Each round's sum of the three parts. */
   readonly floor: Spread
   readonly parts: { readonly empty: Spread; readonly check: Spread; readonly sign: Spread }
@@ -65,10 +67,12 @@ export const reportOf = (
 const floorOf = ({ empty, check, sign }: Round): number => empty.microseconds + check + sign
 
 const caseOf = (
-  { algorithm, sizes, rounds, calls, runIn, sessions, journalRecords }: Measured,
+  { algorithm, log, via, sizes, rounds, calls, runIn, sessions, journalRecords }: Measured,
   steps: Steps,
 ): CaseReport => ({
   algorithm,
+  log,
+  via,
   ...sizes,
   floor: spreadOf(rounds, floorOf),
   parts: {
@@ -101,6 +105,7 @@ const loadOf = (windows: readonly Window[]): Load => ({
 
 const TITLES = [
   "AK",
+  "via",
   "request",
   "log",
   "answer",
@@ -126,7 +131,7 @@ export function tableOf({ node, plan, loadAverage, contextCache, cases, chains }
   const restRow = ["the rest: transport, bookkeeping", ...cases.map(({ rest }) => rest.toFixed(1))]
   const stepTitles = [
     "Verify, step by step",
-    ...cases.map((one) => `${one.algorithm}${one.eventLogBytes > 0 ? " + log" : ""}`),
+    ...cases.map((one) => `${one.algorithm}, log ${one.log}, ${one.via}`),
   ]
   return [
     "Server CPU time of one call in µs: median (least to most) of the rounds.",
@@ -169,8 +174,9 @@ const columns = (rows: readonly (readonly string[])[]): readonly string[] => {
 
 const rowOf = (one: CaseReport): readonly string[] => [
   one.algorithm,
+  one.via,
   String(one.requestBytes),
-  String(one.eventLogBytes),
+  one.log === "sent" ? String(one.eventLogBytes) : one.log,
   String(one.answerBytes),
   one.parts.empty.median.toFixed(1),
   one.parts.check.median.toFixed(1),

@@ -17,6 +17,7 @@ import { createDevice, policyFor } from "./fleet.ts"
 import type { FloorFunctions } from "./floor-server.ts"
 import type { Case, Plan, Stage } from "./measure.ts"
 import type { StepsFunctions } from "./steps-server.ts"
+import { createStreamCaller } from "./stream-caller.ts"
 
 /** So many devices of a kind take turns: a cache that holds one would be warmer than any real one. */
 const FLEET_MAX = 16
@@ -77,7 +78,11 @@ async function start(calls: number, cleanup: (() => void | Promise<void>)[]): Pr
 
   const path = pathOf(AttestationService.method.verify)
   const assayCaller = closing(createCaller(address, path, credential))
-  const floorCaller = closing(createCaller(await floor.ask("start"), path, credential))
+  const floorAddress = await floor.ask("start")
+  const floorCaller = closing(createCaller(floorAddress, path, credential))
+  const streamPath = pathOf(AttestationService.method.verifyStream)
+  const assayStream = closing(createStreamCaller(address, streamPath, credential))
+  const floorStream = closing(createStreamCaller(floorAddress, streamPath, credential))
   const gateway = closing(createAttestationClient(address, { credential }))
   const journal = closing(new DatabaseSync(join(data, "assay.db"), { readOnly: true }))
   const count = journal.prepare("SELECT count(*) AS records FROM journal WHERE act = 'verify'")
@@ -87,7 +92,9 @@ async function start(calls: number, cleanup: (() => void | Promise<void>)[]): Pr
   const fleets = { "rsa-2048": fleet("rsa-2048"), p256: fleet("p256") }
   await register(admin, [...fleets["rsa-2048"], ...fleets.p256])
   const journalRecords = () => Number(count.get()?.["records"])
-  const stage = { assay, floor, assayCaller, floorCaller, gateway, fleets, journalRecords }
+  const unary = { assay: assayCaller, floor: floorCaller }
+  const callers = { unary, stream: { assay: assayStream, floor: floorStream } }
+  const stage = { assay, floor, callers, gateway, fleets, journalRecords }
   return { stage, steps, chains, contextCache: () => contextCacheOf(metrics) }
 }
 

@@ -23,9 +23,9 @@ import { decodeStrictly } from "../src/server/wire.ts"
 import { bindSession } from "../src/service/certify.ts"
 import { compile } from "../src/service/compile.ts"
 import { commit, draft, record } from "../src/service/decision.ts"
-import { createEventLogs, readSent, rememberLog } from "../src/service/event-logs.ts"
+import { createEventLogs, logOf, readSent, rememberLog } from "../src/service/event-logs.ts"
 import { openFreshness } from "../src/service/freshness.ts"
-import type { Caller, Ports } from "../src/service/ports.ts"
+import type { Caller, Context, LogOwner, Ports } from "../src/service/ports.ts"
 import { createService, type Service } from "../src/service/service.ts"
 import { createMemoryEngine } from "../src/store/engine/memory.ts"
 import { createEpochs } from "../src/store/epochs.ts"
@@ -144,9 +144,17 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
       return { ...call, quote }
     }),
   )
-  await measured("spend the challenge", () => Promise.all(proven.map(({ freshness }) => freshness.spend())))
+  const known = await measured("find the named log", () =>
+    Promise.all(
+      proven.map(async (call) => {
+        const log = await logOf(ports.logs, call.evidence, call.log, ownerOf(call.context))
+        return { ...call, log }
+      }),
+    ),
+  )
+  await measured("spend the challenge", () => Promise.all(known.map(({ freshness }) => freshness.spend())))
   const claimed = await measured("check PCR values, replay the log", () =>
-    proven.map((call) => {
+    known.map((call) => {
       const shown = { pcrs: call.evidence.pcrs, eventLog: call.log?.outcome }
       return { ...call, claims: verifyClaims(call.quote, shown, call.context.ak) }
     }),
@@ -198,9 +206,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
   })
   await measured("remember the log", () => {
     for (const { context, log, freshness } of told) {
-      const { id, akName } = context.snapshot.device
-      const owner = { tenant: GATEWAY.tenant, device: id, akName }
-      if (log !== undefined) rememberLog(ports.logs, owner, log, freshness, at)
+      if (log !== undefined) rememberLog(ports.logs, ownerOf(context), log, freshness, at)
     }
   })
   await measured("write the answer", () =>
@@ -208,6 +214,12 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
   )
   return steps
 }
+
+const ownerOf = ({ snapshot: { device } }: Context): LogOwner => ({
+  tenant: GATEWAY.tenant,
+  device: device.id,
+  akName: device.akName,
+})
 
 interface Bench {
   readonly ports: Ports
@@ -230,15 +242,18 @@ const functions = {
     await service.assignPolicy({ policy: "load", device: undefined }, GATEWAY)
   },
   /** Takes so many calls apart. */
-  steps: async ({ algorithm, eventLog }: Case, calls: number, inFlight: number): Promise<Steps> => {
+  steps: async ({ algorithm, log }: Case, calls: number, inFlight: number): Promise<Steps> => {
     if (bench === undefined) throw new Error("not started")
     const { ports, service, devices } = bench
-    const requests: Uint8Array[] = []
-    for (let call = 0; call < calls; call++) {
+    const requestWith = async (shown: Case["log"]): Promise<Uint8Array> => {
       const input = { device: "", audience: AUDIENCE, confirmation: undefined, policy: "" }
       const { sealed, transcript } = await service.createChallenge(input, GATEWAY)
-      requests.push(await answer(devices[algorithm], { challenge: sealed, ...transcript }, eventLog))
+      return answer(devices[algorithm], { challenge: sealed, ...transcript }, shown)
     }
+    // A log is shown before it is named.
+    if (log === "named") await takeApart(ports, [await requestWith("sent")], inFlight)
+    const requests: Uint8Array[] = []
+    for (let call = 0; call < calls; call++) requests.push(await requestWith(log))
     return takeApart(ports, requests, inFlight)
   },
 }
