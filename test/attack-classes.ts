@@ -252,3 +252,56 @@ export const FAULT_ATTACKS: readonly AttackClass[] = [
     gets: "The call ends with UNAVAILABLE if trust is empty or cannot be read, and with FAILED_PRECONDITION if it changed meanwhile.",
   },
 ]
+
+/** What is remembered, and what is taken from it. */
+export const CACHE_ATTACKS: readonly AttackClass[] = [
+  {
+    id: "C-01",
+    title: "A key that leaves out what the answer depends on",
+    words:
+      "What is remembered is found by everything that it was worked out of, the tenant first: a log by its digest and the rules of replay, whose log it is by device and attestation key, a policy by its revision and digest. Whatever differs in one of them is asked for anew.",
+    gets: "The answer is the one that there would be if nothing were remembered.",
+  },
+  {
+    id: "C-02",
+    title: "Twins of what is remembered",
+    words:
+      "A log with a byte more, a byte changed or padding is another log, with a digest of its own. It neither passes for the genuine one nor takes its place.",
+    gets: "The twin is judged by itself; the genuine one stays known.",
+  },
+  {
+    id: "C-03",
+    title: "Keys that run into one another",
+    words:
+      "A key is SHA-256 over its parts, each with its length, in a map: no part can run into the next, and no name means anything else. A log is named by 32 bytes and by nothing shorter.",
+    gets: "Two things have two keys. A digest of another size ends the call with INVALID_ARGUMENT.",
+  },
+  {
+    id: "C-04",
+    title: "Something remembered that no longer holds",
+    words:
+      "That a log is known says what it leads to and nothing of the device. State, policy, references, keys and times are those of the call, and the quoted values are compared each time.",
+    gets: "The call ends as it would with the log sent for the first time.",
+  },
+  {
+    id: "C-05",
+    title: "A hit that skips a check",
+    words:
+      "Only what follows from bytes alone is remembered. Signature, extraData, values, digest and comparison run in every call, and before them nobody is told whether a log is known.",
+    gets: "The refusal is the same whether anything is known or not.",
+  },
+  {
+    id: "C-06",
+    title: "Remembered failures, and floods",
+    words:
+      "A failure is nobody's but that call's: nothing is remembered of a log that did not hold or is not there. One device keeps no more logs than it boots states, and of several tenants the one with the most gives way first.",
+    gets: "Junk is worked out each time it is sent, and takes nothing from anybody else.",
+  },
+  {
+    id: "C-07",
+    title: "Flights and bytes that are shared",
+    words:
+      "Calls that ask the store the same thing at the same time ask once, by the key that it is remembered by; what fails then is asked again. Evidence is copied once before it is digested, and nobody changes it afterwards.",
+    gets: "Nobody gets what another tenant, device or key asked for.",
+  },
+]

@@ -5,7 +5,13 @@
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { CODES, type Kind } from "../src/errors.ts"
-import { CERTIFICATE_ATTACKS, EDGE_ATTACKS, FAULT_ATTACKS, KEY_ATTACKS } from "./attack-classes.ts"
+import {
+  CACHE_ATTACKS,
+  CERTIFICATE_ATTACKS,
+  EDGE_ATTACKS,
+  FAULT_ATTACKS,
+  KEY_ATTACKS,
+} from "./attack-classes.ts"
 
 export const ATTACKS_FILE = "docs/attacks.md"
 
@@ -191,6 +197,7 @@ export const ATTACKS: readonly AttackClass[] = [
   },
   ...EDGE_ATTACKS,
   ...FAULT_ATTACKS,
+  ...CACHE_ATTACKS,
   {
     id: "P-01",
     title: "Nothing required",

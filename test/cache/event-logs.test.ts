@@ -6,11 +6,11 @@ import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/soft
 import { AssayError } from "../../src/errors.ts"
 import type { SentLog } from "../../src/evidence/evidence.ts"
 import { createEventLogs } from "../../src/service/event-logs.ts"
-import type { EventLogs, LogOwner, LogStore } from "../../src/service/ports.ts"
+import type { EventLogs, LogOwner } from "../../src/service/ports.ts"
 import { verifyReplay } from "../../src/verification/replay.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
 import { flipped, p256Device, pcrsOf } from "../support/core.ts"
-import { logDigest } from "../support/logs.ts"
+import { logDigest, memoryLogs } from "../support/logs.ts"
 import { afterNoon, digestOf, NOON } from "../support/ports/samples.ts"
 
 const test = suite("cachedEventLogs")
@@ -36,32 +36,6 @@ const logAt = (n: number): SentLog => {
   const log = logs[n]
   if (log === undefined) throw new TypeError("there are not so many logs")
   return log
-}
-
-/** A store that keeps everything, and counts what it is asked. */
-const memoryLogs = () => {
-  const kept = new Map<string, Uint8Array>()
-  const links = new Map<string, Date>()
-  const asked = { shown: 0, log: 0, note: 0 }
-  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
-  const linkOf = ({ tenant, device, akName }: LogOwner, digest: Uint8Array): string =>
-    JSON.stringify([tenant, device, hex(akName), hex(digest)])
-  const store: LogStore = {
-    shown: async (owner, digest) => {
-      asked.shown++
-      return links.get(linkOf(owner, digest))
-    },
-    log: async (tenant, digest) => {
-      asked.log++
-      return kept.get(JSON.stringify([tenant, hex(digest)]))
-    },
-    note: (owner, { digest, bytes }, at) => {
-      asked.note++
-      links.set(linkOf(owner, digest), at)
-      kept.set(JSON.stringify([owner.tenant, hex(digest)]), bytes)
-    },
-  }
-  return { asked, store }
 }
 
 /** A cache over such a store, with what was read below it counted. */

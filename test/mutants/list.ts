@@ -8,6 +8,7 @@ import { ENDORSEMENT } from "./endorsement.ts"
 import { ENGINE } from "./engine.ts"
 import { ENROLL } from "./enroll.ts"
 import { ENROLLMENT } from "./enrollment.ts"
+import { EVENT_LOGS } from "./event-logs.ts"
 import { IDENTITY } from "./identity.ts"
 import { JOURNAL } from "./journal.ts"
 import { MANAGING, TERMINAL } from "./managing.ts"
@@ -49,6 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CERTIFICATION,
   ...PATHS,
   ...WORKERS,
+  ...EVENT_LOGS,
 ]
 
 /** The checks that a quote has to pass, in their order, and the rules for its clock. */
@@ -72,6 +74,7 @@ export const ROWS: readonly string[] = [
 export const CLASSES: readonly string[] = [
   ...Array.from({ length: 16 }, (_, i) => `Q-${String(i + 1).padStart(2, "0")}`),
   ...Array.from({ length: 9 }, (_, i) => `K-0${i + 1}`),
+  ...Array.from({ length: 7 }, (_, i) => `C-0${i + 1}`),
   ...Array.from({ length: 20 }, (_, i) => `X-${String(i + 1).padStart(2, "0")}`),
   "N-01",
   "N-02",

@@ -452,8 +452,8 @@ export const TERMINAL: readonly Mutant[] = [
     [
       "agent-state-id",
       "G-12",
-      'typeof device === "string" && ID.test(device)',
-      'typeof device === "string"',
+      'typeof device !== "string" || !ID.test(device)',
+      'typeof device !== "string"',
       "What stands in a file could be anything, and reach a terminal and a server.",
     ],
     [

@@ -296,6 +296,90 @@ check(
   },
 )
 
+const stale: [name: string, code: Code, change: Act][] = [
+  [
+    "a device that was suspended",
+    "DEVICE_STATE",
+    async ({ service }) => void (await service.moveDevice("suspend", { id: "device-1", etag: "" }, GATEWAY)),
+  ],
+  [
+    "a device that was revoked",
+    "DEVICE_STATE",
+    async ({ service }) => void (await service.moveDevice("revoke", { id: "device-1", etag: "" }, GATEWAY)),
+  ],
+  [
+    "a policy with other values",
+    "REFERENCE_SET",
+    async ({ service }, device) => {
+      const other = newDevice()
+      reboot(other)
+      assert.not.equal(other.eventLog, device.eventLog)
+      await service.setPolicy(policyDocument(other), GATEWAY)
+    },
+  ],
+  [
+    "a policy with another bank",
+    "PCR_BANK",
+    async ({ service }) => {
+      const other = testDevice({ banks: ["sha256", "sha384"] })
+      await service.setPolicy(policyDocument(other, { banks: ["sha256", "sha384"] }), GATEWAY)
+    },
+  ],
+  [
+    "a policy with a PCR more",
+    "PCR_SELECTION",
+    async ({ service }, device) =>
+      void (await service.setPolicy(policyDocument(device, { pcrs: [0, 1, 2, 3, 4, 5, 6, 7, 8] }), GATEWAY)),
+  ],
+]
+for (const [name, code, change] of stale)
+  check(`refuses C-04 a known log after ${name}`, async (world, device) => {
+    await attest(world.service, device)
+    await attest(world.service, device)
+    await change(world, device)
+    const told = await verify(world, naming(await answered(world.service, device)))
+    assert.ok(codesOf(told).includes(code), codesOf(told).join())
+    assert.is(told.token.kind, "result")
+  })
+
+check("refuses C-04 a known log of a device that was removed", async (world, device) => {
+  await attest(world.service, device)
+  const input = await answered(world.service, device)
+  await world.service.deleteDevice({ id: "device-1", etag: "" }, GATEWAY)
+  await rejectsCode(() => verify(world, naming(input)), "DEVICE_NOT_FOUND")
+})
+
+/** What a caller still holds, and changes while the evidence is judged. */
+const held: Uint8Array[] = []
+check(
+  "judges C-07 what was sent, whatever becomes of the caller's bytes meanwhile",
+  async (world, device) => {
+    for (const known of [false, true]) {
+      const { freshness, evidence } = await answered(world.service, device)
+      const eventLog = Uint8Array.from(evidence.eventLog ?? [])
+      held.push(eventLog)
+      const verdict = await verify(world, { freshness, evidence: { ...evidence, eventLog } })
+      assert.equal(
+        [verdict.token.kind, eventLog[0], held.length],
+        ["session", 0xee, 0],
+        known ? "known" : "new",
+      )
+    }
+    assert.is((await verify(world, naming(await answered(world.service, device)))).token.kind, "session")
+  },
+  {
+    ports: ({ contexts }) => ({
+      contexts: {
+        ...contexts,
+        contextFor: (tenant, akName) => {
+          for (const bytes of held.splice(0)) bytes.fill(0xee)
+          return contexts.contextFor(tenant, akName)
+        },
+      },
+    }),
+  },
+)
+
 const damages: [name: string, code: Code, changed: (ports: Ports) => Partial<Ports["logs"]>][] = [
   ["whose log it is", "REGISTRY", () => ({ shown: () => Promise.reject(new AssayError("REGISTRY", "no")) })],
   ["a log", "REGISTRY", () => ({ load: () => Promise.reject(new AssayError("REGISTRY", "no")) })],
