@@ -64,6 +64,8 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
     maxBytes: bounds.devices * DEVICE_BYTES,
     sizeOf: () => DEVICE_BYTES,
   })
+  /** What came from here: it need not be put here again. */
+  const entries = new WeakSet<ReadLog>()
   const loads = new Map<string, Promise<ReadLog | undefined>>()
   const asked = new Map<string, Promise<Date | undefined>>()
   let [hits, misses] = [0, 0]
@@ -111,10 +113,14 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
       return known(tenant, key) ?? once(loads, key, () => inner.load(tenant, digest))
     },
     held(owner, log) {
-      const key = logKey(owner.tenant, log.digest)
-      if (logs.peek(owner.tenant, key) === undefined) {
-        log.outcome.settle()
-        logs.set(owner.tenant, key, { ...log, bringer: deviceKey(owner) })
+      if (!entries.has(log)) {
+        const key = logKey(owner.tenant, log.digest)
+        const entry = { ...log, bringer: deviceKey(owner) }
+        if (logs.peek(owner.tenant, key) === undefined) {
+          log.outcome.settle()
+          entries.add(entry)
+          logs.set(owner.tenant, key, entry)
+        }
       }
       use(owner, log.digest, undefined)
       inner.held(owner, log)
@@ -157,7 +163,17 @@ const RULES = utf8(String(REPLAY_RULES))
 /** Everything that a log's outcome depends on, the tenant first. */
 const logKey = (tenant: string, digest: Uint8Array): string => keyOf(utf8(tenant), RULES, digest)
 
-const deviceKey = ({ tenant, device, akName }: LogOwner): string => keyOf(utf8(tenant), utf8(device), akName)
+/** One owner is asked about several times in a call. */
+const deviceKeys = new WeakMap<LogOwner, string>()
+
+const deviceKey = (owner: LogOwner): string => {
+  const known = deviceKeys.get(owner)
+  if (known !== undefined) return known
+  const { tenant, device, akName } = owner
+  const key = keyOf(utf8(tenant), utf8(device), akName)
+  deviceKeys.set(owner, key)
+  return key
+}
 
 const linkKey = ({ tenant, device, akName }: LogOwner, digest: Uint8Array): string =>
   keyOf(utf8(tenant), utf8(device), akName, digest)

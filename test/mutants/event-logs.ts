@@ -102,8 +102,8 @@ export const EVENT_LOGS: readonly Mutant[] = [
     id: "log-cache-without-key",
     ...of("C-01"),
     ...CACHE,
-    find: "keyOf(utf8(tenant), utf8(device), akName)\n",
-    replace: "keyOf(utf8(tenant), utf8(device))\n",
+    find: "const key = keyOf(utf8(tenant), utf8(device), akName)\n",
+    replace: "const key = keyOf(utf8(tenant), utf8(device))\n",
     why: "A log would be known under any key of its device.",
   },
   {

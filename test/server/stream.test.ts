@@ -241,6 +241,62 @@ test("reads no more from a caller that does not read its answers", async () => {
     await sending
   })
 })
+test("lets a caller that does not read its answers slow nobody else, and nothing pile up for it", async () => {
+  const started = { slow: 0, other: 0 }
+  const answer = result()
+  const long = { ...answer, token: { ...answer.token, compact: "t".repeat(100_000) } }
+  const verify: Service["verify"] = async ({ freshness }) => {
+    if (freshness.kind !== "nonce") started.other++
+    else started.slow++
+    return freshness.kind === "nonce" ? long : answer
+  }
+  await within({ verify }, async ({ client, address }) => {
+    const own = createAttestationClient(address)
+    try {
+      const slow = own.verifyStream()
+      const nonce = { ...goodVerify(), freshness: { case: "nonce", value: ones(32) } } as const
+      const sending = (async () => {
+        for (let i = 0; i < 400; i++) await slow.send({ id: `${i}`, request: nonce })
+        slow.end()
+      })()
+      await until(() => started.slow > 0)
+      for (let before = 0; before < started.slow; await pause(200)) before = started.slow
+      const stalled = started.slow
+      const heap = process.memoryUsage().arrayBuffers
+      for (let round = 0; round < 5; round++) {
+        const call = client.verifyStream()
+        const answers = collect(call)
+        for (let i = 0; i < 100; i++) await call.send({ id: `${i}`, request: goodVerify() })
+        call.end()
+        assert.is((await answers).length, 100)
+        await Promise.all(Array.from({ length: 20 }, () => client.verify(goodVerify())))
+      }
+      assert.equal(started, { slow: stalled, other: 600 })
+      assert.ok(stalled < 200, `${stalled} requests were run, and no answer read`)
+      const grown = process.memoryUsage().arrayBuffers - heap
+      assert.ok(grown < 16 * 1024 * 1024, `${grown} bytes more`)
+      assert.is((await collect(slow)).length, 400)
+      await sending
+    } finally {
+      own.close()
+    }
+  })
+})
+test("fails of many messages the bad ones alone, each by its id, in whichever order they come", async () => {
+  const { verify, counts } = timed(1)
+  const bad = { freshness: { case: "challenge", value: ones(100) } } as const
+  const isBad = (i: number): boolean => i % 3 === 0
+  await within({ verify }, async ({ client }) => {
+    const call = client.verifyStream()
+    const answers = collect(call)
+    for (let i = 0; i < 90; i++) await call.send({ id: `${i}`, request: isBad(i) ? bad : goodVerify() })
+    call.end()
+    const byId = new Map((await answers).map((answer) => [Number(answer.split(":")[0]), answer]))
+    assert.is(byId.size, 90)
+    for (const [i, answer] of byId) assert.is(/INVALID_ARGUMENT/.test(answer), isBad(i), answer)
+    assert.is(counts.started, 60)
+  })
+})
 test("stops when the caller cancels, and throws nothing", async () => {
   const gate = Promise.withResolvers<void>()
   let started = 0
