@@ -63,7 +63,7 @@ const replaced: readonly [name: string, path: string, change: TpmInit][] = [
 const addedToTpm: readonly [name: string, path: string, added: Uint8Array][] = [
   ["a list in the reserved field 6", "6", field(6, utf8("list"))],
   ["a chain that is none", "ak_certificate_chain[0]", field(7, utf8("chain"))],
-  ["a digest in the reserved field 8", "8", field(8, ones(32))],
+  ["a log that is both there and named", "event_log_digest", field(8, ones(32))],
   ["an offset in the reserved field 9", "9", integer(9, 1)],
   ["an empty reserved field", "6", field(6, ones(0))],
   ["an unknown field of the evidence", "15", field(15, ones(9))],
