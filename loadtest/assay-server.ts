@@ -16,9 +16,9 @@ export interface Started {
 
 /** What the bench asks of this process. */
 const functions = {
-  start: async (data: string): Promise<Started> => {
+  start: async (data: string, workers = 1): Promise<Started> => {
     const ports = { listen: ["127.0.0.1:0"], "web.public": "127.0.0.1:0", "web.private": "127.0.0.1:0" }
-    const config = readConfig({ development: true, data, ...ports }, {}, undefined)
+    const config = readConfig({ development: true, data, workers, ...ports }, {}, undefined)
     const running = await start(config, createLog(config.logLevel))
     stop = running.stop
     const [address] = running.listen
@@ -32,6 +32,8 @@ const functions = {
       credential: readFileSync(file, "utf8").trim(),
     }
   },
+  /** Whoever measures several processes together looks for them below this one. */
+  pid: () => process.pid,
   ...createStopwatch(),
 }
 export type AssayFunctions = typeof functions

@@ -14,8 +14,12 @@ export interface Answer {
 
 /** A connection for load. */
 export interface Caller {
-  /** Sends all requests in their order, `inFlight` of them at a time. Gives the answers in the order of the requests. */
-  callAll(requests: readonly Uint8Array[], inFlight: number): Promise<readonly Answer[]>
+  /**
+   * Sends all requests in their order, `inFlight` of them at a time. Gives the answers in the order of the requests.
+   *
+   * @param method Another one than the caller's own.
+   */
+  callAll(requests: readonly Uint8Array[], inFlight: number, method?: string): Promise<readonly Answer[]>
   close(): Promise<void>
 }
 
@@ -41,13 +45,12 @@ export function createCaller(address: string, path: string, credential: string |
   })
   const headers = {
     ...HEADERS,
-    ":path": path,
     "grpc-timeout": "10000m",
     ...(credential !== undefined && { authorization: `Bearer ${credential}` }),
   }
-  const callOne = (request: Uint8Array): Promise<Answer> =>
+  const callOne = (request: Uint8Array, method: string): Promise<Answer> =>
     new Promise((resolve) => {
-      const stream = session.request(headers)
+      const stream = session.request({ ...headers, ":path": method })
       const chunks: Buffer[] = []
       let status: string | undefined
       const note = (received: { readonly "grpc-status"?: string | readonly string[] | undefined }): void => {
@@ -61,13 +64,13 @@ export function createCaller(address: string, path: string, credential: string |
       stream.end(framed(request))
     })
   return {
-    callAll: async (requests, inFlight) => {
+    callAll: async (requests, inFlight, method = path) => {
       const answers: Answer[] = new Array(requests.length)
       let next = 0
       const worker = async (): Promise<void> => {
         for (let i = next++; i < requests.length; i = next++) {
           if (failure !== undefined) throw failure
-          answers[i] = await callOne(requests[i] ?? new Uint8Array())
+          answers[i] = await callOne(requests[i] ?? new Uint8Array(), method)
         }
       }
       await Promise.all(Array.from({ length: inFlight }, worker))

@@ -4,6 +4,7 @@ const MEMBERS = {
   file: "src/store/engine/members.ts",
   tests: ["test/store/engine/members.test.ts"],
 } as const
+const CREW = { tests: ["test/workers/crew.test.ts"] } as const
 const PROCESSES = ["test/e2e/workers.test.ts"] as const
 
 /** What several processes of one server owe each other. */
@@ -81,6 +82,46 @@ export const WORKERS: readonly Mutant[] = [
     find: "        if (!isLive(value.expiresAt, at)) throw expiredValue(value)\n",
     replace: "",
     why: "A challenge of another worker would be good for as long as it is unspent.",
+  },
+  {
+    id: "hung-worker-left-alone",
+    named: "S-08",
+    covers: ["S-08"],
+    ...CREW,
+    file: "src/workers/slot.ts",
+    find: "      if (silentMs(asked) > limits.hungMs) return asked.process.kill()\n",
+    replace: "",
+    why: "A worker that does nothing any more would stay, with everything that only it can spend.",
+  },
+  {
+    id: "worker-key-passed-on",
+    named: "S-08",
+    covers: ["S-08"],
+    ...CREW,
+    file: "src/workers/slot.ts",
+    find: "      key: parts.createKey(),\n",
+    replace: "      key: { id: new Uint8Array(8).fill(member), bytes: parts.createKey().bytes },\n",
+    why: "What a worker had spent before it ended could be spent with the one that came after it.",
+  },
+  {
+    id: "turn-of-one-that-ended",
+    named: "S-08",
+    covers: ["S-08"],
+    ...CREW,
+    file: "src/workers/turns.ts",
+    find: "      own.isGone = true\n      own.end()\n",
+    replace: "      own.isGone = true\n",
+    why: "A worker that ends while it writes would keep all others from writing.",
+  },
+  {
+    id: "worker-without-supervisor",
+    named: "S-07",
+    covers: ["S-07"],
+    file: "src/workers/member.ts",
+    find: '  process.once("disconnect", () => process.exit(1))\n',
+    replace: "",
+    why: "Workers would go on beside those of the next supervisor.",
+    tests: ["test/e2e/workers-crash.test.ts"],
   },
   {
     id: "missing-worker-unnoticed",
