@@ -42,7 +42,7 @@ export const CODES = {
   CERTIFICATE: entry("malformed"),
   CRL: entry("malformed"),
   CSR: entry("malformed"),
-  PROTO: entry("malformed"),
+  PROTO: entry("malformed", "G-02"),
   FIELD: entry("malformed"),
   POLICY_SCHEMA: entry("malformed", "P-01"),
   INPUT: entry("malformed"),
@@ -151,7 +151,12 @@ export const CODES = {
 
   // A limit of ours was reached.
   CHALLENGES_FULL: entry("exhausted", "N-07"),
-  RATE: entry("exhausted", "N-07"),
+  RATE: entry("exhausted", "N-07", "G-03"),
+  /** More is asked of this process than it can answer in time, or hold. */
+  OVERLOADED: entry("exhausted", "N-07", "G-06"),
+  /** A request that takes too long to come. */
+  SLOW: entry("exhausted", "G-06"),
+  MESSAGE_SIZE: entry("exhausted"),
   ENROLLMENT_LIMIT: entry("exhausted", "N-07"),
   TRUST_FULL: entry("exhausted"),
   LOG_SIZE: entry("exhausted"),
@@ -169,6 +174,8 @@ export const CODES = {
   CLOCK: entry("unavailable", "S-06"),
   REVISION_UNCONFIRMED: entry("unavailable"),
   SHUTTING_DOWN: entry("unavailable"),
+  /** On the server: no answer was found in the time that a call has. */
+  DEADLINE: entry("unavailable", "G-06"),
   /** On the client: no answer came, or none in time. */
   NO_ANSWER: entry("unavailable"),
   /** On the device: its TPM, the tools that speak to it, or its event log cannot be used. */

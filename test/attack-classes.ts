@@ -185,6 +185,25 @@ export const CERTIFICATE_ATTACKS: readonly AttackClass[] = [
 /** G: the edge. */
 export const EDGE_ATTACKS: readonly AttackClass[] = [
   {
+    id: "G-02",
+    title: "A call that is none",
+    words:
+      "HTTP/2 carries much that gRPC does not: other methods, schemes and content, and flags that nobody has defined. Each is looked at in what was really sent, before anybody asks who calls, and a call that is none is answered as one that is malformed.",
+  },
+  {
+    id: "G-03",
+    title: "Calls that are taken back at once",
+    words:
+      "Whoever opens a call and takes it back has paid for nothing and made others work. Each connection may do that as often as an honest one does in a bad hour; beyond it the connection is closed.",
+    gets: "The connection is closed with GOAWAY (ENHANCE_YOUR_CALM).",
+  },
+  {
+    id: "G-06",
+    title: "Messages that never become whole, and connections that do nothing",
+    words:
+      "A message counts with the size that it says it has, from its first bytes until it is answered: of its caller, of its connection and of everybody. It has to come in time, whatever its caller would wait. What needs no caller takes tiny messages, few at a time; a connection on which nobody known has called is one of few and is closed when it does nothing.",
+  },
+  {
     id: "G-11",
     title: "A way around who calls",
     words:

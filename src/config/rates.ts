@@ -21,15 +21,25 @@ export const rates = z
     caller: rate(10_000, 20_000).describe("Calls of one caller; each request of a stream counts."),
     device: rate(5, 50).describe("The same of a device that calls for itself."),
     challenge: rate(5000, 10_000).describe("Challenges of one caller."),
-    enrollment: rate(50, 500).describe(
-      "Steps of enrollment of one caller, and enrollment tokens tried from one address.",
+    enrollee: rate(100, 1000).describe(
+      "Calls of the holders of one enrollment token, from one address. All of them together are one caller.",
     ),
+    enrollment: rate(50, 500).describe("Steps of enrollment of one caller."),
+    guess: rate(1, 20).describe("Enrollment tokens that are none, by one connection."),
+    anyone: rate(100, 500).describe("Calls that need no caller (health, reflection), from one address."),
     callsMax: z
       .int()
       .min(1)
       .max(65_536)
       .default(1024)
       .describe("Calls of one caller that are not answered yet."),
+    streamsMax: z.int().min(1).max(65_536).default(64).describe("Streams of one caller that are open."),
+    anyoneMax: z
+      .int()
+      .min(1)
+      .max(65_536)
+      .default(64)
+      .describe("Calls that need no caller, from one address, that are not answered yet."),
   })
   .prefault({})
   .describe("What callers may ask of one process. Beyond it calls end with RESOURCE_EXHAUSTED.")

@@ -2,6 +2,7 @@ import { z } from "zod"
 import { FAULT } from "../faults.ts"
 import { callers } from "./callers.ts"
 import { engine } from "./engine.ts"
+import { limits } from "./limits.ts"
 import { listeners, web } from "./listeners.ts"
 import { rates } from "./rates.ts"
 import { store } from "./store.ts"
@@ -199,6 +200,7 @@ export const schema = z
     ear: ear.prefault({}).describe("Attestation results (EAR)."),
     ...callers,
     rates,
+    limits,
     reflection: z.boolean().default(true).describe("Whether anyone may ask for the gRPC schema."),
     logLevel: z
       .enum(["silent", "error", "warn", "info", "debug"])

@@ -1,6 +1,7 @@
 /** Where gRPC is served, out of the settings. */
 import { join, resolve } from "node:path"
 import type { Config } from "../config.ts"
+import type { Limits } from "../server/limits.ts"
 import type { Listen } from "../server/listen.ts"
 
 /** What a development server is reached at unless it is told otherwise. */
@@ -20,3 +21,15 @@ export const listenersOf = (config: Config, folder: string): readonly Listen[] =
 /** The administration socket. */
 export const adminOf = ({ admin }: Config, folder: string): string =>
   admin ?? `unix:${join(folder, "admin.sock")}`
+
+/** What the server takes on at a time. */
+export const limitsOf = ({ limits }: Config): Partial<Limits> => ({
+  connectionsMax: limits.connections,
+  addressConnectionsMax: limits.connectionsPerAddress,
+  strangersMax: limits.strangers,
+  strangerIdleMs: limits.strangerSeconds * 1000,
+  bytesMax: limits.heldBytes,
+  callerBytesMax: limits.heldBytesPerCaller,
+  receiveMs: limits.receiveSeconds * 1000,
+  callMs: limits.callSeconds * 1000,
+})

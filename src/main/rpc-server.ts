@@ -9,6 +9,7 @@ import {
   readCredential,
   tokenRules,
 } from "./callers.ts"
+import { limitsOf } from "./listeners.ts"
 import type { Opened } from "./open.ts"
 
 /** What a process serves of it. */
@@ -32,6 +33,7 @@ export const createRpcServer = (
     enrollmentToken: enrollmentTokens(store.devices, clock),
     denied: trust.denied,
     rates: config.rates,
+    limits: limitsOf(config),
     reflection: config.reflection,
     development: config.development,
     ...(config.anonymous !== undefined && { anonymous: config.anonymous }),

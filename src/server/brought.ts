@@ -1,18 +1,18 @@
 /** Connections that one process accepts and others serve: where they are accepted, and where they are brought to. */
 import { createServer, type Socket } from "node:net"
-import { type Server, ServerCredentials } from "@grpc/grpc-js"
+import type { Server } from "@grpc/grpc-js"
 import { hostText } from "../loopback.ts"
 import { watchServerIdentity } from "../tls.ts"
 import {
-  type BindTls,
+  type BindShared,
   type Bound,
-  CONNECTIONS_MAX,
   checkListen,
   FIXED,
   type Listen,
   type ListenAddress,
   placeSocket,
   SOCKET_MODE,
+  takePlain,
   unusable,
 } from "./listen.ts"
 import { shakeTls } from "./tls.ts"
@@ -21,15 +21,13 @@ import { shakeTls } from "./tls.ts"
 export function serveBrought(
   server: Server,
   address: ListenAddress,
-  { clients, authorities, admit, watch, now, peers }: BindTls,
+  { tls: { clients, authorities, admit, watch, now }, connections }: BindShared,
 ): Bound {
-  if (address.kind !== "tls") {
-    const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-    return { ...FIXED, address: "", take: (socket) => injector.injectConnection(socket), release: () => {} }
-  }
+  if (address.kind !== "tls")
+    return { ...FIXED, address: "", take: takePlain(server, connections), release: () => {} }
   const identity = watchServerIdentity(address.files, now, watch)
-  const parts = { identity: identity.current, clients, authorities, admit, connectionsMax: CONNECTIONS_MAX }
-  const { take, renew } = shakeTls(server, parts, peers)
+  const parts = { identity: identity.current, clients, authorities, admit, connections }
+  const { take, renew } = shakeTls(server, parts)
   const { unready, look, close } = identity
   return { ...FIXED, address: "", unready, look, renew, take, release: close }
 }

@@ -53,6 +53,13 @@ export class Buckets {
     return waitMs
   }
 
+  /** How many milliseconds until there is one to take, and takes none. */
+  wait(key: string, nowMs: number): number {
+    const before = this.#fullAt.get(key)
+    const fullAt = before ?? (this.#hasPlace(nowMs) ? nowMs : this.#sharedFullAt)
+    return this.#next(fullAt, nowMs).waitMs
+  }
+
   #next(before: number, nowMs: number): { readonly waitMs: number; readonly fullAt: number } {
     const missingMs = Math.max(before - nowMs, 0) + this.#intervalMs
     const waitMs = missingMs - this.#depthMs

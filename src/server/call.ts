@@ -1,5 +1,6 @@
 /** What happens around every call: who calls, what is logged and measured, and how a failure is answered. */
 import { randomUUID } from "node:crypto"
+import type { ServerHttp2Stream } from "node:http2"
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
 import {
   type handleUnaryCall,
@@ -14,12 +15,14 @@ import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
+import { arrivalOf, isServerStream } from "./arrival.ts"
 import type { LogCall } from "./call-log.ts"
-import type { Connection, KnowCaller, Transport } from "./caller.ts"
+import type { KnowCaller, Shown, Transport } from "./caller.ts"
+import type { Connection, Connections } from "./connections.ts"
 import { codeOf, toStatus } from "./errors.ts"
+import type { Guard, GuardedCall } from "./guard.ts"
 import type { Limiter } from "./limiter.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
-import type { Peers } from "./tls.ts"
 import { check } from "./validate.ts"
 
 /** Told of each call that ends: `package.Service/Method`, the gRPC status by name, and how long it took. */
@@ -34,20 +37,31 @@ export interface Edge {
   readonly refused: (code: Code) => void
   readonly knowCaller: KnowCaller
   readonly transport: Transport
-  /** What was shown on TLS connections. */
-  readonly peers: Peers
   /** Nothing where nobody is limited. */
-  readonly limiter: Limiter | undefined
+  readonly limits: EdgeLimits | undefined
   /** Calls that are not answered yet. */
   readonly open: Set<object>
+}
+
+/** What those are limited by who do not use the administration socket. */
+export interface EdgeLimits {
+  readonly limiter: Limiter
+  readonly guard: Guard
+  readonly connections: Connections
 }
 
 /** One call. Handlers find it by the call's metadata, which grpc-js hands on unchanged. */
 export interface CallContext {
   readonly id: string
   readonly caller: Caller
+  /** Whether nobody waits for an answer any more. */
+  gone(): boolean
+  /** Looks again at who calls, as each request of a stream asks. @throws {AssayError} CALLER_UNKNOWN, and others of its kind. */
+  prove(): void | Promise<void>
   /** Counts one more request of a call that is a stream. @throws {AssayError} RATE. */
   request(): void
+  /** Says that the next message of a stream is taken up. Gives what has to be called when it is answered. */
+  taken(): () => void
   /** Answers with a failure, having logged what only we may know of it. */
   fail(error: unknown, violations?: readonly Violation[]): StatusObject
   /** Logs what only we may know of a failure. */
@@ -69,14 +83,19 @@ const loggable = (error: unknown): Error =>
  */
 export const observed =
   (edge: Edge): ServerInterceptor =>
-  ({ path }, call) => {
+  ({ path, requestStream, responseStream }, call) => {
     const start = performance.now()
     const id = randomUUID()
     const method = path.slice(1)
+    const openToAll = isOpenToAll(method)
+    const stream = streamOf(call)
+    const arrival = arrivalOf(stream)
+    const connection = arrival?.connection
+    const by = { network: connection?.network, isStream: requestStream || responseStream }
     let caller: Principal | undefined
     let release = (): void => {}
     let reason: Code | undefined
-    const openToAll = isOpenToAll(method)
+    let guarded: GuardedCall | undefined
     if (!openToAll) edge.open.add(call)
 
     const note = (error: unknown): void => {
@@ -110,34 +129,55 @@ export const observed =
       }
       edge.logCall(line, openToAll ? "debug" : "info")
     }
+    const refuse = (error: unknown): void => {
+      if (ended) return
+      call.sendStatus(fail(error))
+      // Who is known may ask too much; who is not, has nothing to ask again and again.
+      if (connection?.proven === false) guarded?.strike()
+    }
 
-    // The lowest layer ends some calls by itself (deadline, size, no message), unseen by interceptors.
+    // The lowest layer ends some calls by itself (deadline, packed messages, no message), unseen by interceptors.
     const send = call.sendStatus.bind(call)
     call.sendStatus = (answer) => {
+      guarded?.answered()
       end(answer.code)
       if (answer.code === status.OK) return send(answer)
-      const metadata = answer.metadata ?? new Metadata()
+      const told = explained(answer)
+      const metadata = told.metadata ?? new Metadata()
       metadata.set("x-request-id", id)
-      send({ ...answer, metadata })
+      send({ ...told, metadata })
     }
+    const { limits } = edge
+    if (limits !== undefined && arrival !== undefined)
+      guarded = limits.guard.open(stream, arrival, { requestStream, responseStream, openToAll }, refuse)
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, forward) => {
+            const know = (): Principal | Promise<Principal> =>
+              edge.knowCaller(metadata, shownOn(call, edge, connection))
             const admit = (principal: Principal): void => {
               if (ended) return // while it was asked who calls
               caller = principal
               authorize(method, principal)
-              release = edge.limiter?.call(principal, method) ?? release
-              const request = (): void => edge.limiter?.request(principal)
-              contexts.set(metadata, { id, caller, request, fail, note })
+              release = limits?.limiter.call(principal, method, by) ?? release
+              if (connection !== undefined) limits?.connections.prove(connection)
+              const prove = proverOf(principal, know)
+              guarded?.known(`${principal.tenant} ${principal.id}`, () => void attempt(prove, refuse))
+              const request = (): void => limits?.limiter.request(principal, by.network)
+              const gone = (): boolean => stream.closed || stream.destroyed
+              const taken = (): (() => void) => guarded?.taken() ?? (() => {})
+              contexts.set(metadata, { id, caller, gone, prove, request, taken, fail, note })
               forward(metadata)
             }
-            const refuse = (error: unknown): void => call.sendStatus(fail(error))
             try {
-              edge.limiter?.source(call.getConnectionInfo().remoteAddress)
-              if (openToAll) return forward(metadata)
-              const known = edge.knowCaller(metadata, connectionOf(call, edge))
+              if (arrival?.flaw !== undefined) throw arrival.flaw
+              limits?.limiter.source(by.network)
+              if (openToAll) {
+                release = limits?.limiter.anyone(by.network) ?? release
+                return forward(metadata)
+              }
+              const known = know()
               // Waiting, if only for a moment, costs every call; most need not.
               if (known instanceof Promise) known.then(admit).catch(refuse)
               else admit(known)
@@ -145,18 +185,87 @@ export const observed =
               refuse(error)
             }
           },
+          onReceiveHalfClose: (forward) => {
+            guarded?.complete()
+            forward()
+          },
           onCancel: () => end(status.CANCELLED),
         }),
+      sendMessage: (message, forward) => {
+        // Its status comes when the message has been taken, which may be never.
+        if (!responseStream) guarded?.answered()
+        forward(message)
+      },
     })
   }
 
+/**
+ * The stream that a call came by. grpc-js knows it and has no public name for it; without it a call could not be guarded, and
+ * so is none.
+ *
+ * @throws {TypeError} if another version of grpc-js calls it otherwise.
+ */
+function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream {
+  const stream: unknown = "stream" in call ? call.stream : undefined
+  if (isServerStream(stream)) return stream
+  throw new TypeError("grpc-js no longer says which stream a call came by")
+}
+
 /** A connection is what its listener says: what TLS has not seen is not served as if it had. @throws {AssayError} CALLER_UNKNOWN. */
-function connectionOf(call: ServerInterceptingCallInterface, { transport, peers }: Edge): Connection {
-  const ends = call.getConnectionInfo()
-  const chain = peers.chainOf(ends)
+function shownOn(
+  call: ServerInterceptingCallInterface,
+  { transport }: Edge,
+  connection: Connection | undefined,
+): Shown {
+  const chain = connection?.chain
   if ((chain === undefined) === (transport === "tls"))
     throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
-  return { transport, peer: call.getPeer(), address: ends.remoteAddress, chain: chain ?? [] }
+  return { transport, peer: call.getPeer(), connection: connection?.id, chain: chain ?? [] }
+}
+
+/** Looks again at who calls, who has to be the same. */
+const proverOf = (principal: Principal, know: () => Principal | Promise<Principal>) => {
+  const same = ({ tenant, id, role }: Principal): void => {
+    if (tenant !== principal.tenant || id !== principal.id || role !== principal.role)
+      throw new AssayError("CALLER_UNKNOWN", "the caller is no longer who it was")
+  }
+  return (): void | Promise<void> => {
+    const now = know()
+    return now instanceof Promise ? now.then(same) : same(now)
+  }
+}
+
+const attempt = async (act: () => void | Promise<void>, failed: (error: unknown) => void): Promise<void> => {
+  try {
+    await act()
+  } catch (error) {
+    failed(error)
+  }
+}
+
+type Ending = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0]
+
+const CALLERS_FAULT = /^(?:Failed to decompress|Invalid grpc-timeout)/
+
+/** What grpc-js itself has to say, with the code that we have for it. */
+const explained = (answer: Ending): Ending => {
+  if ((answer.metadata?.get("grpc-status-details-bin").length ?? 0) > 0) return answer
+  const { code, details = "" } = answer
+  const location = "message"
+  switch (code) {
+    case status.RESOURCE_EXHAUSTED:
+      return toStatus(new AssayError("MESSAGE_SIZE", details, { location }))
+    case status.UNIMPLEMENTED:
+      return toStatus(new AssayError("PROTO", details, { location }))
+    case status.INTERNAL: // a message that cannot be unpacked, a timeout that is none; else it is our fault
+      return toStatus(
+        new AssayError(CALLERS_FAULT.test(details) ? "PROTO" : "INTERNAL", details, { location }),
+      )
+    case status.DEADLINE_EXCEEDED:
+      return toStatus(new AssayError("DEADLINE", "the caller's deadline has passed", { location: "call" }))
+    default:
+      return answer
+  }
 }
 
 /**
@@ -172,6 +281,7 @@ export const unary =
     const context = contextOf(call.metadata)
     try {
       if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
+      if (context.gone()) return callback({ code: status.CANCELLED, details: "nobody waits for the answer" })
       if (Number(call.getDeadline()) <= Date.now())
         return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
       const checked = check(schema, call.request)

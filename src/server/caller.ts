@@ -9,6 +9,7 @@ import type { Metadata, MetadataValue } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import type { KnowBearer } from "./bearer.ts"
 import type { KnowHolder, ShownChain } from "./certificates.ts"
+import { Memory } from "./memory.ts"
 import type { Principal, Role } from "./roles.ts"
 
 /** A secret of a caller on this machine. */
@@ -59,12 +60,12 @@ export function checkCredentials(credentials: readonly Credential[]): void {
 }
 
 /** How a call came in. */
-export interface Connection {
+export interface Shown {
   readonly transport: Transport
   /** `address:port`, as grpc-js gives it. */
   readonly peer: string
-  /** Where it comes from, if it has an address. */
-  readonly address: string | undefined
+  /** Its connection's id, where connections are counted. */
+  readonly connection: string | undefined
   /** What a TLS client has shown: DER, its own certificate first. Empty if it has shown none. */
   readonly chain: ShownChain
 }
@@ -73,6 +74,14 @@ export interface Connection {
 export type FindEnrollmentToken = (
   sha256: Uint8Array,
 ) => Promise<{ readonly tenant: string; readonly id: string } | undefined>
+
+/** Counts enrollment tokens that were looked for in vain, of each connection. */
+export interface Tries {
+  /** Before one is looked for. @throws {AssayError} RATE after too many in vain. */
+  check(connection: string | undefined): void
+  /** There was none. */
+  failed(connection: string | undefined): void
+}
 
 /** What callers are known by. */
 export interface CallerParts {
@@ -85,8 +94,7 @@ export interface CallerParts {
   readonly holderOf: KnowHolder
   readonly bearerOf: KnowBearer
   readonly enrollmentToken: FindEnrollmentToken
-  /** Counts enrollment tokens that are looked for. @throws {AssayError} RATE. */
-  readonly lookup: (address: string | undefined) => void
+  readonly tries: Tries
 }
 
 /**
@@ -96,14 +104,14 @@ export interface CallerParts {
  * @throws {AssayError} CALLER_UNKNOWN for a caller who is nobody's, and for a TCP peer that is gone; TOKEN_FORMAT and others
  *   of its kind for a token of an issuer; PERMISSION for one who chooses a tenant; ID for a tenant that is none.
  */
-export type KnowCaller = (metadata: Metadata, connection: Connection) => Principal | Promise<Principal>
+export type KnowCaller = (metadata: Metadata, shown: Shown) => Principal | Promise<Principal>
 
 /** The one place where a caller becomes somebody. */
-export const createKnowCaller =
-  (parts: CallerParts): KnowCaller =>
-  (metadata, connection) => {
+export const createKnowCaller = (parts: CallerParts): KnowCaller => {
+  const enrolleeOf = createKnowEnrollee(parts)
+  return (metadata, shown) => {
     const given = metadata.get("authorization")
-    const isOperator = given.length === 0 && connection.transport === "admin"
+    const isOperator = given.length === 0 && shown.transport === "admin"
     const tenant = metadata.get(TENANT_METADATA)
     if (tenant.length > 0 && !isOperator)
       throw new AssayError("PERMISSION", "a caller's tenant comes with its identity", {
@@ -112,11 +120,12 @@ export const createKnowCaller =
       })
     // The file mode of the administration socket says who may use it.
     if (isOperator) return { tenant: tenantOf(tenant), id: "local:admin", role: "operator" }
-    if (given.length === 0) return peerOf(connection, parts)
+    if (given.length === 0) return peerOf(shown, parts)
     const [, secret] = (given.length === 1 && BEARER.exec(String(given[0]))) || []
     if (secret === undefined) throw unknown("the authorization metadata is not one Bearer credential")
-    return bearerOf(secret, connection, parts)
+    return bearerOf(secret, shown, parts, enrolleeOf)
   }
+}
 
 /** Whoever uses the administration socket owns every tenant, and says which one is meant. @throws {AssayError} ID. */
 function tenantOf(given: readonly MetadataValue[]): string {
@@ -131,7 +140,7 @@ function tenantOf(given: readonly MetadataValue[]): string {
 }
 
 /** The caller that a connection alone says, without any credential. */
-function peerOf({ transport, peer, chain }: Connection, { anonymous, holderOf }: CallerParts): Principal {
+function peerOf({ transport, peer, chain }: Shown, { anonymous, holderOf }: CallerParts): Principal {
   if (transport === "tls") {
     if (chain.length === 0) throw unknown("callers need a client certificate or a credential here")
     return holderOf(chain)
@@ -146,8 +155,9 @@ function peerOf({ transport, peer, chain }: Connection, { anonymous, holderOf }:
 /** Who holds what is sent along: a secret of this machine, an enrollment token, or a token of an issuer. */
 function bearerOf(
   secret: string,
-  { transport, address }: Connection,
+  { transport, connection }: Shown,
   parts: CallerParts,
+  enrolleeOf: KnowEnrollee,
 ): Principal | Promise<Principal> {
   const digest = hash("sha256", secret, "buffer")
   // Every entry is compared, so that the time taken tells nothing about which one came close.
@@ -155,19 +165,32 @@ function bearerOf(
   // What people choose for a secret between two programs of one machine is not what keeps others out.
   if (found !== undefined && transport !== "tls")
     return { tenant: found.tenant, id: found.name, role: found.role }
-  if (secret.startsWith(ENROLLMENT_PREFIX)) {
-    parts.lookup(address)
-    return enrolleeOf(digest, parts)
-  }
+  if (secret.startsWith(ENROLLMENT_PREFIX)) return enrolleeOf(digest, connection)
   if (secret.includes(".")) return parts.bearerOf(secret)
   throw unknown("no caller has this credential here")
 }
 
-async function enrolleeOf(digest: Uint8Array, { enrollmentToken }: CallerParts): Promise<Principal> {
-  const found = await enrollmentToken(digest)
-  if (found === undefined) throw unknown("no enrollment token is this one, or it can no longer be used")
-  const { tenant, id } = found
-  return { tenant, id: `enrollment:${id}`, role: "device", own: { kind: "enrollment", token: id } }
+type KnowEnrollee = (digest: Buffer, connection: string | undefined) => Promise<Principal>
+
+/** Tokens that were found are remembered for that alone: their holders do not pay for others' guesses. */
+const FOUND_MAX = 4096
+const FOUND_MS = 600_000
+
+function createKnowEnrollee({ enrollmentToken, tries }: CallerParts): KnowEnrollee {
+  const found = new Memory<{ readonly validUntil: number }>(FOUND_MAX)
+  return async (digest, connection) => {
+    const key = digest.toString("base64url")
+    const at = new Date()
+    if (found.get(key, at) === undefined) tries.check(connection)
+    const token = await enrollmentToken(digest)
+    if (token === undefined) {
+      tries.failed(connection)
+      throw unknown("no enrollment token is this one, or it can no longer be used")
+    }
+    found.set(key, { validUntil: at.getTime() + FOUND_MS })
+    const { tenant, id } = token
+    return { tenant, id: `enrollment:${id}`, role: "device", own: { kind: "enrollment", token: id } }
+  }
 }
 
 const LOOPBACK_PEER = /^(127(?:\.\d{1,3}){3}|::1):\d+$/

@@ -107,7 +107,16 @@ export function createKnowHolder({ rules, devices, denied, now }: CertificatePar
 }
 
 /** Each certificate by its digest: none can be moved from one place of a chain to another. */
-const keyOf = (chain: ShownChain): string => chain.map((der) => hash("sha256", der, "base64url")).join()
+function keyOf(chain: ShownChain): string {
+  const known = keys.get(chain)
+  if (known !== undefined) return known
+  const key = chain.map((der) => hash("sha256", der, "base64url")).join()
+  keys.set(chain, key)
+  return key
+}
+
+/** What a connection has shown stays the same, and is looked at for each request. */
+const keys = new WeakMap<ShownChain, string>()
 
 /** What a rule answers whose CA has nothing to do with the certificate. */
 const IS_ANOTHERS: readonly Code[] = ["UNTRUSTED_ROOT", "CHAIN"]

@@ -36,7 +36,7 @@ export const clientStream =
     const context = contextOf(call.metadata)
     try {
       if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
-      const value = await answer(requestsOf(schema, where, call, draining), context.caller)
+      const value = await answer(requestsOf(schema, where, call, draining, context), context.caller)
       if (!call.cancelled) callback(null, value)
     } catch (error) {
       if (call.cancelled) return
@@ -49,6 +49,7 @@ async function* requestsOf<I extends DescMessage, O>(
   where: (position: number, field: string) => string,
   call: ServerReadableStream<Received<I>, O>,
   draining: AbortSignal,
+  context: CallContext,
 ): AsyncIterable<MessageShape<I>> {
   const stop = (): void => void call.destroy(shuttingDown())
   draining.addEventListener("abort", stop, { once: true })
@@ -56,9 +57,12 @@ async function* requestsOf<I extends DescMessage, O>(
     if (draining.aborted) throw shuttingDown()
     let position = 0
     for await (const received of call) {
+      const answered = context.taken()
+      await context.prove()
       const checked = check<I>(schema, received)
       if (checked.kind === "invalid") throw placed(checked, (field) => where(position, field))
       yield checked.request
+      answered()
       position++
     }
   } finally {

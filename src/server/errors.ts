@@ -29,7 +29,12 @@ const STATUS_OF_CODE: Readonly<Partial<Record<Code, status>>> = {
   TOKEN_TIME: status.UNAUTHENTICATED,
   TOKEN_CLAIMS: status.UNAUTHENTICATED,
   DEVICE_EXISTS: status.ALREADY_EXISTS,
+  SLOW: status.DEADLINE_EXCEEDED,
+  DEADLINE: status.DEADLINE_EXCEEDED,
 }
+
+/** Limits that another try meets again: there is nothing to wait for. */
+const LASTING: readonly Code[] = ["MESSAGE_SIZE", "LOG_SIZE", "DEPTH", "PATH", "TRUST_FULL"]
 
 /** Long enough for challenges to expire and for a burst to pass, short enough to wait for. */
 const RETRY_DELAY_MS = 1000
@@ -44,7 +49,7 @@ export const codeOf = (error: unknown): Code => (error instanceof AssayError ? e
 
 /**
  * A failure as google.rpc.Status, with ErrorInfo (reason: the code; domain "assay"; metadata: challenge, location,
- * expected, actual, where there is one), BadRequest for what is malformed, RetryInfo for what is exhausted.
+ * expected, actual, where there is one), BadRequest for what is malformed, RetryInfo for what is exhausted and will not stay so.
  * `violations` says more than the error's own location.
  */
 export function toRpcStatus(error: unknown, violations: readonly Violation[] = []): Status {
@@ -75,7 +80,7 @@ export function toRpcStatus(error: unknown, violations: readonly Violation[] = [
       }))
     details.push(pack(BadRequestSchema, create(BadRequestSchema, { fieldViolations })))
   }
-  if (kind === "exhausted")
+  if (kind === "exhausted" && !LASTING.includes(code))
     details.push(
       pack(
         RetryInfoSchema,

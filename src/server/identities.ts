@@ -9,6 +9,7 @@ import {
   createKnowCaller,
   type FindEnrollmentToken,
   type KnowCaller,
+  type Tries,
 } from "./caller.ts"
 import { type CertificateFiles, watchCertificateRules } from "./certificate-rules.ts"
 import { createKnowHolder, type DeviceAuthority } from "./certificates.ts"
@@ -68,14 +69,9 @@ const NONE_DENIED: DeniedKeys = { size: 0, find: () => undefined }
 /**
  * Reads everything that callers are known by.
  *
- * @param lookup Counts enrollment tokens that are looked for.
  * @throws {AssayError} INPUT for a credential or a file that is not usable; whatever the parsers throw.
  */
-export function openIdentities(
-  config: IdentityConfig,
-  watch: Watching,
-  lookup: (address: string | undefined) => void,
-): Identities {
+export function openIdentities(config: IdentityConfig, watch: Watching, tries: Tries): Identities {
   const { credentials, anonymous, deviceAuthority } = config
   const now = config.now ?? (() => new Date())
   checkCredentials(credentials)
@@ -100,7 +96,7 @@ export function openIdentities(
       holderOf,
       bearerOf: createKnowBearer(tokens.rules, now),
       enrollmentToken: config.enrollmentToken ?? (async () => undefined),
-      lookup,
+      tries,
     }),
     authorities: () => [
       ...certificates

@@ -5,6 +5,7 @@
 import { isIPv4 } from "node:net"
 import { AssayError } from "../errors.ts"
 import { Buckets, type Rate } from "./buckets.ts"
+import type { Tries } from "./caller.ts"
 import type { Principal } from "./roles.ts"
 
 /** Rates of one process. */
@@ -19,10 +20,20 @@ export interface Rates {
   readonly device: Rate
   /** Challenges of one caller. */
   readonly challenge: Rate
-  /** Steps of enrollment of one caller; and enrollment tokens that are looked for, from one address. */
+  /** The same of the holders of one enrollment token at one address: all of them together are a caller. */
+  readonly enrollee: Rate
+  /** Steps of enrollment of one caller. */
   readonly enrollment: Rate
+  /** Enrollment tokens that are none, by one connection. */
+  readonly guess: Rate
+  /** Calls that anyone may make, from one address. */
+  readonly anyone: Rate
   /** Calls of one caller that are not answered yet. */
   readonly callsMax: number
+  /** Calls of one caller that stay open, as streams do. */
+  readonly streamsMax: number
+  /** Calls from one address that anyone may make, and that are not answered yet. */
+  readonly anyoneMax: number
 }
 
 /** A gateway makes thousands of calls a second, and a device a few a minute. */
@@ -32,8 +43,13 @@ export const RATES: Rates = {
   caller: { perSecond: 10_000, burst: 20_000 },
   device: { perSecond: 5, burst: 50 },
   challenge: { perSecond: 5000, burst: 10_000 },
+  enrollee: { perSecond: 100, burst: 1000 },
   enrollment: { perSecond: 50, burst: 500 },
+  guess: { perSecond: 1, burst: 20 },
+  anyone: { perSecond: 100, burst: 500 },
   callsMax: 1024,
+  streamsMax: 64,
+  anyoneMax: 64,
 }
 
 /** Addresses, and callers, that are told apart at a time. */
@@ -42,18 +58,26 @@ const KEYS_MAX = 65_536
 const CREATE_CHALLENGE = "assay.v1.AttestationService/CreateChallenge"
 const ENROLLMENT = "assay.v1.EnrollmentService/"
 
-/** Counts what is asked. But for the first, all methods throw RATE when there is nothing left. */
+/** How a call came in, and whether it stays open. */
+interface CallBy {
+  readonly network?: string | undefined
+  readonly isStream?: boolean
+}
+
+/** Counts what is asked. `network` is whom an address belongs to. But for the first, all methods throw RATE when there is nothing left. */
 export interface Limiter {
   /** Whether a connection may shake hands. */
   connection(address: string): boolean
-  /** A call, before anybody has looked at who makes it. Without an address it is not counted. */
-  source(address: string | undefined): void
-  /** A secret that is about to be looked for in a store. */
-  lookup(address: string | undefined): void
+  /** A call, before anybody has looked at who makes it. Without a network it is not counted. */
+  source(network: string | undefined): void
+  /** A call that anyone may make. Gives what has to be called when it ends. */
+  anyone(network: string | undefined): () => void
+  /** Enrollment tokens that there are not. */
+  readonly tries: Tries
   /** A call of a caller who is known. Gives what has to be called when it ends. */
-  call(principal: Principal, method: string): () => void
+  call(principal: Principal, method: string, by?: CallBy): () => void
   /** One more request of a call that is a stream. */
-  request(principal: Principal): void
+  request(principal: Principal, network?: string): void
 }
 
 /** @param nowMs A clock that never goes back. */
@@ -61,49 +85,90 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
   const buckets = (rate: Rate): Buckets => new Buckets(rate, KEYS_MAX)
   const connections = buckets(rates.connection)
   const sources = buckets(rates.source)
-  const lookups = buckets(rates.enrollment)
+  const tries = buckets(rates.guess)
+  const anyones = buckets(rates.anyone)
   const callers = buckets(rates.caller)
   const devices = buckets(rates.device)
+  const enrollees = buckets(rates.enrollee)
   const challenges = buckets(rates.challenge)
   const enrollments = buckets(rates.enrollment)
-  const open = new Map<string, number>()
+  const calls = new AtATime(rates.callsMax, "calls of this caller at a time")
+  const streams = new AtATime(rates.streamsMax, "streams of this caller at a time")
+  const ofAnyone = new AtATime(rates.anyoneMax, "calls from this address at a time")
 
-  const take = (from: Buckets, key: string, what: string): void => {
-    const waitMs = from.take(key, nowMs())
+  const hold = (waitMs: number, what: string): void => {
     if (waitMs > 0)
       throw new AssayError("RATE", `too many ${what}`, { location: what, retryMs: Math.ceil(waitMs) })
   }
-  const ofAddress = (from: Buckets, address: string | undefined, what: string): void => {
-    if (address !== undefined) take(from, networkOf(address), what)
+  const take = (from: Buckets, key: string, what: string): void => hold(from.take(key, nowMs()), what)
+  const request = (principal: Principal, network = ""): void => {
+    const { own } = principal
+    const key = keyOf(principal)
+    if (own?.kind === "enrollment")
+      take(enrollees, `${key} ${network}`, "calls of this enrollment token from this address")
+    take(own?.kind === "device" ? devices : callers, key, "calls of this caller")
   }
-  const request = (principal: Principal): void =>
-    take(principal.own === undefined ? callers : devices, keyOf(principal), "calls of this caller")
   return {
     connection: (address) => connections.take(networkOf(address), nowMs()) === 0,
-    source: (address) => ofAddress(sources, address, "calls from this address"),
-    lookup: (address) => take(lookups, address === undefined ? "" : networkOf(address), "enrollment tokens"),
+    source: (network) => {
+      if (network !== undefined && network !== "") take(sources, network, "calls from this address")
+    },
+    anyone: (network = "") => {
+      take(anyones, network, "calls that anyone may make, from this address")
+      return ofAnyone.begin(network)
+    },
+    tries: {
+      check: (connection = "") => hold(tries.wait(connection, nowMs()), "enrollment tokens that are none"),
+      failed: (connection = "") => void tries.take(connection, nowMs()),
+    },
     request,
-    call: (principal, method) => {
+    call: (principal, method, { network, isStream = false } = {}) => {
       const key = keyOf(principal)
-      const now = open.get(key) ?? 0
-      if (now >= rates.callsMax)
-        throw new AssayError("RATE", "too many calls of this caller at a time", {
-          location: "calls at a time",
-          expected: `at most ${rates.callsMax}`,
-        })
-      request(principal)
+      calls.check(key)
+      if (isStream) streams.check(key)
+      request(principal, network)
       if (method === CREATE_CHALLENGE) take(challenges, key, "challenges of this caller")
       else if (method.startsWith(ENROLLMENT)) take(enrollments, key, "enrollments of this caller")
-      open.set(key, now + 1)
-      let ended = false
+      const ends = [calls.begin(key), ...(isStream ? [streams.begin(key)] : [])]
       return () => {
-        if (ended) return
-        ended = true
-        const left = (open.get(key) ?? 1) - 1
-        if (left === 0) open.delete(key)
-        else open.set(key, left)
+        for (const end of ends) end()
       }
     },
+  }
+}
+
+/** What each key has open. */
+class AtATime {
+  readonly #open = new Map<string, number>()
+  readonly #max: number
+  readonly #what: string
+
+  constructor(max: number, what: string) {
+    this.#max = max
+    this.#what = what
+  }
+
+  /** @throws {AssayError} RATE. */
+  check(key: string): void {
+    if ((this.#open.get(key) ?? 0) >= this.#max)
+      throw new AssayError("RATE", `too many ${this.#what}`, {
+        location: this.#what,
+        expected: `at most ${this.#max}`,
+      })
+  }
+
+  /** Gives what has to be called when it ends. @throws {AssayError} RATE. */
+  begin(key: string): () => void {
+    this.check(key)
+    this.#open.set(key, (this.#open.get(key) ?? 0) + 1)
+    let ended = false
+    return () => {
+      if (ended) return
+      ended = true
+      const left = (this.#open.get(key) ?? 1) - 1
+      if (left === 0) this.#open.delete(key)
+      else this.#open.set(key, left)
+    }
   }
 }
 

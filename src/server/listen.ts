@@ -3,15 +3,16 @@
  * place, so that nobody can connect before its mode is set, and a file left by a dead server is replaced in one step.
  */
 import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync } from "node:fs"
-import { connect, type Socket } from "node:net"
+import { connect, createServer, type ListenOptions, type Socket } from "node:net"
 import { dirname } from "node:path"
 import { type Server, ServerCredentials } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import { hostAndPort, hostText } from "../loopback.ts"
 import { type Address, parseAddress } from "../rpc.ts"
 import { type ServerFiles, watchServerIdentity } from "../tls.ts"
+import type { Connections } from "./connections.ts"
 import type { Watching } from "./identities.ts"
-import { listenTls, type Peers } from "./tls.ts"
+import { listening, listenTls } from "./tls.ts"
 
 /** Readable and writable by the owner alone. */
 export const ADMIN_MODE = 0o600
@@ -95,7 +96,12 @@ export interface BindTls {
   readonly admit: (address: string) => boolean
   readonly watch: Watching
   readonly now: () => Date
-  readonly peers: Peers
+}
+
+/** What all listeners share. */
+export interface BindShared {
+  readonly tls: BindTls
+  readonly connections: Connections
 }
 
 /** What never changes. */
@@ -109,15 +115,37 @@ export const FIXED = { unready: () => undefined, renew: () => {}, look: async ()
 export async function bind(
   server: Server,
   address: ListenAddress,
-  { mode, tls }: { readonly mode: number; readonly tls: BindTls },
+  { mode, ...shared }: { readonly mode: number } & BindShared,
 ): Promise<Bound> {
-  if (address.kind === "tls") return bindTls(server, address, tls)
-  if (address.kind === "tcp") {
-    const port = await listen(server, address.target)
-    return { ...FIXED, address: `${hostText(address.host)}:${port}`, release: () => {} }
+  if (address.kind === "tls") return bindTls(server, address, shared)
+  const take = takePlain(server, shared.connections)
+  const listener = createServer(take)
+  const close = (): void => void listener.close()
+  const listen = async (name: string, where: ListenOptions): Promise<number> => {
+    try {
+      return await listening(listener, where)
+    } catch (error) {
+      throw unusable(name, error)
+    }
   }
-  const release = await placeSocket(address.path, mode, (temporary) => listen(server, `unix:${temporary}`))
-  return { ...FIXED, address: `unix:${address.path}`, release }
+  if (address.kind === "tcp") {
+    const port = await listen(address.target, { host: address.host, port: address.port })
+    return { ...FIXED, address: `${hostText(address.host)}:${port}`, close, release: close }
+  }
+  const remove = await placeSocket(address.path, mode, (path) => listen(address.path, { path }))
+  const release = (): void => {
+    close()
+    remove()
+  }
+  return { ...FIXED, address: `unix:${address.path}`, close, release }
+}
+
+/** Takes connections as they come: nobody but who is on this machine makes them. */
+export function takePlain(server: Server, connections: Connections): (socket: Socket) => void {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  return (socket) => {
+    if (connections.admit(socket) !== undefined) injector.injectConnection(socket)
+  }
 }
 
 /**
@@ -150,13 +178,10 @@ export async function placeSocket(
   }
 }
 
-/** Connections at a time on one port: sockets are what a process has fewest of. */
-export const CONNECTIONS_MAX = 4096
-
 async function bindTls(
   server: Server,
   { host, port, files }: Extract<ListenAddress, { readonly kind: "tls" }>,
-  { clients, authorities, admit, watch, now, peers }: BindTls,
+  { tls: { clients, authorities, admit, watch, now }, connections }: BindShared,
 ): Promise<Bound> {
   const identity = watchServerIdentity(files, now, watch)
   try {
@@ -165,18 +190,18 @@ async function bindTls(
       clients,
       authorities,
       admit,
-      connectionsMax: CONNECTIONS_MAX,
+      connections,
     }
-    const listening = await listenTls(server, { host, port }, parts, peers)
+    const listener = await listenTls(server, { host, port }, parts)
     return {
-      address: `${hostText(host)}:${listening.port}`,
+      address: `${hostText(host)}:${listener.port}`,
       unready: identity.unready,
-      renew: listening.renew,
+      renew: listener.renew,
       look: identity.look,
-      close: listening.close,
+      close: listener.close,
       release: () => {
         identity.close()
-        listening.close()
+        listener.close()
       },
     }
   } catch (error) {
@@ -184,14 +209,6 @@ async function bindTls(
     throw unusable(`${hostText(host)}:${port}`, error)
   }
 }
-
-const listen = (server: Server, target: string): Promise<number> =>
-  new Promise((resolve, reject) => {
-    server.bindAsync(target, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port)
-      else reject(unusable(target, error))
-    })
-  })
 
 /** That a place cannot be listened on. */
 export const unusable = (place: string, cause: unknown): AssayError =>

@@ -13,16 +13,21 @@ import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { policyHandlers } from "./admin.ts"
+import { watchArrivals } from "./arrival.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { serveBrought } from "./brought.ts"
 import { type Edge, type Observe, observed } from "./call.ts"
 import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
+import { Connections } from "./connections.ts"
 import { DEVICE_FIELDS_MAX, deviceHandlers, enrollmentTokenHandlers } from "./devices.ts"
+import { drained } from "./drain.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
+import { Guard } from "./guard.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
 import { journalHandlers } from "./journal.ts"
 import { createLimiter, RATES, type Rates } from "./limiter.ts"
+import { LIMITS, type Limits } from "./limits.ts"
 import {
   ADMIN_MODE,
   type Bound,
@@ -34,33 +39,9 @@ import {
   SOCKET_MODE,
 } from "./listen.ts"
 import { addReflection } from "./reflection.ts"
-import { Peers } from "./tls.ts"
 import { TRUST_FIELDS_MAX, trustHandlers } from "./trust.ts"
 import { warm } from "./validate.ts"
 import { decodeStrictly, strictDecoder } from "./wire.ts"
-
-/** Bounds of what callers may ask for at once. */
-export interface Limits {
-  /** Of one request. The largest evidence is its event log of 1 MiB and 10 KiB around it. */
-  readonly messageBytesMax: number
-  /** The same over the administration socket. A revocation list may have 32 MiB. */
-  readonly adminMessageBytesMax: number
-  /** Calls at a time on one connection. */
-  readonly callsMax: number
-  /** Requests of one stream at a time. */
-  readonly streamInFlightMax: number
-  /** How long a shutdown waits for calls that are not answered yet. */
-  readonly drainMs: number
-}
-
-/** What is right unless somebody knows better. */
-export const LIMITS: Limits = {
-  messageBytesMax: 2 * 1024 * 1024,
-  adminMessageBytesMax: 36 * 1024 * 1024,
-  callsMax: 256,
-  streamInFlightMax: 64,
-  drainMs: 10_000,
-}
 
 /**
  * Connections that died without a word are found within 80 seconds, idle ones are closed, old ones are made anew.
@@ -73,8 +54,19 @@ const CONNECTIONS = {
   "grpc.max_connection_age_ms": 3_600_000,
 }
 
-/** How long answers that were given may take to leave, before connections are cut. */
-const FLUSH_MS = 250
+/** What Node may keep for one connection, answers that nobody takes above all: beyond it new calls are refused. */
+const SESSION_MEGABYTES_MAX = 32
+
+/** Between two looks at what takes too long. */
+const SWEEP_MS = 250
+
+/** Whoever can open the administration socket can do worse. */
+const ADMIN_CONNECTIONS = {
+  connectionsMax: Number.MAX_SAFE_INTEGER,
+  addressConnectionsMax: Number.MAX_SAFE_INTEGER,
+  strangersMax: Number.MAX_SAFE_INTEGER,
+  strangerIdleMs: Number.MAX_SAFE_INTEGER,
+}
 
 /** What a server is made of. */
 export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
@@ -137,10 +129,13 @@ export function createServer(config: ServerConfig): AssayServer {
   const identities = openIdentities(
     { ...config, anonymous: config.anonymous ?? config.development },
     watch,
-    limiter.lookup,
+    limiter.tries,
   )
   const { knowCaller } = identities
-  const peers = new Peers()
+  watchArrivals()
+  const connections = new Connections(limits)
+  const administering = new Connections(ADMIN_CONNECTIONS)
+  const guard = new Guard(limits)
   const logCall = createCallLog(config.log)
   const draining = new AbortController()
   const open = new Set<object>()
@@ -152,8 +147,7 @@ export function createServer(config: ServerConfig): AssayServer {
       refused: config.refused ?? (() => {}),
       knowCaller,
       transport,
-      peers,
-      limiter: transport === "admin" ? undefined : limiter,
+      limits: transport === "admin" ? undefined : { limiter, guard, connections },
       open,
     }
     const server = new Server({
@@ -161,6 +155,7 @@ export function createServer(config: ServerConfig): AssayServer {
       "grpc.max_receive_message_length":
         transport === "admin" ? limits.adminMessageBytesMax : limits.messageBytesMax,
       "grpc.max_concurrent_streams": limits.callsMax,
+      "grpc-node.max_session_memory": SESSION_MEGABYTES_MAX,
       interceptors: [observed(edge)],
     })
     const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }
@@ -178,10 +173,16 @@ export function createServer(config: ServerConfig): AssayServer {
     }
     health.addToServer(server)
     if (config.reflection) addReflection(server, SERVICES)
-    return { server, address, mode: transport === "admin" ? ADMIN_MODE : SOCKET_MODE, setHealth }
+    const parts =
+      transport === "admin"
+        ? { mode: ADMIN_MODE, connections: administering }
+        : { mode: SOCKET_MODE, connections }
+    return { server, address, parts, setHealth }
   })
 
+  let sweeping: NodeJS.Timeout | undefined
   const close = (): void => {
+    clearInterval(sweeping)
     for (const { server } of listeners) server.forceShutdown()
     for (const { release } of bound.splice(0)) release()
     identities.close()
@@ -193,23 +194,28 @@ export function createServer(config: ServerConfig): AssayServer {
     admit: limiter.connection,
     watch,
     now: config.now ?? (() => new Date()),
-    peers,
   }
   return {
     start: async () => {
       SERVICES.forEach(warm)
       try {
-        for (const { server, address, mode } of listeners)
+        for (const { server, address, parts } of listeners) {
+          const shared = { ...parts, tls }
           bound.push(
-            config.brought === true && mode !== ADMIN_MODE
-              ? serveBrought(server, address, tls)
-              : await bind(server, address, { mode, tls }),
+            config.brought === true && parts.mode !== ADMIN_MODE
+              ? serveBrought(server, address, shared)
+              : await bind(server, address, shared),
           )
+        }
       } catch (error) {
         close()
         throw error
       }
       for (const { setHealth } of listeners) setHealth("SERVING")
+      sweeping = setInterval(() => {
+        connections.sweep()
+        guard.sweep()
+      }, SWEEP_MS)
       return bound.map(({ address }) => address)
     },
     take: (listener, socket) => {
@@ -223,14 +229,9 @@ export function createServer(config: ServerConfig): AssayServer {
       for (const { setHealth } of listeners) setHealth("NOT_SERVING")
       for (const one of bound) one.close()
       draining.abort()
-      const drained = Promise.all(
-        listeners.map(({ server }) => new Promise<void>((done) => server.tryShutdown(() => done()))),
-      )
-      const waiting = answered(open, limits.drainMs)
-      // Of connections that were handed to it, grpc-js says at once that they have ended.
-      const isInjected = config.brought === true || addresses.some(({ address }) => address.kind === "tls")
-      await (isInjected ? waiting.done : Promise.race([drained, waiting.done]))
-      waiting.cancel()
+      // It says that it has shut down when it has told its connections to close, not when they have.
+      for (const { server } of listeners) server.tryShutdown(() => {})
+      await drained(open, () => connections.size + administering.size === 0, limits.drainMs)
       close()
     },
   }
@@ -256,17 +257,4 @@ function addressesOf(config: ServerConfig): { address: ListenAddress; transport:
   if (config.admin === undefined) return addresses
   // TCP has no owner, so administration is never on it.
   return [...addresses, { address: checkAddress(config.admin, false), transport: "admin" }]
-}
-
-/** `done` when every open call has been answered and had time to leave, or when the limit is reached. */
-function answered(open: ReadonlySet<object>, limitMs: number): { done: Promise<void>; cancel: () => void } {
-  const { promise: done, resolve } = Promise.withResolvers<void>()
-  const limit = performance.now() + limitMs
-  let idleSince: number | undefined
-  const timer = setInterval(() => {
-    const now = performance.now()
-    idleSince = open.size > 0 ? undefined : (idleSince ?? now)
-    if (now >= limit || (idleSince !== undefined && now - idleSince >= FLUSH_MS)) resolve()
-  }, 25)
-  return { done, cancel: () => clearInterval(timer) }
 }

@@ -72,8 +72,18 @@ export const verifyStream =
       context.note(error)
       reply(id, { case: "error", value: toRpcStatus(error, violations) })
     }
-    const run = async (id: string, request: VerifyRequest): Promise<void> => {
+    const run = async (id: string, request: VerifyRequest, answered: () => void): Promise<void> => {
       inFlight.add(id)
+      try {
+        await context.prove()
+      } catch (error) {
+        inFlight.delete(id)
+        answered()
+        const isOurs = error instanceof AssayError
+        return endWith(
+          isOurs ? error : new AssayError("INTERNAL", "who calls cannot be said", { cause: error }),
+        )
+      }
       try {
         context.request()
         reply(id, { case: "response", value: await answer(service, request, context.caller) })
@@ -81,6 +91,7 @@ export const verifyStream =
         refuse(id, error)
       }
       inFlight.delete(id)
+      answered()
       proceed()
     }
 
@@ -90,12 +101,17 @@ export const verifyStream =
     call.on("drain", proceed)
     call.on("end", () => endWith())
     call.on("data", (received: Received<typeof VerifyStreamRequestSchema>) => {
-      if (ending !== undefined || call.cancelled) return
+      const answered = context.taken()
+      if (ending !== undefined || call.cancelled) return answered()
       const read = readOne(received)
+      if (read.kind === "request" && !inFlight.has(read.id)) {
+        void run(read.id, read.request, answered)
+        return proceed()
+      }
+      answered()
       if (read.kind === "refused" && read.id === undefined) return endWith(read.error, read.violations)
       if (read.kind === "refused") refuse(read.id ?? "", read.error, read.violations)
-      else if (inFlight.has(read.id)) refuse(read.id, duplicateOf(read.id))
-      else void run(read.id, read.request)
+      else refuse(read.id, duplicateOf(read.id))
       proceed()
     })
   }

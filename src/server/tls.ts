@@ -4,11 +4,12 @@
  * the listener is ours, and grpc-js is handed connections whose handshake is done (`createConnectionInjector`).
  */
 import type { X509Certificate } from "node:crypto"
-import type { Socket } from "node:net"
-import { createServer, type SecureContextOptions, type TLSSocket } from "node:tls"
+import type { Server as Listener, ListenOptions, Socket } from "node:net"
+import { createServer, type SecureContextOptions } from "node:tls"
 import { type Server, ServerCredentials } from "@grpc/grpc-js"
 import { HANDSHAKE_MS, type ServerIdentity, TLS } from "../tls.ts"
 import type { ShownChain } from "./certificates.ts"
+import type { Connections } from "./connections.ts"
 
 /** What a listener's connections are set up with. Both may change while it listens; connections keep what they began with. */
 export interface TlsParts {
@@ -19,8 +20,7 @@ export interface TlsParts {
   readonly authorities: () => readonly string[]
   /** Whether a connection from this address is taken at all. */
   readonly admit: (address: string) => boolean
-  /** Connections at a time. */
-  readonly connectionsMax: number
+  readonly connections: Connections
 }
 
 /** What shakes hands. */
@@ -38,43 +38,13 @@ export interface TlsListening extends Omit<TlsShaking, "take"> {
   close(): void
 }
 
-/** Who holds each open connection's other end, by the connection's two ends. */
-export class Peers {
-  readonly #chains = new Map<string, ShownChain>()
-
-  /** The chain that was shown on a connection, empty if there was none; nothing for a connection without TLS. */
-  chainOf(ends: Ends): ShownChain | undefined {
-    return this.#chains.get(keyOf(ends))
-  }
-
-  /** Until it closes, the connection's other end is who has shown this chain. */
-  add(socket: TLSSocket, chain: ShownChain): void {
-    const key = keyOf(socket)
-    this.#chains.set(key, chain)
-    socket.once("close", () => {
-      if (this.#chains.get(key) === chain) this.#chains.delete(key)
-    })
-  }
-}
-
-/** No two connections that are open have the same. */
-interface Ends {
-  readonly localAddress?: string | undefined
-  readonly localPort?: number | undefined
-  readonly remoteAddress?: string | undefined
-  readonly remotePort?: number | undefined
-}
-
-const keyOf = ({ localAddress, localPort, remoteAddress, remotePort }: Ends): string =>
-  `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
-
 /**
  * Shakes hands and gives connections to `server`: those whose handshake is done in time, and that speak HTTP/2.
  *
  * Clients are asked for a certificate and may show none. Whoever shows one has proven to hold its key; whose it is,
  * nobody has looked at yet.
  */
-const createListener = (server: Server, parts: TlsParts, peers: Peers) => {
+const createListener = (server: Server, parts: TlsParts) => {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const context = (): SecureContextOptions => {
     const { certificate, key } = parts.identity()
@@ -88,32 +58,24 @@ const createListener = (server: Server, parts: TlsParts, peers: Peers) => {
     ALPNProtocols: ["h2"],
     handshakeTimeout: HANDSHAKE_MS,
   })
-  listener.maxConnections = parts.connectionsMax
   listener.prependListener("connection", (socket: Socket) => {
-    if (!parts.admit(socket.remoteAddress ?? "")) socket.destroy()
+    if (parts.admit(socket.remoteAddress ?? "")) parts.connections.admit(socket)
+    else socket.destroy()
   })
   listener.on("secureConnection", (socket) => {
     socket.on("error", () => socket.destroy())
-    peers.add(socket, chainOf(socket.getPeerX509Certificate()))
-    injector.injectConnection(socket)
+    const connection = parts.connections.shake(socket, chainOf(socket.getPeerX509Certificate()))
+    if (connection === undefined) socket.destroy()
+    else injector.injectConnection(socket)
   })
   listener.on("tlsClientError", (_error, socket) => socket.destroy())
   return { listener, renew: () => listener.setSecureContext(context()) }
 }
 
-/** Shakes hands on connections that are brought. Beyond `connectionsMax` at a time they are closed. */
-export function shakeTls(server: Server, parts: TlsParts, peers: Peers): TlsShaking {
-  const { listener, renew } = createListener(server, parts, peers)
-  let open = 0
-  return {
-    renew,
-    take: (socket) => {
-      if (open >= parts.connectionsMax) return void socket.destroy()
-      open++
-      socket.once("close", () => open--)
-      listener.emit("connection", socket)
-    },
-  }
+/** Shakes hands on connections that are brought. */
+export function shakeTls(server: Server, parts: TlsParts): TlsShaking {
+  const { listener, renew } = createListener(server, parts)
+  return { renew, take: (socket) => void listener.emit("connection", socket) }
 }
 
 /**
@@ -125,23 +87,28 @@ export async function listenTls(
   server: Server,
   { host, port }: { readonly host: string; readonly port: number },
   parts: TlsParts,
-  peers: Peers,
 ): Promise<TlsListening> {
-  const { listener, renew } = createListener(server, parts, peers)
-  const bound = await new Promise<number>((resolve, reject) => {
-    listener.once("error", reject)
-    listener.listen({ host, port, exclusive: true }, () => {
-      listener.off("error", reject)
-      const address = listener.address()
-      resolve(typeof address === "object" && address !== null ? address.port : port)
-    })
-  })
+  const { listener, renew } = createListener(server, parts)
+  const bound = await listening(listener, { host, port })
   return {
     port: bound,
     renew,
     close: () => void listener.close(),
   }
 }
+
+/** Listens. Gives the port. @throws {Error} as `node:net` gives it. */
+export const listening = (listener: Listener, where: ListenOptions): Promise<number> =>
+  new Promise((resolve, reject) => {
+    listener.once("error", reject)
+    listener.listen({ ...where, exclusive: true }, () => {
+      listener.off("error", reject)
+      // A connection that cannot be accepted, as when there are no more files, is no reason to end.
+      listener.on("error", () => {})
+      const address = listener.address()
+      resolve(typeof address === "object" && address !== null ? address.port : 0)
+    })
+  })
 
 const CHAIN_MAX = 10
 

@@ -4,6 +4,7 @@ import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { CERTIFICATION } from "./certification.ts"
 import { DEVICES } from "./devices.ts"
+import { EDGE } from "./edge.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
 import { ENGINE } from "./engine.ts"
 import { ENROLL } from "./enroll.ts"
@@ -34,6 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SHARED_STORE,
   ...CALLERS,
   ...RATES,
+  ...EDGE,
   ...JOURNAL,
   ...BACKUPS,
   ...DEVICES,
@@ -88,6 +90,9 @@ export const CLASSES: readonly string[] = [
   "T-04",
   "T-07",
   "T-08",
+  "G-02",
+  "G-03",
+  "G-06",
   "G-11",
   "G-12",
   "S-01",

@@ -42,7 +42,12 @@ const holderOf = (): never => {
   throw new AssayError("CALLER_UNKNOWN", "nobody")
 }
 /** Nor is any token. */
-const NO_TOKENS = { holderOf, bearerOf: holderOf, enrollmentToken: async () => undefined, lookup: () => {} }
+const NO_TOKENS = {
+  holderOf,
+  bearerOf: holderOf,
+  enrollmentToken: async () => undefined,
+  tries: { check: () => {}, failed: () => {} },
+}
 const callerOf = (
   metadata: Metadata,
   peer: string,
@@ -51,7 +56,7 @@ const callerOf = (
   const known = createKnowCaller({ ...NO_TOKENS, ...parts })(metadata, {
     transport,
     peer,
-    address: undefined,
+    connection: undefined,
     chain: [],
   })
   if (known instanceof Promise) throw new TypeError("nothing here takes time")
@@ -185,7 +190,7 @@ test("takes who holds an enrollment token for a device that enrolls, in the toke
   })
   const metadata = metadataOf("Bearer aet_0123456789abcdef")
   for (const transport of ["tls", "unix"] as const) {
-    const call = async () => know(metadata, { transport, peer: "unknown", address: undefined, chain: [] })
+    const call = async () => know(metadata, { transport, peer: "unknown", connection: undefined, chain: [] })
     if (asked.length > 0) await rejectsCode(call, "CALLER_UNKNOWN")
     else
       assert.equal(await call(), {
@@ -199,7 +204,7 @@ test("takes who holds an enrollment token for a device that enrolls, in the toke
 })
 test("refuses G-11 an enrollment token where there are none, and while nobody can say", async () => {
   const metadata = metadataOf("Bearer aet_0123456789abcdef")
-  const connection = { transport: "tls", peer: "unknown", address: undefined, chain: [] } as const
+  const connection = { transport: "tls", peer: "unknown", connection: undefined, chain: [] } as const
   const none = createKnowCaller({ ...NO_TOKENS, credentials, anonymous: false })
   await rejectsCode(async () => none(metadata, connection), "CALLER_UNKNOWN")
   const enrollmentToken = () => Promise.reject(new AssayError("REGISTRY", "down"))

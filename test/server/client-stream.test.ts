@@ -9,7 +9,6 @@ import { PolicyService, type SetPolicyRequest } from "../../src/gen/assay/v1/adm
 import { pathOf } from "../../src/rpc.ts"
 import { type Edge, observed } from "../../src/server/call.ts"
 import { clientStream } from "../../src/server/client-stream.ts"
-import { Peers } from "../../src/server/tls.ts"
 import { decodeStrictly } from "../../src/server/wire.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
@@ -38,8 +37,7 @@ const served = async (
     refused: () => {},
     knowCaller: () => ({ tenant: "default", id: "local:admin", role: "operator" }),
     transport: "admin",
-    peers: new Peers(),
-    limiter: undefined,
+    limits: undefined,
     logCall: () => {},
     open,
   }

@@ -154,12 +154,46 @@ test("N-07 bounds what is asked from one address, whoever asks", () => {
   const { limiter } = limiting({ source: BURST, enrollment: BURST })
   refusedAfter(() => limiter.source("192.0.2.1"), 5)
   limiter.source("192.0.2.2")
-  refusedAfter(() => limiter.source("2001:db8::1"), 5)
-  throwsCode(() => limiter.source("2001:db8:0:0:ffff::2"), "RATE")
-  limiter.source("2001:db8:0:1::1")
-  refusedAfter(() => limiter.lookup("192.0.2.1"), 5)
-  refusedAfter(() => limiter.lookup(undefined), 5)
+  refusedAfter(() => limiter.source(networkOf("2001:db8::1")), 5)
+  throwsCode(() => limiter.source(networkOf("2001:db8:0:0:ffff::2")), "RATE")
+  limiter.source(networkOf("2001:db8:0:1::1"))
   for (let i = 0; i < 100; i++) limiter.source(undefined)
+})
+test("N-07 bounds enrollment tokens that are none, those of one connection apart, and counts no others", () => {
+  const { limiter } = limiting({ guess: BURST })
+  const guess = (connection: string | undefined) => (): void => {
+    limiter.tries.check(connection)
+    limiter.tries.failed(connection)
+  }
+  for (let i = 0; i < 100; i++) limiter.tries.check("#1")
+  refusedAfter(guess("#1"), 5)
+  refusedAfter(guess("#2"), 5)
+  refusedAfter(guess(undefined), 5)
+})
+test("N-07 bounds the holders of one enrollment token at one address, and not those elsewhere", () => {
+  const { limiter } = limiting({ enrollee: BURST, device: { perSecond: 1, burst: 1 } })
+  const holder: Principal = { ...callers, role: "device", own: { kind: "enrollment", token: "et-1" } }
+  const at = (network: string) => () => limiter.call(holder, VERIFY, { network })
+  refusedAfter(at("192.0.2.1"), 5)
+  refusedAfter(at("192.0.2.2"), 5)
+})
+test("N-07 bounds what anyone may ask from one address, over time and at a time", () => {
+  const { limiter } = limiting({ anyone: BURST, anyoneMax: 2 })
+  const open = [limiter.anyone("192.0.2.1"), limiter.anyone("192.0.2.1")]
+  throwsCode(() => limiter.anyone("192.0.2.1"), "RATE")
+  for (const end of open) end()
+  for (let i = 0; i < 2; i++) limiter.anyone("192.0.2.1")()
+  throwsCode(() => limiter.anyone("192.0.2.1"), "RATE")
+  limiter.anyone("192.0.2.2")()
+})
+test("N-07 bounds the streams of a caller at a time, and not its other calls", () => {
+  const { limiter } = limiting({ streamsMax: 2 })
+  const open = () => limiter.call(callers, VERIFY, { isStream: true })
+  const [first] = [open(), open()]
+  throwsCode(open, "RATE")
+  limiter.call(callers, VERIFY)
+  first?.()
+  open()
 })
 test("N-07 bounds the connections from one address", () => {
   const { limiter } = limiting({ connection: BURST })

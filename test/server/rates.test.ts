@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import { fromBinary } from "@bufbuild/protobuf"
 import { anyUnpack } from "@bufbuild/protobuf/wkt"
-import { status } from "@grpc/grpc-js"
+import { Client, credentials as credentialsOf, status } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { createAdminClient } from "../../src/client/admin.ts"
@@ -123,25 +123,28 @@ test("refuses N-07 requests of a stream beyond the caller's rate, each by its id
   gateway.close()
   await server.stop()
 })
-test("refuses N-07 guesses of enrollment tokens before it looks for them", async () => {
+test("refuses N-07 guesses of enrollment tokens before it looks for them, and never a token that there is", async () => {
   let looked = 0
-  const server = await running(
-    {},
-    {
-      enrollmentToken: async () => {
-        looked += 1
-        return undefined
-      },
-      rates: { enrollment: few(5) },
-    },
-  )
-  const codes: string[] = []
-  for (let i = 0; i < 20; i++) {
-    const guess = createAttestationClient(server.address, { credential: `aet_${i}` })
-    codes.push((await rejectsCode(() => guess.getEpoch(), ["CALLER_UNKNOWN", "RATE"])).code)
-    guess.close()
+  const [good] = ["aet_good"].map((secret) => hash("sha256", secret, "hex"))
+  const enrollmentToken = async (sha256: Uint8Array) => {
+    looked += 1
+    return Buffer.from(sha256).toString("hex") === good ? { tenant: "default", id: "et-1" } : undefined
   }
-  assert.equal([looked, codes.filter((code) => code === "RATE").length], [5, 15])
+  const server = await running({}, { enrollmentToken, rates: { guess: few(5) } })
+  const path = pathOf(AttestationService.method.createChallenge)
+  const client = new Client(server.address, credentialsOf.createInsecure())
+  const outcome = (secret: string) => outcomeOn(client, path, { authorization: `Bearer ${secret}` })
+  assert.is(await outcome("aet_good"), "FIELD", "it is let in, and its request is read")
+  const codes: string[] = []
+  for (let i = 0; i < 20; i++) codes.push(await outcome(`aet_${i}`))
+  assert.equal(
+    [looked, codes.slice(0, 5), codes.slice(5)],
+    [6, Array(5).fill("CALLER_UNKNOWN"), Array(15).fill("RATE")],
+  )
+  assert.is(await outcome("aet_good"), "FIELD", "on the same connection")
+  const other = createAttestationClient(server.address, { credential: "aet_good" })
+  await other.createChallenge({ audience: "orders" })
+  for (const one of [client, other]) one.close()
   await server.stop()
 })
 test("refuses N-07 handshakes beyond the rate of an address", () =>

@@ -14,7 +14,6 @@ import {
 import { definitionOf, pathOf } from "../../src/rpc.ts"
 import { observed } from "../../src/server/call.ts"
 import { serverStream } from "../../src/server/server-stream.ts"
-import { Peers } from "../../src/server/tls.ts"
 import { decodeStrictly } from "../../src/server/wire.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
@@ -45,8 +44,7 @@ const served = async (answer: Answer) => {
         refused: () => {},
         knowCaller: () => ({ tenant: "default", id: "local:admin", role: "operator" }),
         transport: "admin",
-        peers: new Peers(),
-        limiter: undefined,
+        limits: undefined,
         logCall: () => {},
         open,
       }),

@@ -5,6 +5,7 @@ import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import type { CertificateFiles } from "../../src/server/certificate-rules.ts"
 import type { ServerConfig } from "../../src/server/server.ts"
+import type { Service } from "../../src/service/service.ts"
 import {
   clientCredentials,
   type Holder,
@@ -45,17 +46,15 @@ const rulesIn = (folder: string): CertificateFiles[] => [
 export const serving = (
   act: (server: Running & { readonly folder: string }) => Promise<void>,
   changed: (folder: string) => Partial<ServerConfig> = () => ({}),
+  overrides: Partial<Service> = {},
 ): Promise<void> =>
   inFolder(async (folder) => {
-    const server = await running(
-      {},
-      {
-        listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
-        clientCertificates: rulesIn(folder),
-        development: false,
-        ...changed(folder),
-      },
-    )
+    const server = await running(overrides, {
+      listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
+      clientCertificates: rulesIn(folder),
+      development: false,
+      ...changed(folder),
+    })
     try {
       await act({ ...server, folder })
     } finally {

@@ -1,0 +1,95 @@
+/**
+ * What HTTP/2 says of a call before gRPC looks at it. Node drops the second of two headers that occur once, and grpc-js looks
+ * at no method and no scheme: so both are looked at here, in what was really sent.
+ */
+import { subscribe } from "node:diagnostics_channel"
+import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
+import { AssayError } from "../errors.ts"
+import { type Connection, connectionOf } from "./connections.ts"
+
+/** Headers that say who calls. Of each there is one or none. */
+const ONCE: readonly string[] = ["authorization", "assay-tenant"]
+/** gRPC over HTTP/2, Content-Type: of the two formats that it names, the one that is ours. */
+const CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:;.*)?$/
+
+/** How a call has come: by which connection, and what is wrong with it, if anything is. */
+export interface Arrival {
+  readonly connection: Connection
+  readonly session: Http2Session
+  flaw: AssayError | undefined
+}
+
+const arrivals = new WeakMap<ServerHttp2Stream, Arrival>()
+
+/** How a call has come: nothing if by no connection of ours. */
+export const arrivalOf = (stream: ServerHttp2Stream): Arrival | undefined => arrivals.get(stream)
+
+const watched = new WeakSet<Http2Session>()
+let isWatching = false
+
+/** Looks at every call of the connections that are ours, from now on and for as long as the process runs. */
+export function watchArrivals(): void {
+  if (isWatching) return
+  isWatching = true
+  // The one event that comes before a session hands on its first call. Of a call that is taken back at once, it is also the
+  // last one with the session in it.
+  subscribe("http2.server.stream.created", (message) => {
+    if (typeof message !== "object" || message === null || !("stream" in message)) return
+    const { stream } = message
+    if (!isServerStream(stream)) return
+    const { session } = stream
+    const connection = session && connectionOf(session)
+    if (session === undefined || connection === undefined) return
+    arrivals.set(stream, { connection, session, flaw: undefined })
+    if (watched.has(session)) return
+    watched.add(session)
+    session.prependListener("stream", look)
+  })
+}
+
+/** Whether something is a stream that a server was called by. */
+export const isServerStream = (value: unknown): value is ServerHttp2Stream =>
+  typeof value === "object" && value !== null && "session" in value && "pushAllowed" in value
+
+const look = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  _flags: number,
+  rawHeaders: readonly string[],
+): void => {
+  const arrival = arrivals.get(stream)
+  if (arrival !== undefined)
+    arrival.flaw = findFlaw(headers, rawHeaders, arrival.connection.chain !== undefined)
+}
+
+function findFlaw(
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+  isTls: boolean,
+): AssayError | undefined {
+  const method = headers[constants.HTTP2_HEADER_METHOD]
+  if (method !== "POST") return flawed(":method", "POST", method)
+  const scheme = headers[constants.HTTP2_HEADER_SCHEME]
+  // Behind a proxy that ends TLS, a caller's https is plain here.
+  if (scheme !== "https" && (isTls || scheme !== "http"))
+    return flawed(":scheme", isTls ? "https" : "http", scheme)
+  const type = headers["content-type"]
+  if (type === undefined || !CONTENT_TYPE.test(type)) return flawed("content-type", "application/grpc", type)
+  for (const name of ONCE) {
+    let times = 0
+    for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i] === name) times++
+    if (times > 1)
+      return new AssayError("CALLER_UNKNOWN", `${name} is given ${times} times`, {
+        location: name,
+        expected: "one value, or none",
+      })
+  }
+  return undefined
+}
+
+const flawed = (location: string, expected: string, actual: unknown): AssayError =>
+  new AssayError("PROTO", `${location} is not that of a gRPC call`, {
+    location,
+    expected,
+    actual: String(actual),
+  })

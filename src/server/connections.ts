@@ -1,0 +1,151 @@
+/**
+ * The connections that there are: how many of them, whose, and for how long one may stay that has not shown who calls on it. A
+ * stranger costs a socket and some 100 KB, so strangers are few and their time is short.
+ */
+import type { Http2Session } from "node:http2"
+import type { Socket } from "node:net"
+import { Buckets } from "./buckets.ts"
+import type { ShownChain } from "./certificates.ts"
+import { networkOf } from "./limiter.ts"
+
+/** Connections at a time. */
+export interface ConnectionLimits {
+  readonly connectionsMax: number
+  /** From one address (of IPv6: one /64). */
+  readonly addressConnectionsMax: number
+  /** From one address, of those on which nobody has called who is known. */
+  readonly strangersMax: number
+  /** How long one of those stays that has no call open. */
+  readonly strangerIdleMs: number
+}
+
+/** What one connection may do that no honest one does often: calls taken back, and calls of nobody who is known. */
+const STRIKES = { perSecond: 100, burst: 512 }
+
+const CONNECTION = Symbol("connection")
+
+/** One connection. */
+export class Connection {
+  /** As no other connection of this process is called. */
+  readonly id: string
+  /** Whom its address belongs to; empty for a Unix socket. */
+  readonly network: string
+  /** What was shown in its handshake: nothing where there was none. */
+  chain: ShownChain | undefined
+  /** Whether somebody has called on it who is known. */
+  proven = false
+  /** Calls whose streams are open. */
+  streams = 0
+  idleSinceMs: number
+  readonly #strikes = new Buckets(STRIKES, 1)
+
+  constructor(id: string, network: string, nowMs: number) {
+    this.id = id
+    this.network = network
+    this.idleSinceMs = nowMs
+  }
+
+  /** Counts a call of the kind that `STRIKES` says. Gives whether it was one too many. */
+  strike(nowMs: number): boolean {
+    return this.#strikes.take("", nowMs) > 0
+  }
+}
+
+/** Takes connections, and closes those that stay for nothing. */
+export class Connections {
+  readonly #limits: ConnectionLimits
+  readonly #nowMs: () => number
+  readonly #sockets = new Map<Connection, Socket>()
+  readonly #ofNetwork = new Map<string, number>()
+  readonly #strangersOf = new Map<string, number>()
+  readonly #byEnds = new Map<string, Connection>()
+  #made = 0
+
+  /** @param nowMs A clock that never goes back. */
+  constructor(limits: ConnectionLimits, nowMs = (): number => performance.now()) {
+    this.#limits = limits
+    this.#nowMs = nowMs
+  }
+
+  get size(): number {
+    return this.#sockets.size
+  }
+
+  /** Takes a socket that has just been accepted: nothing, and the socket is closed, where there are too many. */
+  admit(socket: Socket): Connection | undefined {
+    const network = networkOf(socket.remoteAddress ?? "")
+    const { connectionsMax, addressConnectionsMax, strangersMax } = this.#limits
+    if (
+      this.#sockets.size >= connectionsMax ||
+      (this.#ofNetwork.get(network) ?? 0) >= addressConnectionsMax ||
+      (this.#strangersOf.get(network) ?? 0) >= strangersMax
+    ) {
+      socket.destroy()
+      return undefined
+    }
+    const connection = new Connection(`#${++this.#made}`, network, this.#nowMs())
+    const ends = endsOf(socket)
+    this.#sockets.set(connection, socket)
+    this.#byEnds.set(ends, connection)
+    count(this.#ofNetwork, network, 1)
+    count(this.#strangersOf, network, 1)
+    socket.once("close", () => {
+      this.#sockets.delete(connection)
+      if (this.#byEnds.get(ends) === connection) this.#byEnds.delete(ends)
+      count(this.#ofNetwork, network, -1)
+      if (!connection.proven) count(this.#strangersOf, network, -1)
+    })
+    mark(socket, connection)
+    return connection
+  }
+
+  /** The connection that a socket with TLS is the inner side of. */
+  shake(socket: Socket, chain: ShownChain): Connection | undefined {
+    const connection = this.#byEnds.get(endsOf(socket))
+    if (connection === undefined) return undefined
+    connection.chain = chain
+    mark(socket, connection)
+    return connection
+  }
+
+  /** Somebody who is known has called on it. */
+  prove(connection: Connection): void {
+    if (connection.proven) return
+    connection.proven = true
+    if (this.#sockets.has(connection)) count(this.#strangersOf, connection.network, -1)
+  }
+
+  /** Closes strangers' connections that have been idle for too long. */
+  sweep(): void {
+    const latest = this.#nowMs() - this.#limits.strangerIdleMs
+    for (const [connection, socket] of this.#sockets)
+      if (!connection.proven && connection.streams === 0 && connection.idleSinceMs < latest) socket.destroy()
+  }
+}
+
+/** No two connections that are open have the same, but for those of Unix sockets, which have none. */
+const endsOf = ({ localAddress, localPort, remoteAddress, remotePort }: Socket): string =>
+  `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+
+const mark = (socket: Socket, connection: Connection): void => {
+  Object.defineProperty(socket, CONNECTION, { value: connection })
+}
+
+const ofSession = new WeakMap<Http2Session, Connection>()
+
+/** The connection of a session: nothing if it is gone, or none that was admitted. */
+export function connectionOf(session: Http2Session): Connection | undefined {
+  const known = ofSession.get(session)
+  if (known !== undefined || session.destroyed) return known
+  // The socket of a session is a proxy of the one that it was made with, and not equal to it.
+  const found: unknown = Reflect.get(session.socket, CONNECTION)
+  if (!(found instanceof Connection)) return undefined
+  ofSession.set(session, found)
+  return found
+}
+
+const count = (counts: Map<string, number>, key: string, change: 1 | -1): void => {
+  const now = (counts.get(key) ?? 0) + change
+  if (now === 0) counts.delete(key)
+  else counts.set(key, now)
+}

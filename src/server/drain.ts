@@ -1,0 +1,17 @@
+/** How long answers that were given may take to leave, before connections are cut. */
+const FLUSH_MS = 250
+
+/** Waits until nobody is connected, or every open call has been answered and had time to leave, or the limit is reached. */
+export const drained = (open: ReadonlySet<object>, isLeft: () => boolean, limitMs: number): Promise<void> => {
+  const limit = performance.now() + limitMs
+  let idleSince: number | undefined
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const now = performance.now()
+      idleSince = open.size > 0 ? undefined : (idleSince ?? now)
+      if (isLeft() || now >= limit || (idleSince !== undefined && now - idleSince >= FLUSH_MS)) resolve()
+      else setTimeout(look, 25)
+    }
+    look()
+  })
+}

@@ -1,0 +1,64 @@
+/**
+ * Where messages begin and end in the bytes of a call, which is all that can be known of one that is not complete: each
+ * has five bytes before it, a flag and its size (gRPC over HTTP/2, Length-Prefixed-Message).
+ */
+import { AssayError } from "../errors.ts"
+
+const HEADER_BYTES = 5
+const COMPRESSED = 1
+
+/** What the five bytes before a message say. */
+export interface Frame {
+  readonly compressed: boolean
+  /** Of what follows, in bytes. */
+  readonly size: number
+}
+
+/** Follows the bytes of one call. */
+export class Framing {
+  readonly #begun: (frame: Frame) => void
+  readonly #header = new Uint8Array(HEADER_BYTES)
+  #headerBytes = 0
+  #left = 0
+
+  /** @param begun Told of each message as soon as its size is known. What it throws ends the call. */
+  constructor(begun: (frame: Frame) => void) {
+    this.#begun = begun
+  }
+
+  /** Whether the last message is not complete. */
+  get partial(): boolean {
+    return this.#headerBytes > 0
+  }
+
+  /** @throws {AssayError} PROTO for a flag that nobody has defined; whatever `begun` throws. */
+  push(chunk: Uint8Array): void {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#headerBytes < HEADER_BYTES) {
+        const taken = chunk.subarray(at, at + HEADER_BYTES - this.#headerBytes)
+        this.#header.set(taken, this.#headerBytes)
+        this.#headerBytes += taken.length
+        at += taken.length
+        if (this.#headerBytes === HEADER_BYTES) this.#begin()
+      } else {
+        const taken = Math.min(chunk.length - at, this.#left)
+        this.#left -= taken
+        at += taken
+      }
+      if (this.#headerBytes === HEADER_BYTES && this.#left === 0) this.#headerBytes = 0
+    }
+  }
+
+  #begin(): void {
+    const [flag = 0, a = 0, b = 0, c = 0, d = 0] = this.#header
+    if (flag > COMPRESSED)
+      throw new AssayError("PROTO", "a message begins with a flag that is not defined", {
+        location: "message",
+        expected: "0, or 1 for a compressed message",
+        actual: String(flag),
+      })
+    this.#left = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
+    this.#begun({ compressed: flag === COMPRESSED, size: this.#left })
+  }
+}
