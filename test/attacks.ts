@@ -122,6 +122,7 @@ export const ATTACKS: readonly AttackClass[] = [
       "A check counts only if its failure changes the verdict. Each is broken alone, all others left right, and each time the answer names it; each is also taken out of the code in turn (`make mutants`), and a test notices.",
   },
   ...KEY_ATTACKS,
+  ...CACHE_ATTACKS,
   ...CERTIFICATE_ATTACKS,
   {
     id: "N-01",
@@ -197,7 +198,6 @@ export const ATTACKS: readonly AttackClass[] = [
   },
   ...EDGE_ATTACKS,
   ...FAULT_ATTACKS,
-  ...CACHE_ATTACKS,
   {
     id: "P-01",
     title: "Nothing required",

@@ -197,7 +197,6 @@ test("keeps the numbers of evidence that is not checked yet", () => {
     reserved.map(({ start, end }) => [start, end]),
     [
       [6, 7],
-      [8, 9],
       [9, 10],
     ],
   )
