@@ -22,6 +22,7 @@ const THERE = {
   swtpm: () => ["swtpm", "swtpm_setup", "tpm2_quote", "tpm2_checkquote"].every(onPath),
   postgres: () => postgresPrograms() !== undefined,
   redis: () => onPath("redis-server"),
+  nginx: () => onPath("nginx"),
 } as const satisfies Record<string, () => boolean>
 
 /** Something beside Node that some tests need. */
