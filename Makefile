@@ -90,11 +90,11 @@ GHZ_VERSION := v0.121.0
 GHZ := $(or $(shell command -v ghz),.cache/bin/ghz)
 .cache/bin/ghz:
 	@echo "Building ghz $(GHZ_VERSION)" >&2
-	@GOBIN=$(CURDIR)/.cache/bin go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
+	@PATH="$$PATH:/usr/local/go/bin" GOBIN=$(CURDIR)/.cache/bin go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
 
 .PHONY: loadtest
-loadtest: $(filter .cache/bin/ghz,$(GHZ)) ## Drive the server of `make run` with ghz
-	@for config in loadtest/ghz/*.json; do echo "$$config"; $(GHZ) --config $$config || exit 1; done
+loadtest: $(BUILT) $(filter .cache/bin/ghz,$(GHZ)) ## Drive a release build with ghz, and compare both sides' counts (FLEET=100, CALLS=2000: less)
+	@node loadtest/load.ts --ghz $(GHZ) --fleet $(or $(FLEET),1000) $(if $(CALLS),--calls $(CALLS)) -o $(OUTPUT) $(only)
 
 .PHONY: devices
 devices: $(INSTALLED) ## Load a million devices, and time look-ups and pages (COUNT=20000: fewer)

@@ -5,7 +5,11 @@ import { toHex, utf8 } from "../src/bytes.ts"
 import { type ChallengeParts, tpmEvidence } from "../src/device/attester.ts"
 import { type BootEvent, EV_IPL, standardBoot } from "../src/device/boot.ts"
 import type { KeyAlgorithm } from "../src/device/keys.ts"
-import { createSoftwareDevice, type SoftwareDevice } from "../src/device/software.ts"
+import {
+  createSoftwareDevice,
+  type SoftwareDevice,
+  type SoftwareDeviceOptions,
+} from "../src/device/software.ts"
 import { VerifyRequestSchema } from "../src/gen/assay/v1/attestation_pb.ts"
 import type { Case } from "./measure.ts"
 
@@ -24,9 +28,12 @@ const loaderRecords: readonly BootEvent[] = Array.from({ length: LOADER_RECORDS 
   return { pcr: 8, type: EV_IPL, data: command }
 })
 
-/** Makes a device with a key of its own. All devices boot alike. */
-export const createDevice = (algorithm: KeyAlgorithm): SoftwareDevice =>
-  createSoftwareDevice({ algorithm, events: [...standardBoot(), ...loaderRecords] })
+/** Makes a device with a key of its own, and with `endorsed` what its endorsement key is like. All devices boot alike. */
+export const createDevice = (
+  algorithm: KeyAlgorithm,
+  endorsed: Pick<SoftwareDeviceOptions, "maker" | "ekTemplate"> = {},
+): SoftwareDevice =>
+  createSoftwareDevice({ algorithm, events: [...standardBoot(), ...loaderRecords], ...endorsed })
 
 const PCRS = [0, 1, 2, 3, 4, 5, 6, 7]
 

@@ -17,7 +17,15 @@ export const postgresPrograms = (): string | undefined =>
     )
     .sort((a, b) => Number(b.split("/")[4]) - Number(a.split("/")[4]))[0]
 
+/** Where ghz is: on PATH, or where `make loadtest` builds it. Nothing if it is at neither. */
+export const ghzProgram = (): string | undefined =>
+  [
+    ...(process.env["PATH"] ?? "").split(":").map((folder) => `${folder}/ghz`),
+    resolve(".cache/bin/ghz"),
+  ].find((file) => existsSync(file))
+
 const THERE = {
+  ghz: () => ghzProgram() !== undefined,
   vectors: () => existsSync(VECTORS),
   swtpm: () => ["swtpm", "swtpm_setup", "tpm2_quote", "tpm2_checkquote"].every(onPath),
   postgres: () => postgresPrograms() !== undefined,
