@@ -75,11 +75,14 @@ export function watchFiles<T>(options: WatchOptions<T>): Watched<T> {
         : new AssayError("INTERNAL", "a file cannot be judged", { cause: error })
     if (before?.message !== fault.message) alarm?.(fault)
   }
+  let isClosed = false
   let looking: Promise<void> | undefined
   const look = (): Promise<void> => {
     // A file system that hangs gets no second look on top of the first.
     looking ??= Promise.all(files.map(readAgain))
-      .then(accept)
+      .then((contents) => {
+        if (!isClosed) accept(contents)
+      })
       .catch(refuse)
       .finally(() => {
         looking = undefined
@@ -92,7 +95,10 @@ export function watchFiles<T>(options: WatchOptions<T>): Watched<T> {
     current: () => value,
     unready: () => fault?.message,
     look,
-    close: () => clearInterval(timer),
+    close: () => {
+      isClosed = true
+      clearInterval(timer)
+    },
   }
 }
 
