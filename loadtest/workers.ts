@@ -9,7 +9,7 @@
  * made before a window. Every call has to end in a session of its own and in a record, or the run fails. CPU time is what
  * the system has counted for the processes, in steps of 10 ms.
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs"
 import { loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -29,6 +29,7 @@ import { pathOf } from "../src/rpc.ts"
 import type { AssayFunctions } from "./assay-server.ts"
 import { type Caller, createCaller } from "./caller.ts"
 import { startChild } from "./child.ts"
+import { cpuMs } from "./cpu.ts"
 import { AUDIENCE, answer, createDevice, policyFor } from "./fleet.ts"
 import { sessionTokenOf } from "./messages.ts"
 import { median } from "./statistics.ts"
@@ -47,8 +48,6 @@ const RATIO_MAX = 1.1
 const CONNECTIONS = 4
 const WARM_ROUNDS = 4
 const FLEET = 16
-/** USER_HZ, which Linux fixes for everybody. */
-const TICK_MS = 10
 
 const VERIFY = pathOf(AttestationService.method.verify)
 const CREATE = pathOf(AttestationService.method.createChallenge)
@@ -104,15 +103,6 @@ const startServer = async (
   cleanup.push(() => database.close())
   const count = database.prepare("SELECT count(*) AS records FROM journal WHERE act = 'verify'")
   return { callers, pid: await child.ask("pid"), records: () => Number(count.get()?.["records"]) }
-}
-
-/** CPU time of a process and all below it so far. */
-const cpuMs = (pid: number): number => {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  const below = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim()
-  const own = (Number(fields[11]) + Number(fields[12])) * TICK_MS
-  return below === "" ? own : below.split(" ").reduce((sum, child) => sum + cpuMs(Number(child)), own)
 }
 
 /** µs of CPU time for one call, and calls a second. */

@@ -4,9 +4,13 @@ import { createServer, connect as toPort } from "node:net"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { utf8 } from "../../src/bytes.ts"
+import { createAdminClient } from "../../src/client/admin.ts"
 import { type AttestationClient, createAttestationClient } from "../../src/client/attestation.ts"
+import type { SoftwareDevice } from "../../src/device/software.ts"
+import { AnchorPurpose, AnchorRevocation } from "../../src/gen/assay/v1/trust_pb.ts"
 import { pem, SERVER_AUTHORITY, writeAuthorities, writeServer } from "../support/callers.ts"
 import { startProcess } from "../support/server-process.ts"
+import { TEST_ANCHOR } from "../support/service.ts"
 import { makeIssuer, tokenOf } from "../support/tokens.ts"
 import { assayHere } from "./programs.ts"
 import { type ServerProcess, serve } from "./server.ts"
@@ -92,6 +96,7 @@ const startNginx = async (folder: string, port: number, addresses: readonly stri
   const text = settingsAt({
     "/tmp/": `${folder}/`, // first: the other places may be below the real one
     "0.0.0.0:7443": `127.0.0.1:${port}`,
+    "assay.internal": "localhost",
     "/etc/assay/tls/front.pem": certificate,
     "/etc/assay/tls/front.key": key,
     "/etc/assay/tls/ca.pem": writeAuthorities(folder, "ca", SERVER_AUTHORITY),
@@ -100,7 +105,41 @@ const startNginx = async (folder: string, port: number, addresses: readonly stri
   writeFileSync(path, text)
   const user = process.getuid?.() === 0 ? "user root; " : ""
   const command = ["nginx", "-p", folder, "-c", path, "-g", `${user}daemon off;`]
-  return startProcess(command, { answers: () => isOpen(port) })
+  // It listens before it has written its id.
+  const pid = (): number => Number(readFileSync(join(folder, "nginx.pid"), "utf8"))
+  const answers = async (): Promise<void> => {
+    await isOpen(port)
+    if (pid() === 0) throw new Error("nginx is not up yet")
+  }
+  const proxy = await startProcess(command, { answers })
+  return { proxy, pid: pid() }
+}
+
+/** Without any, no replica is ready. */
+const ANCHOR = {
+  certificate: TEST_ANCHOR,
+  label: "test",
+  purpose: AnchorPurpose.ANY,
+  revocation: AnchorRevocation.OFF,
+  provenance: "test",
+}
+
+/** Registers devices, and sets a policy for all of them. */
+export const letIn = async (
+  { replicas }: BehindNginx,
+  devices: readonly SoftwareDevice[],
+  document: string,
+): Promise<void> => {
+  const operator = createAdminClient(replicas[0]?.admin ?? "")
+  try {
+    await operator.importTrust({ anchors: [ANCHOR] })
+    for (const [i, { akPublic, qualifiedName }] of devices.entries())
+      await operator.registerDevice({ id: `device-${i}`, akPublic, qualifiedName })
+    const { policy } = await operator.setPolicy(document)
+    await operator.assignPolicy({ policy: policy?.name ?? "" })
+  } finally {
+    operator.close()
+  }
 }
 
 /** Starts everything in an empty folder. Whoever calls has to call `stop`. */
@@ -119,7 +158,7 @@ export const startBehindNginx = async (folder: string, shared: Shared): Promise<
     configs.map(({ own, config }) => serve(own, { args: ["--config", config] })),
   )
   const port = await freePort()
-  const proxy = await startNginx(
+  const { proxy, pid } = await startNginx(
     folder,
     port,
     replicas.map(({ tcp }) => tcp),
@@ -135,7 +174,7 @@ export const startBehindNginx = async (folder: string, shared: Shared): Promise<
   const clients: AttestationClient[] = []
   return {
     replicas,
-    nginx: Number(readFileSync(join(folder, "nginx.pid"), "utf8")),
+    nginx: pid,
     address,
     client() {
       const tls = { ca: utf8(pem(SERVER_AUTHORITY.der)) }

@@ -9,22 +9,19 @@ import { setTimeout } from "node:timers/promises"
 import { Client, status } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { createAdminClient } from "../../src/client/admin.ts"
 import type { AttestationClient } from "../../src/client/attestation.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
 import { AssayError } from "../../src/errors.ts"
 import { PolicyService } from "../../src/gen/assay/v1/admin_pb.ts"
 import { AttestationService, type VerifyRequest } from "../../src/gen/assay/v1/attestation_pb.ts"
-import { AnchorPurpose, AnchorRevocation } from "../../src/gen/assay/v1/trust_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import { clientCredentials, rawUnary } from "../support/callers.ts"
 import { waitUntil } from "../support/engines.ts"
 import { DURABLE, needs, usePostgres } from "../support/postgres.ts"
 import { isThere } from "../support/prerequisites.ts"
 import { createRedis } from "../support/redis.ts"
-import { TEST_ANCHOR } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
-import { type BehindNginx, startBehindNginx } from "./behind-nginx.ts"
+import { type BehindNginx, letIn, startBehindNginx } from "./behind-nginx.ts"
 import { answered, sessionOf } from "./server.ts"
 
 const test = suite("replicas behind nginx")
@@ -57,14 +54,6 @@ const BEFORE_MS = 10_000
 const AFTER_MS = 2000
 /** Within this the others have taken over: what was under way on the one that died has failed by then. */
 const TAKEN_OVER_MS = 1500
-/** Without any, no replica is ready. */
-const ANCHOR = {
-  certificate: TEST_ANCHOR,
-  label: "test",
-  purpose: AnchorPurpose.ANY,
-  revocation: AnchorRevocation.OFF,
-  provenance: "test",
-}
 /** What nginx makes of a call whose replica is gone: UNAVAILABLE before its answer has begun, INTERNAL after. */
 const BROKEN: readonly string[] = ["NO_ANSWER", "INTERNAL"]
 const devices = Array.from({ length: DEVICES }, () => testDevice())
@@ -108,14 +97,8 @@ test.before(async () => {
   await redis.start()
   url = await postgres.createDatabase()
   stage = await startBehindNginx(folder, { store: url, engine: redis.url })
-  const operator = createAdminClient(stage.replicas[0]?.admin ?? "")
-  for (const [i, { akPublic, qualifiedName }] of devices.entries())
-    await operator.registerDevice({ id: `device-${i}`, akPublic, qualifiedName })
-  const [first] = devices
-  await operator.importTrust({ anchors: [ANCHOR] })
-  if (first !== undefined) await operator.setPolicy(policyDocument(first))
-  await operator.assignPolicy({ policy: "test" })
-  operator.close()
+  const [first = testDevice()] = devices
+  await letIn(stage, devices, policyDocument(first))
 })
 
 const started = (): BehindNginx => {
