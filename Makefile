@@ -96,6 +96,10 @@ GHZ := $(or $(shell command -v ghz),.cache/bin/ghz)
 loadtest: $(BUILT) $(filter .cache/bin/ghz,$(GHZ)) ## Drive a release build with ghz, and compare both sides' counts (FLEET=100, CALLS=2000: less)
 	@node loadtest/load.ts --ghz $(GHZ) --fleet $(or $(FLEET),1000) $(if $(CALLS),--calls $(CALLS)) -o $(OUTPUT) $(only)
 
+.PHONY: latency
+latency: $(BUILT) ## Plot latency over load, with challenges made live (FLEET=100, only="verify-challenge")
+	@node loadtest/live.ts --fleet $(or $(FLEET),1000) $(only)
+
 .PHONY: devices
 devices: $(INSTALLED) ## Load a million devices, and time look-ups and pages (COUNT=20000: fewer)
 	@node loadtest/devices.ts --devices $(or $(COUNT),1000000) -o $(OUTPUT)

@@ -18,15 +18,16 @@
  * CPU time is that of the server's process, kernel and collector included, by its own metrics.
  */
 import { execFileSync } from "node:child_process"
-import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { loadavg, tmpdir } from "node:os"
+import { globSync, mkdirSync, writeFileSync } from "node:fs"
+import { loadavg } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { divideCores, pinnedTo } from "./cores.ts"
 import { type Configuration, readConfiguration, runGhz } from "./ghz.ts"
 import { judge, type Outcome, tableOf } from "./judge.ts"
-import { createFleet, type Fleet, payloadOf, writePayload } from "./payloads.ts"
-import { type Release, SETTINGS, startRelease } from "./release.ts"
+import { type Fleet, payloadOf, writePayload } from "./payloads.ts"
+import { type Release, SETTINGS } from "./release.ts"
+import { withFleet } from "./with-fleet.ts"
 
 const ROOT = join(import.meta.dirname, "..")
 const FLEET_MAX = 100_000
@@ -90,17 +91,10 @@ const runOne = async (
   return judge({ config, plan, report, before, after: await release.counts() })
 }
 
-const folder = mkdtempSync(join(tmpdir(), "assay-load-"))
-const cleanup: (() => void | Promise<void>)[] = [() => rmSync(folder, { recursive: true, force: true })]
-try {
+await withFleet(size, async ({ release, fleet, folder }) => {
   const protoset = join(folder, "assay.protoset#format=binpb")
   execFileSync("buf", ["build", join(ROOT, "proto"), "-o", protoset], { stdio: ["ignore", 2, 2] })
   const [loadAverage] = loadavg()
-  const release = await startRelease(folder, pinnedTo(cores?.server))
-  cleanup.push(() => release.stop())
-  say(`${size} devices make their keys and enroll`)
-  const fleet = await createFleet(release, size)
-  cleanup.push(() => fleet.gateway.close())
   const outcomes: Outcome[] = []
   for (const config of configurations) outcomes.push(await runOne(config, release, fleet, folder))
 
@@ -110,6 +104,4 @@ try {
   writeFileSync(join(values.keep, "summary.json"), summary)
   process.stdout.write(values.output === "json" ? summary : tableOf(outcomes))
   for (const { failures, name } of outcomes) for (const failure of failures) fail(`${name}: ${failure}`)
-} finally {
-  for (const close of cleanup.reverse()) await close()
-}
+})

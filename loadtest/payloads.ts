@@ -135,33 +135,44 @@ export async function writePayload(
   writeFileSync(join(folder, basename(file)), JSON.stringify(messages))
 }
 
-async function verifications(
-  { call, tags }: Configuration,
+const verifications = async (
+  config: Configuration,
   { messages }: Plan,
   fleet: Fleet,
-): Promise<readonly unknown[]> {
+): Promise<readonly unknown[]> =>
+  (await verifyRequests(config, messages, fleet)).map((request, i) =>
+    config.call === "assay.v1.AttestationService.VerifyStream"
+      ? toJson(VerifyStreamRequestSchema, create(VerifyStreamRequestSchema, { id: `message-${i}`, request }))
+      : toJson(VerifyRequestSchema, request),
+  )
+
+/** What `count` messages of a configuration ask, devices in turn. Of each hundred the first few are forged, if any are to be. */
+export async function verifyRequests(
+  { tags }: Configuration,
+  count: number,
+  fleet: Fleet,
+): Promise<readonly VerifyRequest[]> {
   const { freshness = "nonce", forgedPercent = 0 } = tags ?? {}
-  const requests = await requestsOf(freshness, fleet, messages)
-  return requests.map((request, i) => {
+  const requests = await requestsOf(freshness, fleet, count)
+  for (const [i, request] of requests.entries()) {
     named(request)
     if (i % PERCENT < forgedPercent) forge(request)
-    return call === "assay.v1.AttestationService.VerifyStream"
-      ? toJson(VerifyStreamRequestSchema, create(VerifyStreamRequestSchema, { id: `message-${i}`, request }))
-      : toJson(VerifyRequestSchema, request)
-  })
+  }
+  return requests
 }
 
 async function requestsOf(
   freshness: "nonce" | "epoch" | "challenge",
-  { devices, gateway }: Fleet,
+  fleet: Fleet,
   count: number,
 ): Promise<readonly VerifyRequest[]> {
+  const { devices, gateway } = fleet
   const inTurn = (
-    fleet: readonly SoftwareDevice[],
+    turns: readonly SoftwareDevice[],
     act: (device: SoftwareDevice) => Promise<VerifyRequest>,
   ): Promise<readonly VerifyRequest[]> =>
     atOnce(
-      Array.from({ length: count }, (_, i) => fleet[i % fleet.length]).filter((one) => one !== undefined),
+      Array.from({ length: count }, (_, i) => turns[i % turns.length]).filter((one) => one !== undefined),
       act,
     )
   switch (freshness) {
@@ -171,10 +182,8 @@ async function requestsOf(
       const epoch = await gateway.getEpoch()
       return inTurn(devices, (device) => device.answerEpoch(TENANT, epoch))
     }
-    case "challenge": {
-      const quoting = devices.filter((_, i) => algorithmOf(i) === "p256")
-      return inTurn(quoting, (device) => answering(gateway, device))
-    }
+    case "challenge":
+      return inTurn(quotingDevices(fleet), (device) => answering(gateway, device))
   }
 }
 
@@ -185,8 +194,12 @@ const forge = (request: VerifyRequest): void => {
   evidence.signature = signature.with(signature.length >> 1, (signature[signature.length >> 1] ?? 0) ^ 1)
 }
 
+/** Those with P-256 keys, which sign ten times as fast as RSA: whoever plays many devices at once needs that. */
+export const quotingDevices = ({ devices }: Fleet): readonly SoftwareDevice[] =>
+  devices.filter((_, i) => algorithmOf(i) === "p256")
+
 /** A quote over a challenge that is made for it, with the log. */
-export async function answering(gateway: AttestationClient, device: SoftwareDevice): Promise<VerifyRequest> {
+async function answering(gateway: AttestationClient, device: SoftwareDevice): Promise<VerifyRequest> {
   const challenge = challengeParts(await gateway.createChallenge({ audience: AUDIENCE }))
   return device.answer(challenge, { audience: AUDIENCE, confirmation: undefined })
 }

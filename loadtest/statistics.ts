@@ -18,3 +18,7 @@ export const spreadOf = <T>(rounds: readonly T[], figure: (round: T) => number):
   const values = rounds.map(figure)
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
 }
+
+/** The least of `values` that `percent` of a hundred do not exceed; not a number if there are none. */
+export const percentile = (values: readonly number[], percent: number): number =>
+  values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil((values.length * percent) / 100) - 1)] ?? Number.NaN
