@@ -3,9 +3,9 @@
  * `docs/scaling.md` reckons with what it prints.
  *
  * Everything runs on this machine, with who calls: calls a second say what all of it does together, and CPU time what each
- * part of it needs. Rounds make so many challenges, then show evidence for each; the log of an attestation is named, not
- * shown, as when a device attests again. PostgreSQL writes to the disk. Every call has to end in a session of its own, and
- * the journal has to have as many records more, or the run fails. CPU time is in steps of 10 ms.
+ * part of it needs. Rounds make so many challenges, then show evidence for each, then do both in one; the log of an
+ * attestation is named, not shown, as when a device attests again. PostgreSQL writes to the disk. Every call has to end in
+ * a session of its own, and the journal has to have as many records more, or the run fails. CPU time is in steps of 10 ms.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { availableParallelism, loadavg, tmpdir } from "node:os"
@@ -76,6 +76,7 @@ const countersOf = async ({ replicas, nginx }: BehindNginx, url: string): Promis
     "nginx, CPU µs": 1000 * cpuMs(nginx),
     "PostgreSQL, CPU µs": 1000 * cpuMs(postmaster),
     "Redis, CPU µs": 1000 * cpuMs(await redisInfo("server", /process_id:(\d+)/)),
+    "Redis, memory bytes": await redisInfo("memory", /used_memory:(\d+)/),
     "Redis, scripts run": await redisInfo("commandstats", /cmdstat_evalsha:calls=(\d+)/),
     "PostgreSQL, transactions": Number(row["transactions"]),
     "PostgreSQL, rows inserted": Number(row["inserted"]),
@@ -143,6 +144,7 @@ const run = async (): Promise<void> => {
     await each(calls, async (i) => tokenOf(await requestFor(await challenge(i), i, "sent"), i))
     const challenges: Counters[] = []
     const verifications: Counters[] = []
+    const attestations: Counters[] = []
     for (let round = 0; round < rounds; round++) {
       const [made, forChallenge] = await windowOf(stage, url, () => each(calls, challenge))
       const requests: Awaited<ReturnType<typeof requestFor>>[] = []
@@ -150,16 +152,22 @@ const run = async (): Promise<void> => {
       const [tokens, forVerify] = await windowOf(stage, url, () =>
         each(calls, (i) => tokenOf(requests[i] ?? missing(), i)),
       )
-      if (new Set(tokens).size !== calls || forVerify["journal records"] !== 1)
-        throw new Error(`${calls} calls, but ${new Set(tokens).size} sessions or other than 1 record each`)
+      const [others, forBoth] = await windowOf(stage, url, () =>
+        each(calls, async (i) => tokenOf(await requestFor(await challenge(i), i, "named"), i)),
+      )
+      const recorded = forVerify["journal records"] === 1 && forBoth["journal records"] === 1
+      if (new Set([...tokens, ...others]).size !== 2 * calls || !recorded)
+        throw new Error("not every call ended in a session of its own and in a record")
       challenges.push(forChallenge)
       verifications.push(forVerify)
+      attestations.push(forBoth)
     }
     console.log(
       `${calls} calls a round, ${inFlight} at a time; ${availableParallelism()} cores, load ${loadavg()[0]}`,
     )
     print("CreateChallenge", challenges)
     print("Verify", verifications)
+    print("Both, with the quote made between", attestations)
     await printSizes(url)
     const [{ connections } = {}] = await postgres.query(
       "SELECT count(*) AS connections FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
