@@ -27,6 +27,14 @@ export const limits = z
       .max(4096 * MIB)
       .default(32 * MIB)
       .describe("The same of one caller, and of one connection."),
+    running: z.int().min(1).max(65_536).default(256).describe("Requests that are begun and not answered."),
+    waiting: z.int().min(1).max(65_536).default(4096).describe("Requests that wait for their turn."),
+    waitSeconds: z
+      .number()
+      .min(0.005)
+      .max(10)
+      .default(0.1)
+      .describe("For how long one may have to wait, as it is measured. Beyond it, who asks most is refused."),
     receiveSeconds: seconds(10).describe("For a request to be complete, from its call's first byte."),
     callSeconds: seconds(30).describe("For a call that is no stream, whatever its caller would wait."),
   })

@@ -30,6 +30,9 @@ export const limitsOf = ({ limits }: Config): Partial<Limits> => ({
   strangerIdleMs: limits.strangerSeconds * 1000,
   bytesMax: limits.heldBytes,
   callerBytesMax: limits.heldBytesPerCaller,
+  runningMax: limits.running,
+  waitingMax: limits.waiting,
+  waitMs: limits.waitSeconds * 1000,
   receiveMs: limits.receiveSeconds * 1000,
   callMs: limits.callSeconds * 1000,
 })

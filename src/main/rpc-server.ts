@@ -39,6 +39,7 @@ export const createRpcServer = (
     ...(config.anonymous !== undefined && { anonymous: config.anonymous }),
     observe: metrics.called,
     refused: metrics.refused,
+    waited: metrics.waited,
   })
   return { server, credentials: Object.fromEntries(credentials.map(({ name, file }) => [name, file])) }
 }

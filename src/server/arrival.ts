@@ -6,6 +6,7 @@ import { subscribe } from "node:diagnostics_channel"
 import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import { AssayError } from "../errors.ts"
 import { type Connection, connectionOf } from "./connections.ts"
+import { toStatus } from "./errors.ts"
 
 /** Headers that say who calls. Of each there is one or none. */
 const ONCE: readonly string[] = ["authorization", "assay-tenant"]
@@ -43,6 +44,13 @@ export function watchArrivals(): void {
     arrivals.set(stream, { connection, session, flaw: undefined })
     if (watched.has(session)) return
     watched.add(session)
+    // Node's own listener, which hands the call to grpc-js: by that time most of what a call costs has been spent.
+    const passes = session.listeners("stream")
+    session.removeAllListeners("stream")
+    session.on("stream", (own, ...more) => {
+      if (isServerStream(own) && isRefused(own, connection)) return
+      for (const pass of passes) Reflect.apply(pass, session, [own, ...more])
+    })
     session.prependListener("stream", look)
   })
 }
@@ -60,6 +68,31 @@ const look = (
   const arrival = arrivals.get(stream)
   if (arrival !== undefined)
     arrival.flaw = findFlaw(headers, rawHeaders, arrival.connection.chain !== undefined)
+}
+
+/** What is said at once to callers who have asked for more than their share while there is no room. */
+const REFUSAL = toStatus(new AssayError("OVERLOADED", "more is asked than can be answered in time"))
+const REFUSAL_HEADERS = {
+  ":status": 200,
+  "content-type": "application/grpc+proto",
+  "grpc-status": String(REFUSAL.code),
+  "grpc-message": encodeURI(REFUSAL.details),
+  ...REFUSAL.metadata.toHttp2Headers(),
+}
+
+/** For a caller that is refused to end its request. */
+const LINGER_MS = 5000
+
+/** Refuses a call that would only be refused later. */
+function isRefused(stream: ServerHttp2Stream, connection: Connection): boolean {
+  if (!connection.isFull) return false
+  if (stream.closed || stream.destroyed) return true
+  stream.on("error", () => {}) // it has gone
+  // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.
+  stream.setTimeout(LINGER_MS, () => stream.close(constants.NGHTTP2_CANCEL))
+  stream.resume()
+  stream.respond(REFUSAL_HEADERS, { endStream: true })
+  return true
 }
 
 function findFlaw(

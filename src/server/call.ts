@@ -1,6 +1,5 @@
 /** What happens around every call: who calls, what is logged and measured, and how a failure is answered. */
 import { randomUUID } from "node:crypto"
-import type { ServerHttp2Stream } from "node:http2"
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
 import {
   type handleUnaryCall,
@@ -15,12 +14,14 @@ import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import { arrivalOf, isServerStream } from "./arrival.ts"
+import type { Admission } from "./admission.ts"
+import { arrivalOf } from "./arrival.ts"
 import type { LogCall } from "./call-log.ts"
 import type { KnowCaller, Shown, Transport } from "./caller.ts"
 import type { Connection, Connections } from "./connections.ts"
 import { codeOf, toStatus } from "./errors.ts"
-import type { Guard, GuardedCall } from "./guard.ts"
+import type { Guard, GuardedCall, Taken } from "./guard.ts"
+import { explained, streamOf } from "./inner-call.ts"
 import type { Limiter } from "./limiter.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
 import { check } from "./validate.ts"
@@ -48,20 +49,26 @@ export interface EdgeLimits {
   readonly limiter: Limiter
   readonly guard: Guard
   readonly connections: Connections
+  readonly admission: Admission
 }
 
 /** One call. Handlers find it by the call's metadata, which grpc-js hands on unchanged. */
 export interface CallContext {
   readonly id: string
   readonly caller: Caller
-  /** Whether nobody waits for an answer any more. */
-  gone(): boolean
   /** Looks again at who calls, as each request of a stream asks. @throws {AssayError} CALLER_UNKNOWN, and others of its kind. */
   prove(): void | Promise<void>
   /** Counts one more request of a call that is a stream. @throws {AssayError} RATE. */
   request(): void
-  /** Says that the next message of a stream is taken up. Gives what has to be called when it is answered. */
-  taken(): () => void
+  /** Says that the next message of a stream is taken up. */
+  taken(): Taken
+  /**
+   * Waits for the caller's turn with a request of so many bytes; without them, with that of the call. Gives what has to be
+   * called when it is answered, or nothing: then nobody waits for that any more.
+   *
+   * @throws {AssayError} OVERLOADED.
+   */
+  enter(bytes?: number): Promise<(() => void) | undefined>
   /** Answers with a failure, having logged what only we may know of it. */
   fail(error: unknown, violations?: readonly Violation[]): StatusObject
   /** Logs what only we may know of a failure. */
@@ -133,7 +140,7 @@ export const observed =
       if (ended) return
       call.sendStatus(fail(error))
       // Who is known may ask too much; who is not, has nothing to ask again and again.
-      if (connection?.proven === false) guarded?.strike()
+      if (connection?.caller === undefined) guarded?.strike()
     }
 
     // The lowest layer ends some calls by itself (deadline, packed messages, no message), unseen by interceptors.
@@ -161,13 +168,15 @@ export const observed =
               caller = principal
               authorize(method, principal)
               release = limits?.limiter.call(principal, method, by) ?? release
-              if (connection !== undefined) limits?.connections.prove(connection)
+              if (connection !== undefined) limits?.connections.prove(connection, lineOf(principal))
               const prove = proverOf(principal, know)
-              guarded?.known(`${principal.tenant} ${principal.id}`, () => void attempt(prove, refuse))
+              guarded?.known(lineOf(principal), () => void attempt(prove, refuse))
               const request = (): void => limits?.limiter.request(principal, by.network)
-              const gone = (): boolean => stream.closed || stream.destroyed
-              const taken = (): (() => void) => guarded?.taken() ?? (() => {})
-              contexts.set(metadata, { id, caller, gone, prove, request, taken, fail, note })
+              const gone = (): boolean => ended || stream.closed || stream.destroyed
+              const taken = (): Taken => guarded?.taken() ?? NOTHING_HELD
+              const enter = async (bytes = guarded?.bytes ?? 0) =>
+                limits === undefined ? () => {} : limits.admission.enter(lineOf(principal), bytes, gone)
+              contexts.set(metadata, { id, caller, prove, request, taken, enter, fail, note })
               forward(metadata)
             }
             try {
@@ -199,17 +208,10 @@ export const observed =
     })
   }
 
-/**
- * The stream that a call came by. grpc-js knows it and has no public name for it; without it a call could not be guarded, and
- * so is none.
- *
- * @throws {TypeError} if another version of grpc-js calls it otherwise.
- */
-function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream {
-  const stream: unknown = "stream" in call ? call.stream : undefined
-  if (isServerStream(stream)) return stream
-  throw new TypeError("grpc-js no longer says which stream a call came by")
-}
+/** What a caller's requests are counted by. */
+const lineOf = ({ tenant, id }: Principal): string => `${tenant} ${id}`
+
+const NOTHING_HELD: Taken = { bytes: 0, answered: () => {} }
 
 /** A connection is what its listener says: what TLS has not seen is not served as if it had. @throws {AssayError} CALLER_UNKNOWN. */
 function shownOn(
@@ -243,31 +245,6 @@ const attempt = async (act: () => void | Promise<void>, failed: (error: unknown)
   }
 }
 
-type Ending = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0]
-
-const CALLERS_FAULT = /^(?:Failed to decompress|Invalid grpc-timeout)/
-
-/** What grpc-js itself has to say, with the code that we have for it. */
-const explained = (answer: Ending): Ending => {
-  if ((answer.metadata?.get("grpc-status-details-bin").length ?? 0) > 0) return answer
-  const { code, details = "" } = answer
-  const location = "message"
-  switch (code) {
-    case status.RESOURCE_EXHAUSTED:
-      return toStatus(new AssayError("MESSAGE_SIZE", details, { location }))
-    case status.UNIMPLEMENTED:
-      return toStatus(new AssayError("PROTO", details, { location }))
-    case status.INTERNAL: // a message that cannot be unpacked, a timeout that is none; else it is our fault
-      return toStatus(
-        new AssayError(CALLERS_FAULT.test(details) ? "PROTO" : "INTERNAL", details, { location }),
-      )
-    case status.DEADLINE_EXCEEDED:
-      return toStatus(new AssayError("DEADLINE", "the caller's deadline has passed", { location: "call" }))
-    default:
-      return answer
-  }
-}
-
 /**
  * A unary handler: checks the request, calls, and answers with what came or with the failure. A call whose deadline
  * has passed does no work, and one that was cancelled meanwhile gets no answer.
@@ -281,13 +258,19 @@ export const unary =
     const context = contextOf(call.metadata)
     try {
       if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
-      if (context.gone()) return callback({ code: status.CANCELLED, details: "nobody waits for the answer" })
-      if (Number(call.getDeadline()) <= Date.now())
-        return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
-      const checked = check(schema, call.request)
-      if (checked.kind === "invalid") return callback(context.fail(checked.error, checked.violations))
-      const value = await answer(checked.request, context.caller)
-      if (!call.cancelled) callback(null, value)
+      const answered = await context.enter()
+      if (answered === undefined)
+        return callback({ code: status.CANCELLED, details: "nobody waits for the answer" })
+      try {
+        if (Number(call.getDeadline()) <= Date.now())
+          return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
+        const checked = check(schema, call.request)
+        if (checked.kind === "invalid") return callback(context.fail(checked.error, checked.violations))
+        const value = await answer(checked.request, context.caller)
+        if (!call.cancelled) callback(null, value)
+      } finally {
+        answered()
+      }
     } catch (error) {
       callback(context?.fail(error) ?? toStatus(error))
     }

@@ -57,7 +57,7 @@ async function* requestsOf<I extends DescMessage, O>(
     if (draining.aborted) throw shuttingDown()
     let position = 0
     for await (const received of call) {
-      const answered = context.taken()
+      const { answered } = context.taken()
       await context.prove()
       const checked = check<I>(schema, received)
       if (checked.kind === "invalid") throw placed(checked, (field) => where(position, field))

@@ -22,6 +22,9 @@ export interface ConnectionLimits {
 /** What one connection may do that no honest one does often: calls taken back, and calls of nobody who is known. */
 const STRIKES = { perSecond: 100, burst: 512 }
 
+/** Says whether one more call on a connection would be refused now, whatever it is. */
+type Refuses = (connection: Connection) => boolean
+
 const CONNECTION = Symbol("connection")
 
 /** One connection. */
@@ -32,17 +35,24 @@ export class Connection {
   readonly network: string
   /** What was shown in its handshake: nothing where there was none. */
   chain: ShownChain | undefined
-  /** Whether somebody has called on it who is known. */
-  proven = false
+  /** Who has called on it last of those who are known, if anybody has. */
+  caller: string | undefined
   /** Calls whose streams are open. */
   streams = 0
   idleSinceMs: number
+  readonly #refuses: Refuses
   readonly #strikes = new Buckets(STRIKES, 1)
 
-  constructor(id: string, network: string, nowMs: number) {
+  constructor(id: string, network: string, nowMs: number, refuses: Refuses) {
+    this.#refuses = refuses
     this.id = id
     this.network = network
     this.idleSinceMs = nowMs
+  }
+
+  /** Whether one more call would be refused now, whatever it is. */
+  get isFull(): boolean {
+    return this.#refuses(this)
   }
 
   /** Counts a call of the kind that `STRIKES` says. Gives whether it was one too many. */
@@ -54,6 +64,7 @@ export class Connection {
 /** Takes connections, and closes those that stay for nothing. */
 export class Connections {
   readonly #limits: ConnectionLimits
+  readonly #refuses: Refuses
   readonly #nowMs: () => number
   readonly #sockets = new Map<Connection, Socket>()
   readonly #ofNetwork = new Map<string, number>()
@@ -61,9 +72,17 @@ export class Connections {
   readonly #byEnds = new Map<string, Connection>()
   #made = 0
 
-  /** @param nowMs A clock that never goes back. */
-  constructor(limits: ConnectionLimits, nowMs = (): number => performance.now()) {
+  /**
+   * @param refuses Whether one more call on a connection would be refused now, whatever it is.
+   * @param nowMs A clock that never goes back.
+   */
+  constructor(
+    limits: ConnectionLimits,
+    refuses: Refuses = () => false,
+    nowMs = (): number => performance.now(),
+  ) {
     this.#limits = limits
+    this.#refuses = refuses
     this.#nowMs = nowMs
   }
 
@@ -83,7 +102,7 @@ export class Connections {
       socket.destroy()
       return undefined
     }
-    const connection = new Connection(`#${++this.#made}`, network, this.#nowMs())
+    const connection = new Connection(`#${++this.#made}`, network, this.#nowMs(), this.#refuses)
     const ends = endsOf(socket)
     this.#sockets.set(connection, socket)
     this.#byEnds.set(ends, connection)
@@ -93,7 +112,7 @@ export class Connections {
       this.#sockets.delete(connection)
       if (this.#byEnds.get(ends) === connection) this.#byEnds.delete(ends)
       count(this.#ofNetwork, network, -1)
-      if (!connection.proven) count(this.#strangersOf, network, -1)
+      if (connection.caller === undefined) count(this.#strangersOf, network, -1)
     })
     mark(socket, connection)
     return connection
@@ -109,9 +128,10 @@ export class Connections {
   }
 
   /** Somebody who is known has called on it. */
-  prove(connection: Connection): void {
-    if (connection.proven) return
-    connection.proven = true
+  prove(connection: Connection, caller: string): void {
+    const isFirst = connection.caller === undefined
+    connection.caller = caller
+    if (!isFirst) return
     if (this.#sockets.has(connection)) count(this.#strangersOf, connection.network, -1)
   }
 
@@ -119,7 +139,8 @@ export class Connections {
   sweep(): void {
     const latest = this.#nowMs() - this.#limits.strangerIdleMs
     for (const [connection, socket] of this.#sockets)
-      if (!connection.proven && connection.streams === 0 && connection.idleSinceMs < latest) socket.destroy()
+      if (connection.caller === undefined && connection.streams === 0 && connection.idleSinceMs < latest)
+        socket.destroy()
   }
 }
 

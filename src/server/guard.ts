@@ -81,6 +81,13 @@ export class Guard {
   }
 }
 
+/** A message of a stream. */
+export interface Taken {
+  readonly bytes: number
+  /** Says that it is answered, and held no longer. */
+  answered(): void
+}
+
 type Refuse = (error: AssayError) => void
 
 /** One call, from its first byte until its stream is closed. */
@@ -133,15 +140,21 @@ export class GuardedCall {
     this.#complete = true
   }
 
-  /** A message of a stream has been taken up. Gives what has to be called when it is answered. */
-  taken(): () => void {
+  /** What of it is held, in bytes. */
+  get bytes(): number {
+    return this.#sizes.reduce((sum, bytes) => sum + bytes, 0)
+  }
+
+  /** A message of a stream has been taken up. */
+  taken(): Taken {
     const bytes = this.#sizes.shift() ?? 0
     let isHeld = true
-    return () => {
+    const answered = (): void => {
       if (!isHeld) return
       isHeld = false
       this.#guard.held.release(this.#owners, bytes)
     }
+    return { bytes, answered }
   }
 
   answered(): void {

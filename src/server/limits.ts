@@ -4,7 +4,7 @@ export interface Limits {
   readonly messageBytesMax: number
   /** The same over the administration socket. A revocation list may have 32 MiB. */
   readonly adminMessageBytesMax: number
-  /** Calls at a time on one connection. */
+  /** Calls at a time on one connection. One that is beyond it is refused at once. */
   readonly callsMax: number
   /** Requests of one stream at a time. */
   readonly streamInFlightMax: number
@@ -20,6 +20,12 @@ export interface Limits {
   readonly bytesMax: number
   /** Of one caller. */
   readonly callerBytesMax: number
+  /** Requests that are begun and not answered. */
+  readonly runningMax: number
+  /** Requests that wait for their turn. */
+  readonly waitingMax: number
+  /** For how long one may have to wait, as far as can be told. */
+  readonly waitMs: number
   /** How long a request may take to come. */
   readonly receiveMs: number
   /** How long a call may take that is no stream. */
@@ -36,7 +42,7 @@ export interface Limits {
 export const LIMITS: Limits = {
   messageBytesMax: 2 * 1024 * 1024,
   adminMessageBytesMax: 36 * 1024 * 1024,
-  callsMax: 256,
+  callsMax: 512,
   streamInFlightMax: 64,
   connectionsMax: 4096,
   addressConnectionsMax: 1024,
@@ -44,6 +50,9 @@ export const LIMITS: Limits = {
   strangerIdleMs: 20_000,
   bytesMax: 128 * 1024 * 1024,
   callerBytesMax: 32 * 1024 * 1024,
+  runningMax: 256,
+  waitingMax: 4096,
+  waitMs: 100,
   receiveMs: 10_000,
   callMs: 30_000,
   takeMs: 10_000,

@@ -13,6 +13,7 @@ import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { addService } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { policyHandlers } from "./admin.ts"
+import { Admission } from "./admission.ts"
 import { watchArrivals } from "./arrival.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { serveBrought } from "./brought.ts"
@@ -54,8 +55,12 @@ const CONNECTIONS = {
   "grpc.max_connection_age_ms": 3_600_000,
 }
 
-/** What Node may keep for one connection, answers that nobody takes above all: beyond it new calls are refused. */
-const SESSION_MEGABYTES_MAX = 32
+/**
+ * What callers are told that they may open at a time, beside what they may. Node counts a stream until it has forgotten it, a
+ * moment after its caller has, resets those that are too many, and ends a connection with a hundred of them: whoever
+ * keeps to the limit would be cut off under load.
+ */
+const STREAMS_PER_CALL = 2
 
 /** Between two looks at what takes too long. */
 const SWEEP_MS = 250
@@ -86,6 +91,8 @@ export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
   readonly brought?: boolean
   readonly observe?: Observe
   readonly refused?: (code: Code) => void
+  /** Told of each request that begins, and how long it has waited for its turn. */
+  readonly waited?: (seconds: number) => void
   readonly limits?: Partial<Limits>
   /** What one caller and what comes from one address may ask for, but for the administration socket. */
   readonly rates?: Partial<Rates>
@@ -133,7 +140,12 @@ export function createServer(config: ServerConfig): AssayServer {
   )
   const { knowCaller } = identities
   watchArrivals()
-  const connections = new Connections(limits)
+  const admission = new Admission(limits, { waited: config.waited ?? (() => {}) })
+  const connections = new Connections(limits, ({ caller, streams }) => {
+    const isRefused = streams >= limits.callsMax || (caller !== undefined && admission.refuses(caller))
+    if (isRefused) config.refused?.("OVERLOADED")
+    return isRefused
+  })
   const administering = new Connections(ADMIN_CONNECTIONS)
   const guard = new Guard(limits)
   const logCall = createCallLog(config.log)
@@ -147,15 +159,14 @@ export function createServer(config: ServerConfig): AssayServer {
       refused: config.refused ?? (() => {}),
       knowCaller,
       transport,
-      limits: transport === "admin" ? undefined : { limiter, guard, connections },
+      limits: transport === "admin" ? undefined : { limiter, guard, connections, admission },
       open,
     }
     const server = new Server({
       ...CONNECTIONS,
       "grpc.max_receive_message_length":
         transport === "admin" ? limits.adminMessageBytesMax : limits.messageBytesMax,
-      "grpc.max_concurrent_streams": limits.callsMax,
-      "grpc-node.max_session_memory": SESSION_MEGABYTES_MAX,
+      "grpc.max_concurrent_streams": limits.callsMax * STREAMS_PER_CALL,
       interceptors: [observed(edge)],
     })
     const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }

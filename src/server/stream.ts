@@ -14,6 +14,7 @@ import { contextOf } from "./call.ts"
 import { verifyInputFromProto } from "./convert.ts"
 import { resultToWire } from "./encode-result.ts"
 import { toRpcStatus, toStatus } from "./errors.ts"
+import type { Taken } from "./guard.ts"
 import { check } from "./validate.ts"
 
 /** What one message of a stream turns out to be. */
@@ -72,7 +73,7 @@ export const verifyStream =
       context.note(error)
       reply(id, { case: "error", value: toRpcStatus(error, violations) })
     }
-    const run = async (id: string, request: VerifyRequest, answered: () => void): Promise<void> => {
+    const run = async (id: string, request: VerifyRequest, { bytes, answered }: Taken): Promise<void> => {
       inFlight.add(id)
       try {
         await context.prove()
@@ -86,7 +87,13 @@ export const verifyStream =
       }
       try {
         context.request()
-        reply(id, { case: "response", value: await answer(service, request, context.caller) })
+        const end = await context.enter(bytes)
+        try {
+          if (end !== undefined)
+            reply(id, { case: "response", value: await answer(service, request, context.caller) })
+        } finally {
+          end?.()
+        }
       } catch (error) {
         refuse(id, error)
       }
@@ -101,14 +108,14 @@ export const verifyStream =
     call.on("drain", proceed)
     call.on("end", () => endWith())
     call.on("data", (received: Received<typeof VerifyStreamRequestSchema>) => {
-      const answered = context.taken()
-      if (ending !== undefined || call.cancelled) return answered()
+      const taken = context.taken()
+      if (ending !== undefined || call.cancelled) return taken.answered()
       const read = readOne(received)
       if (read.kind === "request" && !inFlight.has(read.id)) {
-        void run(read.id, read.request, answered)
+        void run(read.id, read.request, taken)
         return proceed()
       }
-      answered()
+      taken.answered()
       if (read.kind === "refused" && read.id === undefined) return endWith(read.error, read.violations)
       if (read.kind === "refused") refuse(read.id ?? "", read.error, read.violations)
       else refuse(read.id, duplicateOf(read.id))

@@ -33,6 +33,8 @@ export interface Metrics {
   refused(code: Code): void
   /** A call that ended. `code` is the name of its gRPC status. */
   called(method: string, code: string, seconds: number): void
+  /** A request that has begun, after it had waited so long for its turn. */
+  waited(seconds: number): void
 }
 
 const TIERS: readonly Tier[] = ["affirming", "warning", "contraindicated", "none"]
@@ -55,6 +57,12 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
 
+  const waits = new Histogram({
+    name: "assay_admission_wait_seconds",
+    help: "How long requests that were begun had waited for their turn. Those that were refused count as OVERLOADED.",
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+    registers,
+  })
   const verifications = new Counter({
     name: "assay_verifications_total",
     help: "Verifications that ended with a result, by its tier.",
@@ -153,6 +161,7 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
     registry,
     verified: (tier) => verifications.inc({ tier }),
     refused: (code) => refusals.inc({ code }),
+    waited: (seconds) => waits.observe(seconds),
     called: (method, code, seconds) => {
       if (methods.size < METHODS_MAX) methods.add(method)
       durations.observe({ method: methods.has(method) ? method : "other", code }, seconds)

@@ -1,7 +1,7 @@
 import type { Mutant } from "./mutant.ts"
 
 /** The classes of `CLASSES` that these stand for. */
-const IN_SCOPE: readonly string[] = ["G-02", "G-03", "G-06", "G-11"]
+const IN_SCOPE: readonly string[] = ["G-02", "G-03", "G-06", "G-11", "N-07"]
 
 const of = (id: string, file: string, test: string) =>
   ({
@@ -159,5 +159,33 @@ export const EDGE: readonly Mutant[] = [
     find: "        await context.prove()\n",
     replace: "",
     why: "A stream would outlive its caller's certificate.",
+  },
+  {
+    id: "admission-turns",
+    ...of("N-07", "admission", "admission"),
+    find: "if (longest === undefined || longest.weight <= line.weight + weight) return refuse(this.#overloaded())",
+    replace: "return refuse(this.#overloaded())",
+    why: "Whoever asks without end would keep all others out.",
+  },
+  {
+    id: "admission-waiting",
+    ...of("N-07", "admission", "admission"),
+    find: "if (this.#waiting >= this.#limits.waitingMax) return true",
+    replace: "",
+    why: "What waits would fill the memory.",
+  },
+  {
+    id: "admission-time",
+    ...of("N-07", "admission", "admission"),
+    find: "(this.#weight + weight) / this.#perMs > this.#limits.waitMs",
+    replace: "false",
+    why: "Everybody would be answered too late, and nobody in time.",
+  },
+  {
+    id: "admission-gone",
+    ...of("G-03", "admission", "guard"),
+    find: "if (next.isGone()) next.begin(undefined)",
+    replace: "if (false) next.begin(undefined)",
+    why: "Work would be done that nobody waits for.",
   },
 ]

@@ -290,6 +290,38 @@ for (const [name, path, known] of storms)
       assert.is((await rawWhole(other, EPOCH, nothing)).status, "0")
       other.destroy()
     }))
+test("begins no work G-03 for whoever has taken it back, and all of it for the others", () => {
+  const begun: string[] = []
+  const verify = async (_input: unknown, caller: { readonly id: string }) => {
+    begun.push(caller.id)
+    return result()
+  }
+  const message = framed(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, goodVerify())))
+  return serving(
+    async ({ address }) => {
+      const socket = await rawSocket(address, gateway)
+      socket.resume()
+      for (let i = 0; i < 100; i++) {
+        const id = 2 * i + 1
+        const calls = [
+          headersFrame(id, VERIFY),
+          lastData(id, message),
+          frame(RST_STREAM, 0, id, Buffer.of(0, 0, 0, 8)),
+        ]
+        socket.write(Buffer.concat(calls))
+      }
+      await pause(100)
+      assert.is(begun.length, 0)
+      const other = await rawSession(address, gateway)
+      assert.is((await rawWhole(other, VERIFY, message)).status, "0")
+      assert.is(begun.length, 1)
+      socket.destroy()
+      other.destroy()
+    },
+    limited({}),
+    { verify },
+  )
+})
 test("refuses G-05 to keep what nobody takes, and closes its streams", () =>
   serving(
     async ({ address }) => {

@@ -1,0 +1,231 @@
+/**
+ * Whose turn it is. Requests wait for theirs, each caller's in a line of its own, and the lines are served in turns by what
+ * their requests weigh: who asks more than the others waits longer, and nobody else does. What waits is bounded by the time
+ * that it would wait, as it is measured: beyond it, whoever has the longest line is refused at once.
+ */
+import { AssayError } from "../errors.ts"
+
+/** Bounds of what is begun and of what waits. */
+export interface AdmissionLimits {
+  /** Requests that are begun and not answered. */
+  readonly runningMax: number
+  /** Requests that wait. */
+  readonly waitingMax: number
+  /** For how long one may have to wait, as far as can be told. */
+  readonly waitMs: number
+}
+
+/** What is told of it. */
+export interface AdmissionEvents {
+  /** A request has begun, after so long. */
+  readonly waited: (seconds: number) => void
+}
+
+/** So many bytes of a request weigh as much as a request without any. */
+const BYTES_OF_ONE = 8192
+/** What each line may begin in its turn. */
+const QUANTUM = 4
+/** How long the loop may be away from its sockets, about: so many requests are begun at a time. */
+const TICK_MS = 4
+const BATCH_MAX = 64
+/** How long throughput is measured before it counts, and how much the newest measure does. */
+const MEASURE_MS = 50
+const NEWEST = 0.3
+
+interface Waiting {
+  readonly weight: number
+  readonly sinceMs: number
+  readonly isGone: () => boolean
+  readonly begin: (end: (() => void) | undefined) => void
+  readonly refuse: (error: AssayError) => void
+}
+
+/** One caller's line. */
+interface Line {
+  readonly caller: string
+  readonly waiting: Waiting[]
+  weight: number
+  credit: number
+}
+
+/** Lets requests begin. */
+export class Admission {
+  readonly #limits: AdmissionLimits
+  readonly #events: AdmissionEvents
+  readonly #nowMs: () => number
+  /** In the order of their turns. */
+  readonly #lines = new Map<string, Line>()
+  #waiting = 0
+  #weight = 0
+  #running = 0
+  #batch = BATCH_MAX
+  #isPumping = false
+  /** What is begun in a millisecond while requests wait; nothing before that was measured. */
+  #perMs: number | undefined
+  #measured = { sinceMs: 0, weight: 0 }
+
+  /** @param nowMs A clock that never goes back. */
+  constructor(limits: AdmissionLimits, events: AdmissionEvents, nowMs = (): number => performance.now()) {
+    this.#limits = limits
+    this.#events = events
+    this.#nowMs = nowMs
+  }
+
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  get running(): number {
+    return this.#running
+  }
+
+  /** Whether a request of this caller would be refused now, whatever it is: there is no room, and its line is no shorter than others'. */
+  refuses(caller: string): boolean {
+    if (!this.#isFull(1)) return false
+    const line = this.#lines.get(caller)
+    return line !== undefined && line.weight * this.#lines.size >= this.#weight
+  }
+
+  /**
+   * Waits for the caller's turn, at least until what has come by now is read: who has gone by then is not served.
+   *
+   * @param bytes Of the request.
+   * @param isGone Whether nobody waits for the answer any more.
+   * @returns What has to be called when it is answered; nothing if nobody waits for that.
+   * @throws {AssayError} OVERLOADED.
+   */
+  enter(caller: string, bytes: number, isGone: () => boolean): Promise<(() => void) | undefined> {
+    return new Promise((begin, refuse) => {
+      const weight = 1 + bytes / BYTES_OF_ONE
+      const line = this.#lines.get(caller) ?? { caller, waiting: [], weight: 0, credit: 0 }
+      while (this.#isFull(weight)) {
+        const longest = this.#longest()
+        if (longest === undefined || longest.weight <= line.weight + weight) return refuse(this.#overloaded())
+        this.#shorten(longest)
+      }
+      const sinceMs = this.#nowMs()
+      if (this.#waiting === 0) this.#measured = { sinceMs, weight: 0 }
+      line.waiting.push({ weight, sinceMs, isGone, begin, refuse })
+      line.weight += weight
+      this.#waiting += 1
+      this.#weight += weight
+      this.#lines.set(caller, line)
+      this.#pump()
+    })
+  }
+
+  /** Whether so much more would have to wait too long. */
+  #isFull(weight: number): boolean {
+    if (this.#waiting === 0) return false
+    if (this.#waiting >= this.#limits.waitingMax) return true
+    return this.#perMs !== undefined && (this.#weight + weight) / this.#perMs > this.#limits.waitMs
+  }
+
+  #longest(): Line | undefined {
+    let longest: Line | undefined
+    for (const line of this.#lines.values())
+      if (longest === undefined || line.weight > longest.weight) longest = line
+    return longest
+  }
+
+  /** Refuses what came last to a line. */
+  #shorten(line: Line): void {
+    const last = line.waiting.pop()
+    if (last === undefined) return
+    this.#left(line, last)
+    if (line.waiting.length === 0) this.#lines.delete(line.caller)
+    last.refuse(this.#overloaded())
+  }
+
+  #left(line: Line, { weight }: Waiting): void {
+    line.weight -= weight
+    this.#waiting -= 1
+    this.#weight = this.#waiting === 0 ? 0 : this.#weight - weight
+  }
+
+  #overloaded(): AssayError {
+    return new AssayError("OVERLOADED", "more is asked than can be answered in time", {
+      location: "requests that wait",
+      expected: `an answer to begin within ${this.#limits.waitMs} ms`,
+    })
+  }
+
+  #pump(): void {
+    if (this.#isPumping || this.#waiting === 0 || this.#running >= this.#limits.runningMax) return
+    this.#isPumping = true
+    let sinceMs = 0
+    setImmediate(() => {
+      sinceMs = this.#nowMs()
+      this.#tick(sinceMs)
+    })
+    // Comes behind what the requests that were begun have done at once, and before the sockets.
+    setImmediate(() => {
+      this.#isPumping = false
+      const tookMs = this.#nowMs() - sinceMs
+      if (tookMs > TICK_MS) this.#batch = Math.max(1, this.#batch >> 1)
+      else if (tookMs < TICK_MS / 2) this.#batch = Math.min(BATCH_MAX, this.#batch + 4)
+      this.#pump()
+    })
+  }
+
+  /** Begins some, as many as the loop has time for before it looks at its sockets again. */
+  #tick(nowMs: number): void {
+    for (let begun = 0; begun < this.#batch && this.#running < this.#limits.runningMax; ) {
+      const next = this.#next()
+      if (next === undefined) break
+      this.#measured.weight += next.weight
+      if (next.isGone()) next.begin(undefined)
+      else {
+        begun += 1
+        this.#begin(next, nowMs)
+      }
+    }
+    this.#measure(nowMs)
+  }
+
+  #begin({ sinceMs, begin }: Waiting, nowMs: number): void {
+    this.#running += 1
+    this.#events.waited((nowMs - sinceMs) / 1000)
+    let ended = false
+    begin(() => {
+      if (ended) return
+      ended = true
+      this.#running -= 1
+      this.#pump()
+    })
+  }
+
+  /** The first of the line whose turn it is. */
+  #next(): Waiting | undefined {
+    for (;;) {
+      const [line] = this.#lines.values()
+      if (line === undefined) return undefined
+      const { caller } = line
+      const [head] = line.waiting
+      if (head !== undefined && line.credit >= head.weight) {
+        line.waiting.shift()
+        line.credit -= head.weight
+        this.#left(line, head)
+        if (line.waiting.length === 0) this.#lines.delete(caller)
+        return head
+      }
+      this.#lines.delete(caller)
+      if (head === undefined) continue
+      line.credit += QUANTUM
+      this.#lines.set(caller, line)
+    }
+  }
+
+  /** Only what is begun while others wait says how much can be: once nobody waits, there is time for more. */
+  #measure(nowMs: number): void {
+    const { sinceMs, weight } = this.#measured
+    if (this.#waiting === 0) {
+      this.#perMs = undefined
+      return
+    }
+    if (nowMs - sinceMs < MEASURE_MS) return
+    const perMs = weight / (nowMs - sinceMs)
+    this.#perMs = this.#perMs === undefined ? perMs : this.#perMs + NEWEST * (perMs - this.#perMs)
+    this.#measured = { sinceMs: nowMs, weight: 0 }
+  }
+}

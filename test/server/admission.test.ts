@@ -1,0 +1,149 @@
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import type { Code } from "../../src/errors.ts"
+import { Admission, type AdmissionLimits } from "../../src/server/admission.ts"
+import { rejectsCode } from "../support/assert.ts"
+
+const LIMITS: AdmissionLimits = { runningMax: 4, waitingMax: 40, waitMs: 1e9 }
+const stays = () => false
+
+/** An admission whose requests take until they are ended, one each turn of the loop. */
+const admitting = (limits: Partial<AdmissionLimits> = {}) => {
+  const begun: string[] = []
+  const refused: string[] = []
+  const ends: (() => void)[] = []
+  const waits: number[] = []
+  const admission = new Admission({ ...LIMITS, ...limits }, { waited: (seconds) => waits.push(seconds) })
+  const ask = (caller: string, bytes = 0, isGone = stays): void => {
+    admission.enter(caller, bytes, isGone).then(
+      (end) => {
+        if (end === undefined) return
+        begun.push(caller)
+        ends.push(end)
+      },
+      ({ code }: { code: Code }) => refused.push(`${caller} ${code}`),
+    )
+  }
+  return { admission, begun, refused, ends, waits, ask }
+}
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+const drain = async (ends: (() => void)[]): Promise<void> => {
+  for (let i = 0; i < 500; i++) {
+    for (const end of ends.splice(0)) end()
+    await turn()
+  }
+}
+
+const test = suite("Admission")
+
+test("begins what comes, and no more at a time than may run", async () => {
+  const { admission, begun, ends, ask } = admitting()
+  for (let i = 0; i < 10; i++) ask("a")
+  assert.is(begun.length, 0, "not before what has come by now is read")
+  await turn()
+  assert.equal([begun.length, admission.running, admission.waiting], [4, 4, 6])
+  const [end] = ends
+  end?.()
+  end?.()
+  await turn()
+  assert.equal([begun.length, admission.running, admission.waiting], [5, 4, 5], "an end counts once")
+  await drain(ends)
+  assert.equal([begun.length, admission.running, admission.waiting], [10, 0, 0])
+})
+test("takes turns, whoever came first with however many", async () => {
+  const { begun, ends, ask } = admitting({ runningMax: 1 })
+  for (let i = 0; i < 30; i++) ask("many")
+  for (let i = 0; i < 4; i++) ask("few")
+  await drain(ends)
+  assert.is(begun.length, 34)
+  assert.ok(begun.lastIndexOf("few") < 10, begun.join(" "))
+})
+test("counts a request by what it weighs: large ones do not buy more than small ones", async () => {
+  const { begun, ends, ask } = admitting({ runningMax: 1 })
+  for (let i = 0; i < 5; i++) ask("large", 1024 * 1024)
+  for (let i = 0; i < 30; i++) ask("small", 800)
+  await drain(ends)
+  assert.is(begun.length, 35)
+  assert.is(begun.slice(0, 31).filter((caller) => caller === "large").length, 1, begun.join(" "))
+})
+test("refuses N-07 whoever asks most when there is no room, and lets in who asks little", async () => {
+  const { admission, begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
+  for (let i = 0; i < 50; i++) ask("many")
+  await turn()
+  ask("many")
+  assert.ok(admission.refuses("many"))
+  assert.not.ok(admission.refuses("few"))
+  const before = refused.length
+  for (let i = 0; i < 5; i++) ask("few")
+  await turn()
+  assert.equal(
+    refused.slice(before),
+    Array(5)
+      .fill("many OVERLOADED")
+      .slice(0, refused.length - before),
+  )
+  assert.not.ok(refused.some((one) => one.startsWith("few")))
+  await drain(ends)
+  assert.is(begun.filter((caller) => caller === "few").length, 5)
+  assert.not.ok(admission.refuses("many"), "there is room again")
+})
+for (const callers of [2, 5, 20])
+  test(`refuses N-07 more than its share to each of ${callers} callers that ask too much`, async () => {
+    const { begun, ends, ask } = admitting({ runningMax: 1, waitingMax: 40 })
+    for (let i = 0; i < 100; i++) for (let caller = 0; caller < callers; caller++) ask(`${caller}`)
+    await drain(ends)
+    const counts = Array.from({ length: callers }, (_, i) => begun.filter((one) => one === `${i}`).length)
+    assert.ok(Math.max(...counts) - Math.min(...counts) <= 2, counts.join(" "))
+  })
+test("refuses N-07 what would have to wait too long, as it is measured", async () => {
+  const clock = { now: 0 }
+  const ends: (() => void)[] = []
+  let refusals = 0
+  const admission = new Admission(
+    { runningMax: 1, waitingMax: 1e6, waitMs: 100 },
+    { waited: () => {} },
+    () => clock.now,
+  )
+  const ask = (): void => {
+    admission.enter("a", 0, stays).then(
+      (end) => end && ends.push(end),
+      () => refusals++,
+    )
+  }
+  for (let i = 0; i < 200; i++) ask()
+  // One in ten milliseconds.
+  for (let i = 0; i < 50; i++) {
+    clock.now += 10
+    await turn()
+    ends.shift()?.()
+  }
+  await turn()
+  assert.is(refusals, 0, "nobody knew")
+  for (let i = 0; i < 20; i++) ask()
+  await turn()
+  assert.ok(refusals >= 20, `${refusals}`)
+})
+test("drops what nobody waits for, and says so", async () => {
+  const { admission, begun, ends, ask } = admitting({ runningMax: 1 })
+  let gone = false
+  ask("a")
+  for (let i = 0; i < 10; i++) ask("a", 0, () => gone)
+  await turn()
+  gone = true
+  ask("a")
+  await drain(ends)
+  assert.equal([begun.length, admission.waiting, admission.running], [2, 0, 0])
+})
+test("says how long each has waited", async () => {
+  const { waits, ends, ask } = admitting()
+  for (let i = 0; i < 3; i++) ask("a")
+  await drain(ends)
+  assert.is(waits.length, 3)
+  assert.ok(waits.every((seconds) => seconds >= 0 && seconds < 5))
+})
+test("refuses N-07 by a code that says when to come again", async () => {
+  const { admission } = admitting({ runningMax: 1, waitingMax: 1 })
+  const asked = Array.from({ length: 3 }, () => admission.enter("a", 0, stays))
+  await rejectsCode(() => Promise.all(asked), "OVERLOADED")
+})
+test.run()
