@@ -32,6 +32,7 @@ import { createEpochs } from "../src/store/epochs.ts"
 import { openSqliteStore } from "../src/store/sqlite.ts"
 import type { Store } from "../src/store/store.ts"
 import { verifyClaims } from "../src/verification/claims.ts"
+import { verifyEndorsements } from "../src/verification/endorsements.ts"
 import { proveQuote } from "../src/verification/quote.ts"
 import { createTrust } from "../src/verification/trust.ts"
 import type { DeniedKeys } from "../src/verification/weak-key.ts"
@@ -76,6 +77,7 @@ function portsOn(folder: string): Ports {
     epochs: createEpochs(engine.epochKey),
     signer: createSigner(key, clock),
     deviceAuthority: NO_AUTHORITY,
+    verifyEndorsements,
     measure: cachedMeasure(measure, { max: 100 }).measure,
     contexts: cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 }),
     settings: {

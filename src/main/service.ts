@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { Logger } from "pino"
 import { measure } from "../appraisal/appraise.ts"
 import { cachedContexts } from "../cache/contexts.ts"
+import { cachedEndorsements } from "../cache/endorsements.ts"
 import { cachedEventLogs } from "../cache/event-logs.ts"
 import { cachedMeasure } from "../cache/findings.ts"
 import type { Config } from "../config.ts"
@@ -19,6 +20,7 @@ import { createCheckpointer } from "../store/checkpointer.ts"
 import { createEpochs } from "../store/epochs.ts"
 import type { Store } from "../store/store.ts"
 import { advisoriesFor } from "../verification/advisory.ts"
+import { verifyEndorsements } from "../verification/endorsements.ts"
 import { createMetrics } from "../web/metrics.ts"
 import { TENANT, VERSION } from "./constants.ts"
 import type { Agreement } from "./engine.ts"
@@ -57,6 +59,7 @@ export const createDecisions = (
 ) => {
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
+  const chains = cachedEndorsements(verifyEndorsements)
   const findings = cachedMeasure(measure, { max: FINDINGS_MAX })
   const logs = cachedEventLogs(createEventLogs(store.logs), LOG_BOUNDS)
   const contexts = cachedContexts({ registry: store.registry, compile }, CONTEXTS)
@@ -78,6 +81,8 @@ export const createDecisions = (
         entries: contexts.size,
         evictions: contexts.evictions,
       },
+      // An entry goes with its context, and is counted there.
+      { name: "chain", hits: chains.hits, misses: chains.misses, entries: contexts.size },
       {
         name: "appraisal",
         hits: findings.hits,
@@ -99,7 +104,15 @@ export const createDecisions = (
       checkpoints: () => checkpointer.counts(),
     }),
   })
-  const ports = { ...portsOf(config, parts), want, contexts, measure: findings.measure, logs, settings }
+  const ports = {
+    ...portsOf(config, parts),
+    want,
+    contexts,
+    measure: findings.measure,
+    verifyEndorsements: chains.verifyEndorsements,
+    logs,
+    settings,
+  }
   return {
     settings,
     checkpointer,
@@ -127,7 +140,7 @@ const settingsOf = (config: Config) => {
 const portsOf = (
   config: Config,
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
-): Omit<Ports, "contexts" | "measure" | "logs" | "settings" | "want"> => ({
+): Omit<Ports, "contexts" | "measure" | "verifyEndorsements" | "logs" | "settings" | "want"> => ({
   clock,
   random,
   breathe,

@@ -10,7 +10,6 @@ import {
   type EnrolledEk,
   NO_ENDORSEMENTS,
   type UntrustedEndorsements,
-  verifyEndorsements,
 } from "../verification/endorsements.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Trust } from "../verification/trust.ts"
@@ -61,6 +60,7 @@ const checkAnchors = ({ anchors }: Snapshot): void => {
 
 /** Proves what was gathered. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, AK_BINDING, KEY_DENIED. */
 export function proveEndorsements(
+  { verifyEndorsements }: Pick<Ports, "verifyEndorsements">,
   endorsing: Endorsing | undefined,
   { snapshot, ak, policy }: Context,
   at: Date,

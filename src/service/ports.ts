@@ -5,6 +5,7 @@ import type { Policy } from "../appraisal/policy.ts"
 import type { Certificate } from "../evidence/x509/certificate.ts"
 import type { EarForm } from "../result/result.ts"
 import type { AdvisoryMatch, TpmModel } from "../verification/advisory.ts"
+import type { verifyEndorsements } from "../verification/endorsements.ts"
 import type { AttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
@@ -129,5 +130,7 @@ export interface Ports {
   readonly deviceAuthority: DeviceAuthority
   readonly contexts: Contexts
   readonly measure: Measure
+  /** A cache wraps it; with and without one, every verification ends alike. */
+  readonly verifyEndorsements: typeof verifyEndorsements
   readonly settings: Settings
 }

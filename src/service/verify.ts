@@ -183,11 +183,12 @@ const judge = (
   context: Context,
   freshness: Freshness,
   at: Date,
-  { advisoriesFor, denied, measure }: Ports,
+  ports: Ports,
 ): Judgment => {
+  const { advisoriesFor, denied, measure } = ports
   const claims = refutable(() => {
     checkNotDenied(context.ak.spki, denied, "attestation key")
-    const endorsements = proveEndorsements(endorsing, context, at)
+    const endorsements = proveEndorsements(ports, endorsing, context, at)
     const key = proveKey(quote, evidence, context, freshness)
     if (key !== undefined) checkNotDenied(key.spki, denied, "certification.key_public")
     const shown = { pcrs: evidence.pcrs, eventLog: log?.outcome }

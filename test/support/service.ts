@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { measure } from "../../src/appraisal/appraise.ts"
 import { cachedContexts } from "../../src/cache/contexts.ts"
+import { cachedEndorsements } from "../../src/cache/endorsements.ts"
 import { cachedEventLogs } from "../../src/cache/event-logs.ts"
 import { cachedMeasure } from "../../src/cache/findings.ts"
 import { cachedLoadTrust } from "../../src/cache/trust.ts"
@@ -30,6 +31,7 @@ import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
+import { verifyEndorsements } from "../../src/verification/endorsements.ts"
 import { testDeviceAuthority } from "./authority.ts"
 import { newAct, SETUP } from "./ports/samples.ts"
 import { makeChain } from "./x509.ts"
@@ -111,6 +113,10 @@ export const createTestService = (options: ServiceOptions = {}) => {
       options.cached === true
         ? cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 })
         : createContexts(registry),
+    verifyEndorsements:
+      options.cached === true
+        ? cachedEndorsements(verifyEndorsements).verifyEndorsements
+        : verifyEndorsements,
     measure: options.cached === true ? cachedMeasure(measure, { max: 100 }).measure : measure,
     settings: {
       issuer: "https://assay.example",
