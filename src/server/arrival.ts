@@ -80,6 +80,8 @@ const REFUSAL_HEADERS = {
   ...REFUSAL.metadata.toHttp2Headers(),
 }
 
+/** Of calls that were refused on one connection: an honest one ends its requests, which have come by then. */
+const LINGERING_MAX = 4096
 /** For a caller that is refused to end its request. */
 const LINGER_MS = 5000
 
@@ -88,7 +90,16 @@ function isRefused(stream: ServerHttp2Stream, connection: Connection): boolean {
   if (!connection.isFull) return false
   if (stream.closed || stream.destroyed) return true
   stream.on("error", () => {}) // it has gone
+  if (connection.refused >= LINGERING_MAX) {
+    // Whoever opens calls and does not end them.
+    stream.session?.destroy()
+    return true
+  }
   // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.
+  connection.refused += 1
+  stream.once("close", () => {
+    connection.refused -= 1
+  })
   stream.setTimeout(LINGER_MS, () => stream.close(constants.NGHTTP2_CANCEL))
   stream.resume()
   stream.respond(REFUSAL_HEADERS, { endStream: true })

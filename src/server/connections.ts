@@ -39,6 +39,8 @@ export class Connection {
   caller: string | undefined
   /** Calls whose streams are open. */
   streams = 0
+  /** Calls that were refused at once, and whose streams are open. */
+  refused = 0
   idleSinceMs: number
   readonly #refuses: Refuses
   readonly #strikes = new Buckets(STRIKES, 1)

@@ -42,7 +42,7 @@ export interface Limits {
 export const LIMITS: Limits = {
   messageBytesMax: 2 * 1024 * 1024,
   adminMessageBytesMax: 36 * 1024 * 1024,
-  callsMax: 512,
+  callsMax: 1024,
   streamInFlightMax: 64,
   connectionsMax: 4096,
   addressConnectionsMax: 1024,

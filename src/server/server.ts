@@ -47,6 +47,10 @@ import { decodeStrictly, strictDecoder } from "./wire.ts"
 /**
  * Connections that died without a word are found within 80 seconds, idle ones are closed, old ones are made anew.
  * Channelz stays on, as it is by default: without it, grpc-js 1.14 forgets its sessions and cannot force a shutdown.
+ *
+ * `grpc.max_concurrent_streams` is not there: Node counts a stream for a moment longer than its caller does, resets those that
+ * are too many, and ends a connection with a hundred of them, so that whoever keeps to it would be cut off under load.
+ * `Limits.callsMax` is there instead.
  */
 const CONNECTIONS = {
   "grpc.keepalive_time_ms": 60_000,
@@ -54,13 +58,6 @@ const CONNECTIONS = {
   "grpc.max_connection_idle_ms": 600_000,
   "grpc.max_connection_age_ms": 3_600_000,
 }
-
-/**
- * What callers are told that they may open at a time, beside what they may. Node counts a stream until it has forgotten it, a
- * moment after its caller has, resets those that are too many, and ends a connection with a hundred of them: whoever
- * keeps to the limit would be cut off under load.
- */
-const STREAMS_PER_CALL = 2
 
 /** Between two looks at what takes too long. */
 const SWEEP_MS = 250
@@ -166,7 +163,6 @@ export function createServer(config: ServerConfig): AssayServer {
       ...CONNECTIONS,
       "grpc.max_receive_message_length":
         transport === "admin" ? limits.adminMessageBytesMax : limits.messageBytesMax,
-      "grpc.max_concurrent_streams": limits.callsMax * STREAMS_PER_CALL,
       interceptors: [observed(edge)],
     })
     const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }
