@@ -109,9 +109,14 @@ export function authorize(method: string, principal: Principal): void {
   if (allowed === "anyone") return
   const standing: Standing = principal.own?.kind === "enrollment" ? "enrollee" : principal.role
   if (allowed?.includes(standing)) return
-  throw new AssayError("PERMISSION", `${method} is not for the role ${standing}`, {
+  const called = calledOf(standing)
+  throw new AssayError("PERMISSION", `${method} is not for the role ${called}`, {
     location: method,
-    expected: allowed === undefined ? "a method that somebody may call" : allowed.join(", "),
-    actual: standing,
+    expected: allowed === undefined ? "a method that somebody may call" : allowed.map(calledOf).join(", "),
+    actual: called,
   })
 }
+
+/** As docs/callers.md says it. */
+const calledOf = (standing: Standing): string =>
+  standing === "enrollee" ? "device with an enrollment token" : standing

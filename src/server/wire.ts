@@ -137,7 +137,7 @@ class Walk {
 }
 
 const refusal = (code: "PROTO" | "FIELD", location: string, flaw: string): AssayError =>
-  new AssayError(code, `${location}: ${flaw}`, { location })
+  new AssayError(code, location === "" ? flaw : `${location}: ${flaw}`, { location })
 
 const compiled = new WeakMap<DescMessage, ReadonlyMap<number, Expected>>()
 

@@ -1,4 +1,4 @@
-import { AssayError } from "../errors.ts"
+import { AssayError, inField } from "../errors.ts"
 import { parseChain } from "../evidence/evidence.ts"
 import { type PublicArea, parseName, parsePublic } from "../evidence/tpm/public.ts"
 import type { Certificate } from "../evidence/x509/certificate.ts"
@@ -69,7 +69,8 @@ interface ParsedKeys {
 
 const parseKeys = (shown: ShownKeys): ParsedKeys => {
   checkSize(shown)
-  if (shown.qualifiedName !== undefined) parseName(shown.qualifiedName)
+  const { qualifiedName } = shown
+  if (qualifiedName !== undefined) inField("qualified_name", () => parseName(qualifiedName))
   const keys = {
     ak: createAttestationKey(parsePublic(shown.akPublic)),
     ekArea: shown.ekPublic === undefined ? undefined : parsePublic(shown.ekPublic),

@@ -31,8 +31,8 @@ export function verifyActivation(
     throw new TypeError(`a credential's secret has ${ACTIVATION_SECRET_BYTES} bytes`)
   const expected = answer.kind === "mac" ? activationMac(secret, transcript) : secret
   if (answer.value.length !== expected.length || !timingSafeEqual(answer.value, expected))
-    throw new AssayError("ACTIVATION", "this is not what the credential holds: begin the enrollment again", {
-      location: `activation.${answer.kind}`,
+    throw new AssayError("ACTIVATION", "this is not what the credential holds", {
+      location: answer.kind === "mac" ? "activation_hmac" : "activation_secret",
     })
   const { tenant, ekDigest, akName } = transcript
   return vouch({ tenant, ekDigest, akName })

@@ -116,6 +116,15 @@ export const ENGINE: readonly Mutant[] = [
     why: "An enrollment could be presented as a challenge.",
   },
   {
+    id: "iv-tells-count",
+    named: "tells nobody by its IVs",
+    covers: [],
+    ...SEALING,
+    find: "(count ^ own) >>> 0",
+    replace: "count",
+    why: "Every caller could see how much is asked of Assay.",
+  },
+  {
     id: "challenge-short-random",
     named: "N-02",
     covers: ["N-02"],

@@ -28,7 +28,7 @@ export const ENROLL: readonly Mutant[] = [
     [
       "enroll-name-unread",
       "a qualified name that is none",
-      "  if (shown.qualifiedName !== undefined) parseName(shown.qualifiedName)\n",
+      '  if (qualifiedName !== undefined) inField("qualified_name", () => parseName(qualifiedName))\n',
       "",
       "A device would be held to a name that no quote can have, and told so only afterwards.",
     ],

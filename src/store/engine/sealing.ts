@@ -3,7 +3,7 @@
  * additional data: sealed for one purpose, a value never opens for another.
  */
 
-import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto"
+import { createCipheriv, createDecipheriv, hash, type KeyObject } from "node:crypto"
 import { concat, lengthPrefixed, utf8 } from "../../bytes.ts"
 import { AssayError } from "../../errors.ts"
 import { Reader } from "../../evidence/reader.ts"
@@ -18,6 +18,7 @@ const IV_RANDOM_BYTES = 8
 /** The count behind the random bytes begins anew after as many. */
 const IV_COUNTS = 2 ** 32
 const TAG_BYTES = 16
+const MASK_BYTES = 32
 const HEAD_BYTES = KEY_ID_BYTES + IV_BYTES + TAG_BYTES
 const ID_BYTES = 32
 
@@ -35,7 +36,8 @@ export interface SealingKey {
 export type Seal = (value: SingleUseValue, sealing: SealingKey, fence: string) => Uint8Array
 
 /**
- * Seals with IVs that come once under any key, whoever else seals under it: 8 random bytes, then a count. What one sealer
+ * Seals with IVs that come once under any key, whoever else seals under it: 8 random bytes, then a count, which a mask of the
+ * sealer's and of those bytes makes unreadable: it would tell every caller how much is asked of Assay. What one sealer
  * makes differs by the count for 2^32 values, and of two that count alike by 64 random bits: at a billion values a day of
  * ten replicas, two are the same once in four billion days (NIST SP 800-38D, 8, asks for 2^32).
  *
@@ -43,11 +45,14 @@ export type Seal = (value: SingleUseValue, sealing: SealingKey, fence: string) =
  */
 export function createSeal(random: Random): Seal {
   let count = 0
+  const mask = random.bytes(MASK_BYTES)
 
   const nextIv = (): Uint8Array => {
     const iv = Buffer.alloc(IV_BYTES)
     iv.set(random.bytes(IV_RANDOM_BYTES))
-    iv.writeUInt32BE(count, IV_RANDOM_BYTES)
+    // Of equal random bytes the masks are equal, and so the counts still differ.
+    const own = hash("sha256", concat(mask, iv.subarray(0, IV_RANDOM_BYTES)), "buffer").readUInt32BE()
+    iv.writeUInt32BE((count ^ own) >>> 0, IV_RANDOM_BYTES)
     count = (count + 1) % IV_COUNTS
     return iv
   }

@@ -3,6 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex, utf8 } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
+import { createRandom } from "../../../src/keys/random.ts"
 import type { OpenedValue, Random, SingleUse } from "../../../src/service/ports.ts"
 import { createMemoryEngine } from "../../../src/store/engine/memory.ts"
 import { rejectsCode, throwsCode } from "../../support/assert.ts"
@@ -128,6 +129,16 @@ test("never uses an IV twice, not even if the source repeats itself", async () =
   const ivs = new Set<string>()
   for (let i = 0; i < 1000; i++) ivs.add(toHex((await singleUse.seal(newValue(NOON))).subarray(8, 20)))
   assert.is(ivs.size, 1000)
+})
+test("tells nobody by its IVs how much was sealed", async () => {
+  const { singleUse } = createMemoryEngine(createRandom())
+  let before = 0
+  for (let i = 0; i < 100; i++) {
+    const iv = Buffer.from((await singleUse.seal(newValue(NOON))).subarray(8, 20))
+    const end = iv.readUInt32BE(8)
+    assert.ok(Math.abs(end - before) > 1 && end !== i, "no two in a row")
+    before = end
+  }
 })
 
 test("refuses N-02 to start when the source fails", () => {

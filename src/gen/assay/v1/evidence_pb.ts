@@ -81,7 +81,8 @@ export type TpmEvidence = Message<"assay.v1.TpmEvidence"> & {
   pcrBanks: PcrBank[];
 
   /**
-   * The TCG event log, as the firmware wrote it, without padding behind its last event. At most 1 MiB. It must lead to
+   * The TCG event log, as the firmware wrote it, without padding behind its last event. At most 1 MiB and 4096 events
+   * (LOG_SIZE, which no other try changes). It must lead to
    * PCR 0 to 7 and to every other quoted PCR that it extends. Only the sequence of digests in each PCR is proven:
    * types and data of events are covered by no check yet, and no claim rests on them.
    *
