@@ -26,6 +26,8 @@ export const SETTINGS = {
     enrollment: UNLIMITED,
     callsMax: 65_536,
   },
+  // What is offered at once has to wait for its turn, not to be refused.
+  limits: { waitSeconds: 10 },
 }
 
 /** What the server has counted since its start. */
