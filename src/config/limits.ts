@@ -33,8 +33,10 @@ export const limits = z
       .number()
       .min(0.005)
       .max(10)
-      .default(1)
-      .describe("For how long one may have to wait, as it is measured. Beyond it, who asks most is refused."),
+      .default(0.1)
+      .describe(
+        "For how long one may have to wait, as it is measured, where some wait at any time. Beyond it, who asks most is refused.",
+      ),
     receiveSeconds: seconds(10).describe("For a request to be complete, from its call's first byte."),
     callSeconds: seconds(30).describe("For a call that is no stream, whatever its caller would wait."),
   })

@@ -1,7 +1,8 @@
 /**
  * Whose turn it is. Requests wait for theirs, each caller's in a line of its own, and the lines are served in turns by what
  * their requests weigh: who asks more than the others waits longer, and nobody else does. What waits is bounded by the time
- * that it would wait, as it is measured: beyond it, whoever has the longest line is refused at once.
+ * that it would wait, as it is measured: beyond it, whoever asks most is refused at once, by what waits and what was begun lately.
+ * Who asks for less than its share may so come with many at once beside one who never stops.
  */
 import { AssayError } from "../errors.ts"
 
@@ -31,8 +32,19 @@ const BATCH_MAX = 64
 /** How long throughput is measured before it counts, and how much the newest measure does. */
 const MEASURE_MS = 50
 const NEWEST = 0.3
+/** What comes at once, and is done after a while, waits: only a line that stays is one that is too long. */
+const BURST_MS = 1000
+/** Of what was begun for a caller, a third still counts after so long. */
+const LATELY_MS = 1000
+/** What has come and is not in line yet, as a part of what is. */
+const UNSEEN = 0.5
+/** Of what the one asks who asks most. */
+const MUCH = 0.5
+/** What is hoped for when all that waited was begun while others were refused. */
+const PROBE = 1.1
 
 interface Waiting {
+  readonly caller: string
   readonly weight: number
   readonly sinceMs: number
   readonly isGone: () => boolean
@@ -55,14 +67,22 @@ export class Admission {
   readonly #nowMs: () => number
   /** In the order of their turns. */
   readonly #lines = new Map<string, Line>()
+  /** What was begun for each caller lately, by weight, as it was at `#fadedMs`. */
+  readonly #begun = new Map<string, number>()
+  #fadedMs = 0
   #waiting = 0
   #weight = 0
   #running = 0
   #batch = BATCH_MAX
   #isPumping = false
-  /** What is begun in a millisecond while requests wait; nothing before that was measured. */
+  /** Since when somebody has waited at any time. */
+  #busySinceMs = 0
+  /** When somebody was refused last. */
+  #refusedMs = Number.NEGATIVE_INFINITY
+  /** What is begun in a millisecond while requests wait; nothing before that was measured, and when nobody asks for too much. */
   #perMs: number | undefined
   #measured = { sinceMs: 0, weight: 0 }
+  #probedMs = 0
 
   /** @param nowMs A clock that never goes back. */
   constructor(limits: AdmissionLimits, events: AdmissionEvents, nowMs = (): number => performance.now()) {
@@ -79,11 +99,18 @@ export class Admission {
     return this.#running
   }
 
-  /** Whether a request of this caller would be refused now, whatever it is: there is no room, and its line is no shorter than others'. */
+  /**
+   * Whether a request of this caller should be refused before it is read: there is hardly any room, and it asks about as much
+   * as whoever asks most. What has come with it is not in line yet, and would be refused when it has cost most of what it costs.
+   */
   refuses(caller: string): boolean {
-    if (!this.#isFull(1)) return false
+    if (!this.#isFull(1 + this.#weight * UNSEEN)) return false
     const line = this.#lines.get(caller)
-    return line !== undefined && line.weight * this.#lines.size >= this.#weight
+    const most = this.#most()
+    if (line === undefined || most === undefined) return false
+    const isRefused = this.#asked(line) >= this.#asked(most) * MUCH
+    if (isRefused) this.#refusedMs = this.#nowMs()
+    return isRefused
   }
 
   /**
@@ -99,13 +126,17 @@ export class Admission {
       const weight = 1 + bytes / BYTES_OF_ONE
       const line = this.#lines.get(caller) ?? { caller, waiting: [], weight: 0, credit: 0 }
       while (this.#isFull(weight)) {
-        const longest = this.#longest()
-        if (longest === undefined || longest.weight <= line.weight + weight) return refuse(this.#overloaded())
-        this.#shorten(longest)
+        const most = this.#most()
+        if (most === undefined || this.#asked(most) <= this.#asked(line) + weight)
+          return refuse(this.#overloaded())
+        this.#shorten(most)
       }
       const sinceMs = this.#nowMs()
-      if (this.#waiting === 0) this.#measured = { sinceMs, weight: 0 }
-      line.waiting.push({ weight, sinceMs, isGone, begin, refuse })
+      if (this.#waiting === 0) {
+        if (this.#perMs === undefined) this.#busySinceMs = sinceMs
+        this.#measured = { sinceMs, weight: 0 }
+      }
+      line.waiting.push({ caller, weight, sinceMs, isGone, begin, refuse })
       line.weight += weight
       this.#waiting += 1
       this.#weight += weight
@@ -118,14 +149,21 @@ export class Admission {
   #isFull(weight: number): boolean {
     if (this.#waiting === 0) return false
     if (this.#waiting >= this.#limits.waitingMax) return true
-    return this.#perMs !== undefined && (this.#weight + weight) / this.#perMs > this.#limits.waitMs
+    if (this.#perMs === undefined || this.#nowMs() - this.#busySinceMs < BURST_MS) return false
+    return (this.#weight + weight) / this.#perMs > this.#limits.waitMs
   }
 
-  #longest(): Line | undefined {
-    let longest: Line | undefined
+  /** What a caller asks for, and what it was given lately. */
+  #asked({ caller, weight }: Line): number {
+    return weight + (this.#begun.get(caller) ?? 0)
+  }
+
+  /** The line of who asks most, of those who wait. */
+  #most(): Line | undefined {
+    let most: Line | undefined
     for (const line of this.#lines.values())
-      if (longest === undefined || line.weight > longest.weight) longest = line
-    return longest
+      if (most === undefined || this.#asked(line) > this.#asked(most)) most = line
+    return most
   }
 
   /** Refuses what came last to a line. */
@@ -144,6 +182,7 @@ export class Admission {
   }
 
   #overloaded(): AssayError {
+    this.#refusedMs = this.#nowMs()
     return new AssayError("OVERLOADED", "more is asked than can be answered in time", {
       location: "requests that wait",
       expected: `an answer to begin within ${this.#limits.waitMs} ms`,
@@ -180,11 +219,13 @@ export class Admission {
         this.#begin(next, nowMs)
       }
     }
+    if (nowMs - this.#fadedMs >= MEASURE_MS) this.#fade(nowMs)
     this.#measure(nowMs)
   }
 
-  #begin({ sinceMs, begin }: Waiting, nowMs: number): void {
+  #begin({ caller, weight, sinceMs, begin }: Waiting, nowMs: number): void {
     this.#running += 1
+    this.#begun.set(caller, (this.#begun.get(caller) ?? 0) + weight)
     this.#events.waited((nowMs - sinceMs) / 1000)
     let ended = false
     begin(() => {
@@ -216,16 +257,35 @@ export class Admission {
     }
   }
 
-  /** Only what is begun while others wait says how much can be: once nobody waits, there is time for more. */
+  /** What was begun counts less and less. */
+  #fade(nowMs: number): void {
+    const left = Math.exp((this.#fadedMs - nowMs) / LATELY_MS)
+    for (const [caller, weight] of this.#begun)
+      if (weight * left < 1) this.#begun.delete(caller)
+      else this.#begun.set(caller, weight * left)
+    this.#fadedMs = nowMs
+  }
+
+  /** Only what is begun while others wait says how much can be. */
   #measure(nowMs: number): void {
-    const { sinceMs, weight } = this.#measured
     if (this.#waiting === 0) {
-      this.#perMs = undefined
+      this.#probe(nowMs)
       return
     }
+    const { sinceMs, weight } = this.#measured
     if (nowMs - sinceMs < MEASURE_MS) return
     const perMs = weight / (nowMs - sinceMs)
     this.#perMs = this.#perMs === undefined ? perMs : this.#perMs + NEWEST * (perMs - this.#perMs)
     this.#measured = { sinceMs: nowMs, weight: 0 }
+  }
+
+  /** Nobody waits. Of what was refused some could have been begun; and if nothing was for a while, nobody asks for too much. */
+  #probe(nowMs: number): void {
+    if (this.#perMs === undefined) return
+    if (nowMs - this.#refusedMs > BURST_MS) this.#perMs = undefined
+    else if (nowMs - this.#probedMs >= MEASURE_MS) {
+      this.#perMs *= PROBE
+      this.#probedMs = nowMs
+    }
   }
 }

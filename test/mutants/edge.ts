@@ -163,9 +163,16 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "admission-turns",
     ...of("N-07", "admission", "admission"),
-    find: "if (longest === undefined || longest.weight <= line.weight + weight) return refuse(this.#overloaded())",
-    replace: "return refuse(this.#overloaded())",
+    find: "if (most === undefined || this.#asked(most) <= this.#asked(line) + weight)",
+    replace: "if (true)",
     why: "Whoever asks without end would keep all others out.",
+  },
+  {
+    id: "admission-early",
+    ...of("N-07", "admission", "admission"),
+    find: "this.#asked(line) >= this.#asked(most) * MUCH",
+    replace: "true",
+    why: "Of those who wait, also who asks little would be refused unread.",
   },
   {
     id: "admission-waiting",
@@ -177,9 +184,30 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "admission-time",
     ...of("N-07", "admission", "admission"),
-    find: "(this.#weight + weight) / this.#perMs > this.#limits.waitMs",
-    replace: "false",
+    find: "return (this.#weight + weight) / this.#perMs > this.#limits.waitMs",
+    replace: "return false",
     why: "Everybody would be answered too late, and nobody in time.",
+  },
+  {
+    id: "admission-burst",
+    ...of("N-07", "admission", "admission"),
+    find: "this.#perMs === undefined || this.#nowMs() - this.#busySinceMs < BURST_MS",
+    replace: "this.#perMs === undefined",
+    why: "A gateway whose devices all start at once would be refused most of them.",
+  },
+  {
+    id: "admission-lately",
+    ...of("N-07", "admission", "admission"),
+    find: "return weight + (this.#begun.get(caller) ?? 0)",
+    replace: "return weight",
+    why: "A caller that comes with many at once, and seldom, would be refused beside one that never stops.",
+  },
+  {
+    id: "admission-forgets",
+    ...of("N-07", "admission", "admission"),
+    find: "if (nowMs - this.#refusedMs > BURST_MS) this.#perMs = undefined",
+    replace: "if (false) this.#perMs = undefined",
+    why: "Who asked for too much once would be refused bursts for good.",
   },
   {
     id: "admission-gone",

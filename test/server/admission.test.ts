@@ -110,18 +110,86 @@ test("refuses N-07 what would have to wait too long, as it is measured", async (
       () => refusals++,
     )
   }
-  for (let i = 0; i < 200; i++) ask()
+  for (let i = 0; i < 300; i++) ask()
   // One in ten milliseconds.
-  for (let i = 0; i < 50; i++) {
-    clock.now += 10
-    await turn()
-    ends.shift()?.()
+  const pass = async (): Promise<void> => {
+    for (let i = 0; i < 90; i++) {
+      clock.now += 10
+      await turn()
+      ends.shift()?.()
+    }
   }
+  await pass()
+  ask()
   await turn()
-  assert.is(refusals, 0, "nobody knew")
+  assert.is(refusals, 0, "what comes at once may wait")
+  await pass()
   for (let i = 0; i < 20; i++) ask()
   await turn()
   assert.ok(refusals >= 20, `${refusals}`)
+})
+/** A second of a caller that asks for ten times what can be done, one request in a millisecond, beside one that asks for a fifth. */
+const beside = async (burst: number) => {
+  const clock = { now: 0 }
+  const ends: (() => void)[] = []
+  const counts = { greedy: { begun: 0, refused: 0 }, modest: { begun: 0, refused: 0 } }
+  const limits = { runningMax: 256, waitingMax: 4096, waitMs: 100 }
+  const admission = new Admission(limits, { waited: () => {} }, () => clock.now)
+  const ask = (caller: "greedy" | "modest"): void => {
+    const of = counts[caller]
+    if (admission.refuses(caller)) of.refused++
+    else
+      admission.enter(caller, 0, stays).then(
+        (end) => {
+          of.begun++
+          if (end !== undefined) ends.push(end)
+        },
+        () => of.refused++,
+      )
+  }
+  for (clock.now = 0; clock.now < 4000; clock.now++) {
+    for (let i = 0; i < 10; i++) ask("greedy")
+    if (clock.now % (burst * 5) === 0) for (let i = 0; i < burst; i++) ask("modest")
+    await turn()
+    ends.shift()?.()
+  }
+  return counts
+}
+for (const burst of [1, 10, 40, 60])
+  test(`refuses N-07 nothing to who asks for a fifth, ${burst} at once, beside one who asks for ten times too much`, async () => {
+    const { greedy, modest } = await beside(burst)
+    assert.is(modest.refused, 0)
+    assert.ok(greedy.begun + modest.begun > 0.9 * 4000, `${greedy.begun} and ${modest.begun}`)
+    assert.ok(greedy.refused > 25_000, `${greedy.refused}`)
+  })
+test("forgets N-07 that more was asked than could be done once nobody asks for that", async () => {
+  const clock = { now: 0 }
+  const ends: (() => void)[] = []
+  let refusals = 0
+  const limits = { runningMax: 1, waitingMax: 4096, waitMs: 100 }
+  const admission = new Admission(limits, { waited: () => {} }, () => clock.now)
+  const ask = (): void => {
+    admission.enter("a", 0, stays).then(
+      (end) => end && ends.push(end),
+      () => refusals++,
+    )
+  }
+  const pass = async (ms: number, perMs: number): Promise<void> => {
+    for (const end = clock.now + ms; clock.now < end; clock.now++) {
+      for (let i = 0; i < perMs; i++) ask()
+      await turn()
+      ends.shift()?.()
+    }
+  }
+  await pass(1500, 2)
+  assert.ok(refusals > 0)
+  await pass(1200, 0)
+  ask()
+  await pass(10, 0)
+  refusals = 0
+  for (let i = 0; i < 600; i++) ask()
+  await pass(10, 0)
+  assert.is(refusals, 0, "what comes at once may wait again")
 })
 test("drops what nobody waits for, and says so", async () => {
   const { admission, begun, ends, ask } = admitting({ runningMax: 1 })
@@ -144,6 +212,6 @@ test("says how long each has waited", async () => {
 test("refuses N-07 by a code that says when to come again", async () => {
   const { admission } = admitting({ runningMax: 1, waitingMax: 1 })
   const asked = Array.from({ length: 3 }, () => admission.enter("a", 0, stays))
-  await rejectsCode(() => Promise.all(asked), "OVERLOADED")
+  await rejectsCode(() => Promise.race(asked), "OVERLOADED")
 })
 test.run()
