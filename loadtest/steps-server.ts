@@ -27,6 +27,7 @@ import { createEventLogs, logOf, readSent, rememberLog } from "../src/service/ev
 import { openFreshness } from "../src/service/freshness.ts"
 import type { Caller, Context, LogOwner, Ports } from "../src/service/ports.ts"
 import { createService, type Service } from "../src/service/service.ts"
+import { createVerdicts } from "../src/service/verdicts.ts"
 import { createMemoryEngine } from "../src/store/engine/memory.ts"
 import { createEpochs } from "../src/store/epochs.ts"
 import { openSqliteStore } from "../src/store/sqlite.ts"
@@ -79,6 +80,7 @@ function portsOn(folder: string): Ports {
     deviceAuthority: NO_AUTHORITY,
     verifyEndorsements,
     measure: cachedMeasure(measure, { max: 100 }).measure,
+    verdicts: createVerdicts(),
     contexts: cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 }),
     settings: {
       issuer: "http://127.0.0.1:7401",
@@ -187,7 +189,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
   const told = await measured("tell and sign", () =>
     appraised.map((call) => {
       const { appraisal, context, freshness } = call
-      const told = draft(appraisal, call.evidence, context, freshness, GATEWAY, at, ports)
+      const told = draft({ endorsements: [] }, call.evidence, context, freshness, GATEWAY, at, ports)
       const result = issue(appraisal, { ...told, ...bindSession(freshness, undefined) }, ports.signer)
       return { ...call, result }
     }),

@@ -278,14 +278,14 @@ export const CACHE_ATTACKS: readonly AttackClass[] = [
     id: "C-01",
     title: "A key that leaves out what the answer depends on",
     words:
-      "What is remembered is found by everything that it was worked out of, the tenant first: a log by its digest and the rules of replay, whose log it is by device and attestation key, a policy by its revision and digest. Whatever differs in one of them is asked for anew.",
+      "What is remembered is found by everything that it was worked out of, the tenant first: a log by its digest and the rules of replay, whose log it is by device and attestation key, a policy by its revision and digest, a verdict on evidence over an epoch by the evidence, the epoch's value, the device, its key, all revisions and its counters. Whatever differs in one of them is asked for anew.",
     gets: "The answer is the one that there would be if nothing were remembered.",
   },
   {
     id: "C-02",
     title: "Twins of what is remembered",
     words:
-      "A log with a byte more, a byte changed or padding is another log, with a digest of its own. It neither passes for the genuine one nor takes its place.",
+      "A log with a byte more, a byte changed or padding is another log, with a digest of its own, and so is evidence with anything changed, or with its log named instead of sent. It neither passes for the genuine one nor takes its place.",
     gets: "The twin is judged by itself; the genuine one stays known.",
   },
   {
@@ -299,28 +299,28 @@ export const CACHE_ATTACKS: readonly AttackClass[] = [
     id: "C-04",
     title: "Something remembered that no longer holds",
     words:
-      "That a log is known says what it leads to and nothing of the device. State, policy, references, keys and times are those of the call, and the quoted values are compared each time.",
+      "That a log is known says what it leads to and nothing of the device. State, policy, references, keys and times are those of the call, and the quoted values are compared each time. A verdict holds from when it was judged until the first certificate or list ends, and never longer than its epoch; what is decided by anything remembered is written only if all of its revisions are current still.",
     gets: "The call ends as it would with the log sent for the first time.",
   },
   {
     id: "C-05",
     title: "A hit that skips a check",
     words:
-      "Only what follows from bytes alone is remembered. Signature, extraData, values, digest and comparison run in every call, and before them nobody is told whether a log is known.",
+      "Only what follows from bytes alone is remembered. Signature, extraData, values, digest and comparison run in every call over new bytes, and before them nobody is told whether a log is known. For the very same evidence over an epoch they are remembered with the verdict; who may ask, whether the epoch is accepted, whether its device may name the log, revisions, record and token are each call's own.",
     gets: "The refusal is the same whether anything is known or not.",
   },
   {
     id: "C-06",
     title: "Remembered failures, and floods",
     words:
-      "A failure is nobody's but that call's: nothing is remembered of a log that did not hold or is not there. One device keeps no more logs than it boots states, and of several tenants the one with the most gives way first.",
+      "A failure is nobody's but that call's: nothing is remembered of a log that did not hold or is not there. Evidence over an epoch that its own bytes refute is remembered for seconds, apart from what is proven. One device keeps no more logs than it boots states and no more than four verdicts, and of several tenants the one with the most gives way first.",
     gets: "Junk is worked out each time it is sent, and takes nothing from anybody else.",
   },
   {
     id: "C-07",
     title: "Flights and bytes that are shared",
     words:
-      "Calls that ask the store the same thing at the same time ask once, by the key that it is remembered by; what fails then is asked again. Evidence is copied once before it is digested, and nobody changes it afterwards.",
+      "Calls that ask the same thing at the same time ask once, by the key that it is remembered by; what fails then fails each of them with an error of its own, and is asked again. Evidence is copied once before it is digested, and nobody changes it afterwards.",
     gets: "Nobody gets what another tenant, device or key asked for.",
   },
 ]

@@ -68,20 +68,31 @@ export interface Evidence {
   readonly digest: Uint8Array
 }
 
+/** Evidence in memory of its own, and its digest. Nobody has read it yet, and whoever still holds what came cannot change it. */
+export interface CopiedEvidence extends CopiedParts {
+  readonly log: ShownLog
+}
+
+/**
+ * Copies everything that a device shows, once, and makes the digest over that copy.
+ *
+ * @throws {AssayError} FIELD for a log that is both sent and named; LENGTH for a digest of a log that is not 32 bytes;
+ *   LOG_SIZE for a log over 1 MiB.
+ */
+export function copyEvidence(raw: RawEvidence): CopiedEvidence {
+  const log = shownLog(raw)
+  return { ...copyOf(raw, log), log }
+}
+
 /**
  * Reads everything that a device shows, and says which field is at fault if one is: `location` is the field's
- * path in the request, the message adds the place within it.
- *
- * The input is copied once, and the digest is made over that copy: whoever still holds the input cannot change
- * what was checked. What comes back are views on the copy.
+ * path in the request, the message adds the place within it. What comes back are views on the copy.
  *
  * @throws {AssayError} as `parseCertification`; DER, OID, DEPTH, TRAILING, DUP_EXT, SERIAL, CERTIFICATE for certificates; QUOTE_MAGIC, PCR_SELECTION_MALFORMED, FRAMING, LENGTH as the
- *   parsers do; FIELD for a bank that occurs twice and for a log that is both sent and named; LENGTH for a bank that is not
- *   1 to 24 whole values, and for a digest of a log that is not 32 bytes; LOG_SIZE for a log over 1 MiB.
+ *   parsers do; FIELD for a bank that occurs twice; LENGTH for a bank that is not 1 to 24 whole values.
  */
-export function parseEvidence(raw: RawEvidence): Evidence {
-  const log = shownLog(raw)
-  const { akName, attest, signature, pcrBanks, akCertificateChain, certification, digest } = copyOf(raw, log)
+export function parseCopied(copy: CopiedEvidence): Evidence {
+  const { akName, attest, signature, pcrBanks, log, akCertificateChain, certification, digest } = copy
   return {
     akName: inField("evidence.tpm.ak_name", () => parseName(akName)),
     attest: inField("evidence.tpm.attest", () => parseAttest(attest)),
@@ -94,6 +105,9 @@ export function parseEvidence(raw: RawEvidence): Evidence {
     digest,
   }
 }
+
+/** Copies and reads evidence. @throws {AssayError} as `copyEvidence` and `parseCopied`. */
+export const parseEvidence = (raw: RawEvidence): Evidence => parseCopied(copyEvidence(raw))
 
 /**
  * Certificates of one key, its own first, which may be what an NV index of the TPM holds.
@@ -191,7 +205,8 @@ const NO_BYTES = new Uint8Array()
 
 const identifierOf = (hash: HashName): Uint8Array => Uint8Array.of(HASHES[hash].id >>> 8, HASHES[hash].id)
 
-type CopiedParts = Required<Omit<RawEvidence, "eventLog" | "eventLogDigest">> & {
+interface CopiedParts extends Required<Omit<RawEvidence, "eventLog" | "eventLogDigest">> {
+  /** As that of `Evidence`. */
   readonly digest: Uint8Array
 }
 

@@ -6,6 +6,7 @@ import { cachedContexts } from "../cache/contexts.ts"
 import { cachedEndorsements } from "../cache/endorsements.ts"
 import { cachedEventLogs } from "../cache/event-logs.ts"
 import { cachedMeasure } from "../cache/findings.ts"
+import { cachedVerdicts } from "../cache/verdicts.ts"
 import type { Config } from "../config.ts"
 import { faultAt, withFaults } from "../faults.ts"
 import type { Authority } from "../keys/authority.ts"
@@ -16,6 +17,7 @@ import { createEventLogs } from "../service/event-logs.ts"
 import { observed } from "../service/observed.ts"
 import type { Clock, Pause, Ports, Random, Settings, Signer } from "../service/ports.ts"
 import { createService } from "../service/service.ts"
+import { createVerdicts } from "../service/verdicts.ts"
 import { createCheckpointer } from "../store/checkpointer.ts"
 import { createEpochs } from "../store/epochs.ts"
 import type { Store } from "../store/store.ts"
@@ -31,6 +33,8 @@ const FINDINGS_MAX = 20_000
 const LOG_BOUNDS = { logs: 10_000, bytes: 64 * 1024 * 1024, devices: 100_000 }
 /** For a device with an attestation key and no certificates, about 300 MiB. */
 const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
+/** A refutation is remembered while a caller may be trying again, and no longer. */
+const VERDICTS = { devices: 100_000, bytes: 128 * 1024 * 1024, refutations: 1000, refutedMs: 2000 }
 
 /** What decisions are made with. */
 export interface DecisionParts {
@@ -63,6 +67,7 @@ export const createDecisions = (
   const findings = cachedMeasure(measure, { max: FINDINGS_MAX })
   const logs = cachedEventLogs(createEventLogs(store.logs), LOG_BOUNDS)
   const contexts = cachedContexts({ registry: store.registry, compile }, CONTEXTS)
+  const verdicts = cachedVerdicts(createVerdicts(), VERDICTS)
   const { checkpointRecords, checkpointSeconds } = config.journal
   const checkpointer = createCheckpointer({
     checkpoint: createCheckpointJournal({ archive: store.archive, clock, signer, settings }),
@@ -97,6 +102,20 @@ export const createDecisions = (
         entries: logs.size,
         evictions: logs.evictions,
       },
+      {
+        name: "epoch-verdict",
+        hits: verdicts.hits,
+        misses: verdicts.misses,
+        entries: verdicts.size,
+        evictions: verdicts.evictions,
+      },
+      {
+        name: "epoch-refutation",
+        hits: verdicts.refutations.hits,
+        misses: verdicts.misses,
+        entries: verdicts.refutations.size,
+        evictions: verdicts.refutations.evictions,
+      },
       { name: "trust", hits: trust.trusts.hits, misses: trust.trusts.misses, entries: trust.trusts.size },
     ],
     ...(member === undefined && {
@@ -108,6 +127,7 @@ export const createDecisions = (
     ...portsOf(config, parts),
     want,
     contexts,
+    verdicts,
     measure: findings.measure,
     verifyEndorsements: chains.verifyEndorsements,
     logs,
@@ -140,7 +160,10 @@ const settingsOf = (config: Config) => {
 const portsOf = (
   config: Config,
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
-): Omit<Ports, "contexts" | "measure" | "verifyEndorsements" | "logs" | "settings" | "want"> => ({
+): Omit<
+  Ports,
+  "contexts" | "verdicts" | "measure" | "verifyEndorsements" | "logs" | "settings" | "want"
+> => ({
   clock,
   random,
   breathe,

@@ -1,27 +1,26 @@
 import { hash } from "node:crypto"
 import type { Confirmation } from "../evidence/transcript.ts"
 import { type Issue, type SessionCertificate, sessionEndOf } from "../result/issue.ts"
-import type { Judgment } from "./decision.ts"
 import type { Freshness } from "./freshness.ts"
-import type { Ports } from "./ports.ts"
+import type { Judged, Ports } from "./ports.ts"
 
 /** What a result tells that is bound to nothing yet. */
 export type Unbound = Omit<Issue, "session" | "certificate">
 
 /**
- * The certificate of the key that the challenge names: for a session that the judgment grants, and never without one. It
+ * The certificate of the key that the challenge names: for a session that the appraisal grants, and never without one. It
  * ends with the session at the latest. Nobody has it before the journal does.
  *
  * @throws {AssayError} SIGNER, RNG.
  */
 export const certify = async (
-  judgment: Judgment,
+  { appraisal, proven }: Judged,
   told: Unbound,
   { keyName }: Freshness,
   { deviceAuthority, signer }: Ports,
 ): Promise<SessionCertificate | undefined> => {
-  const { certifiedKey } = judgment
-  const notAfter = sessionEndOf(judgment, told, signer)
+  const certifiedKey = proven?.certifiedKey
+  const notAfter = sessionEndOf(appraisal, told, signer)
   if (keyName === undefined || certifiedKey === undefined || notAfter === undefined) return undefined
   const { tenant, device, evaluatedAt: at } = told
   return deviceAuthority.issue({ tenant, device, spki: certifiedKey.spki, at, notAfter })

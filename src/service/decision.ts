@@ -1,30 +1,26 @@
-import type { Appraisal } from "../appraisal/appraise.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { toBase64Url } from "../bytes.ts"
-import { AssayError } from "../errors.ts"
 import type { Evidence } from "../evidence/evidence.ts"
-import { endorsementsOf } from "../result/endorsement.ts"
 import type { AttestationResult } from "../result/result.ts"
-import type { CertifiedKey } from "../verification/certification.ts"
-import type { Endorsements } from "../verification/endorsements.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { Unbound } from "./certify.ts"
 import type { Freshness } from "./freshness.ts"
-import type { Caller, Commit, Context, Counters, FoundContext, JournalRecord, Ports } from "./ports.ts"
+import type {
+  Caller,
+  Commit,
+  Context,
+  Counters,
+  FoundContext,
+  JournalRecord,
+  Ports,
+  Verdict,
+} from "./ports.ts"
 
-/** An appraisal, with what was proven on the way to it: nothing, if anything was refuted. */
-export interface Judgment extends Appraisal {
-  readonly endorsements?: Endorsements
-  readonly certifiedKey?: CertifiedKey | undefined
-  /** Whether the evidence's log leads to PCRs that were quoted. */
-  readonly held?: boolean
-}
-
-/** Everything that a result tells beside the judgment, but for its session. @throws {AssayError} RNG. */
+/** Everything that a result tells beside the appraisal, but for its session. @throws {AssayError} RNG. */
 export const draft = (
-  { endorsements }: Judgment,
-  evidence: Evidence,
+  { endorsements }: Pick<Verdict, "endorsements">,
+  { digest }: Pick<Evidence, "digest">,
   { snapshot, policy }: Context,
   freshness: Freshness,
   caller: Caller,
@@ -38,12 +34,12 @@ export const draft = (
   deviceRevision: snapshot.device.revision,
   policy: snapshot.policy && policy && { ...snapshot.policy, terms: policy },
   evaluatedAt: at,
-  evidenceDigest: evidence.digest,
+  evidenceDigest: digest,
   freshness: freshness.kind,
   challengeState: freshness.state,
   nonce: freshness.nonce,
   evidenceAgeMs: freshness.evidenceAgeMs,
-  endorsements: endorsements === undefined ? [] : endorsementsOf(endorsements),
+  endorsements,
   issuer: settings.issuer,
   build: settings.build,
   earForm: settings.earForm,
@@ -73,14 +69,14 @@ export const record = (
 
 /** What is confirmed, and what moves, in the journal's transaction. Nothing moves but by evidence that answered a challenge. */
 export const commit = (
-  quote: Verified<Quote> | AssayError,
+  quote: Verified<Quote> | undefined,
   { context: { snapshot }, isRemembered }: FoundContext,
   trust: number | undefined,
   freshness: Freshness,
   result: AttestationResult,
 ): Commit => {
   const { id, revision, counters } = snapshot.device
-  const answer = quote instanceof AssayError || freshness.kind !== "challenge" ? undefined : quote
+  const answer = freshness.kind === "challenge" ? quote : undefined
   return {
     device: id,
     revisions: {

@@ -35,7 +35,7 @@ export const readSent = (logs: EventLogs, { log }: Evidence, tenant: string): Re
  */
 export const logOf = async (
   logs: EventLogs,
-  { log }: Evidence,
+  { log }: Pick<Evidence, "log">,
   sent: ReadLog | undefined,
   owner: LogOwner,
 ): Promise<ReadLog | undefined> => {

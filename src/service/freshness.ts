@@ -23,6 +23,8 @@ export interface Freshness {
   /** Name of the key that a certificate is asked for, if the challenge names one. */
   readonly keyName: Uint8Array | undefined
   readonly nonce: Uint8Array | undefined
+  /** Value of the epoch, if it is one. */
+  readonly epoch: Uint8Array | undefined
   readonly evidenceAgeMs: number | undefined
   /** Before this instant the evidence cannot have been made: nobody knew what it had to answer. */
   readonly freshSince: Date
@@ -62,6 +64,7 @@ export const openFreshness = async (
       const epoch = await ports.epochs.accepted(caller.tenant, input.number, at)
       return {
         ...withoutChallenge("epoch"),
+        epoch: epoch.value,
         evidenceAgeMs: at.getTime() - epoch.startsAt.getTime(),
         freshSince: epoch.startsAt,
         expectedFor: () => epochExtraData(caller.tenant, epoch.value),
@@ -77,6 +80,7 @@ const withoutChallenge = <Kind extends "nonce" | "epoch">(kind: Kind) => ({
   session: () => undefined,
   keyName: undefined,
   nonce: undefined,
+  epoch: undefined,
   evidenceAgeMs: undefined,
 })
 
@@ -113,6 +117,7 @@ const answering = async (
       state === "spent" ? { audience: challenge.audience, confirmation: challenge.confirmation } : undefined,
     keyName: challenge.confirmation?.method === "name" ? challenge.confirmation.name : undefined,
     nonce: undefined,
+    epoch: undefined,
     evidenceAgeMs: undefined,
     freshSince: challenge.issuedAt,
   }

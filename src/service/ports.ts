@@ -19,6 +19,7 @@ import type { EventLogs } from "./ports/event-log.ts"
 import type { Journal } from "./ports/journal.ts"
 import type { Counters, Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
+import type { Verdicts } from "./ports/verdict.ts"
 
 export type * from "./ports/archive.ts"
 export type * from "./ports/caller.ts"
@@ -31,6 +32,7 @@ export * from "./ports/journal.ts"
 export type * from "./ports/keys.ts"
 export type * from "./ports/registry.ts"
 export type * from "./ports/trust.ts"
+export type * from "./ports/verdict.ts"
 
 /** A signature algorithm for tokens (RFC 7518, RFC 8037). */
 export type SignatureAlgorithm = "ES256" | "EdDSA"
@@ -129,6 +131,7 @@ export interface Ports {
   readonly signer: Signer
   readonly deviceAuthority: DeviceAuthority
   readonly contexts: Contexts
+  readonly verdicts: Verdicts
   readonly measure: Measure
   /** A cache wraps it; with and without one, every verification ends alike. */
   readonly verifyEndorsements: typeof verifyEndorsements

@@ -1,6 +1,6 @@
 import { appraise, refuted } from "../appraisal/appraise.ts"
 import { AssayError, type ChallengeState, type Kind } from "../errors.ts"
-import { type Evidence, parseEvidence } from "../evidence/evidence.ts"
+import { type CopiedEvidence, copyEvidence, type Evidence, parseCopied } from "../evidence/evidence.ts"
 import { issue } from "../result/issue.ts"
 import type { AttestationResult } from "../result/result.ts"
 import { type CertifiedKey, verifyCertification } from "../verification/certification.ts"
@@ -9,13 +9,14 @@ import { proveQuote, type Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import { checkNotDenied } from "../verification/weak-key.ts"
 import { bindSession, certify } from "./certify.ts"
-import { commit, draft, type Judgment, record } from "./decision.ts"
+import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
 import { isLeading, logOf, readSent, rememberLog } from "./event-logs.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import { readOwn } from "./own-device.ts"
-import type { Caller, Context, FoundContext, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
+import type { Caller, Context, FoundContext, Judged, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
+import { verdictFrom } from "./verdicts.ts"
 
 /**
  * Verifies evidence: open, read, gather, prove, spend, judge, record. Everything from outside is fetched before judging,
@@ -33,11 +34,13 @@ export const createVerify =
       ports.confirm()
       const freshness = await openFreshness(ports, input.freshness, caller, at) // no write yet
       opened = freshness
-      const evidence = parseEvidence(input.evidence) // read
-      const sent = readSent(ports.logs, evidence, caller.tenant)
-      checkCertificationShown(evidence, freshness)
-      const call = { evidence, sent, freshness, caller, at, spend: once(freshness.spend) }
-      return await decideByWhatIs(ports, call, await gather(ports, evidence, caller))
+      const copy = copyEvidence(input.evidence)
+      const read = readLater(ports, copy, caller)
+      const isKnown = freshness.epoch !== undefined && ports.verdicts.knows(caller.tenant, copy)
+      if (!isKnown) read()
+      checkCertificationShown(copy, freshness)
+      const call = { copy, read, freshness, caller, at, spend: once(freshness.spend) }
+      return await decideByWhatIs(ports, call, await gather(ports, copy, caller))
     } catch (thrown) {
       const error = asAssayError(thrown)
       error.challenge = opened?.state ?? stateUnopened(input, error)
@@ -45,16 +48,32 @@ export const createVerify =
     }
   }
 
-/** One call, read and not judged yet. */
+/** One call, not judged yet. */
 interface Call {
-  readonly evidence: Evidence
-  /** The event log that came with it. */
-  readonly sent: ReadLog | undefined
+  readonly copy: CopiedEvidence
+  /** Reads what the copy holds: the first time that it is asked to, for what was judged before need not be read. */
+  readonly read: () => ReadEvidence
   readonly freshness: Freshness
   readonly caller: Caller
   readonly at: Date
   /** Spends the challenge, and does nothing once it has. */
   readonly spend: () => Promise<void>
+}
+
+interface ReadEvidence {
+  readonly evidence: Evidence
+  /** The event log that came with it. */
+  readonly sent: ReadLog | undefined
+}
+
+const readLater = ({ logs }: Ports, copy: CopiedEvidence, { tenant }: Caller): (() => ReadEvidence) => {
+  let known: ReadEvidence | undefined
+  return () => {
+    if (known !== undefined) return known
+    const evidence = parseCopied(copy)
+    known = { evidence, sent: readSent(logs, evidence, tenant) }
+    return known
+  }
 }
 
 /** Runs `act` until it has come to its end. */
@@ -76,8 +95,8 @@ const decideByWhatIs = async (ports: Ports, call: Call, found: FoundContext): Pr
     return await decide(ports, call, found)
   } catch (error) {
     if (!found.isRemembered || !(error instanceof AssayError) || !dependsOnContext(error)) throw error
-    const { evidence, caller } = call
-    const context = await owned(caller, () => ports.contexts.readContext(caller.tenant, evidence.akName))
+    const { copy, caller } = call
+    const context = await owned(caller, () => ports.contexts.readContext(caller.tenant, copy.akName))
     if (error.code !== "SNAPSHOT_MOVED" && isSame(context.snapshot, found.context.snapshot)) throw error
     return decide(ports, call, { context, isRemembered: false })
   }
@@ -96,34 +115,55 @@ const isSame = (a: Snapshot, b: Snapshot): boolean =>
 
 /** Prove, spend, judge, tell, record: all by one context. */
 const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<AttestationResult> => {
-  const { evidence, sent, freshness, caller, at } = call
+  const { copy, freshness, caller, at } = call
   const { context } = found
   const { snapshot } = context
-  const endorsing = await gatherEndorsing(ports, evidence, context)
-  const quote = refutable(() => prove(evidence, context, freshness)) // prove
-  const owner = ownerOf(context)
-  const log = quote instanceof AssayError ? undefined : await logOf(ports.logs, evidence, sent, owner)
-  if (!(quote instanceof AssayError)) await call.spend() // now, and never unspent
-  if (!(quote instanceof AssayError) && endorsing !== undefined)
-    for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, snapshot.device.id)
-  const judgment: Judgment =
-    quote instanceof AssayError
-      ? refuted(quote)
-      : judge(quote, evidence, log, endorsing, context, freshness, at, ports) // judge
-  const told = draft(judgment, evidence, context, freshness, caller, at, ports)
-  const certificate = await certify(judgment, told, freshness, ports)
-  const result = issue(judgment, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
+  const judged = await verdictOn(ports, call, context)
+  const { appraisal, isEndorsed, proven } = judged
+  const told = draft(judged, copy, context, freshness, caller, at, ports)
+  const certificate = await certify(judged, told, freshness, ports)
+  const result = issue(appraisal, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
   ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
-  const trust = endorsing === undefined ? undefined : snapshot.trustGeneration
-  const committed = commit(quote, found, trust, freshness, result)
+  const trust = isEndorsed ? snapshot.trustGeneration : undefined
+  const committed = commit(proven?.quote, found, trust, freshness, result)
   await ports.journal.append(record(result, context, trust, caller), committed) // record
   if (committed.counters !== undefined) ports.contexts.moved(context, committed.counters)
-  if (log !== undefined && judgment.held === true) rememberLog(ports.logs, owner, log, freshness, at)
+  if (proven?.held !== undefined) rememberLog(ports.logs, ownerOf(context), proven.held, freshness, at)
   return result
 }
 
+/** Judges the evidence; what answers an epoch, and was judged before by all that it is judged by now, is not judged again. */
+const verdictOn = async (ports: Ports, call: Call, context: Context): Promise<Judged> => {
+  const { copy, freshness, at } = call
+  const { epoch } = freshness
+  if (epoch === undefined) return proveAndJudge(ports, call, context)
+  const showing = { evidence: copy, epoch, snapshot: context.snapshot, at }
+  const judged = await ports.verdicts.verdictOn(showing, () => proveAndJudge(ports, call, context))
+  // Whether its device may still name the log is not part of what is remembered.
+  if (judged.answers && judged.proven === undefined && copy.log.kind === "named")
+    await logOf(ports.logs, copy, undefined, ownerOf(context))
+  return judged
+}
+
+const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promise<Judged> => {
+  const { freshness, caller } = call
+  const { evidence, sent } = call.read()
+  const endorsing = await gatherEndorsing(ports, evidence, context)
+  const quote = refutable(() => prove(evidence, context, freshness)) // prove
+  const isEndorsed = endorsing !== undefined
+  if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)
+  const log = await logOf(ports.logs, evidence, sent, ownerOf(context))
+  await call.spend() // now, and never unspent
+  if (endorsing !== undefined)
+    for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, context.snapshot.device.id)
+  return judge(quote, evidence, log, endorsing, context, call, ports) // judge
+}
+
 /** A certification is shown where the challenge names a key, and nowhere else: none is accepted and ignored. @throws {AssayError} FIELD. */
-const checkCertificationShown = ({ certification }: Evidence, { keyName }: Freshness): void => {
+const checkCertificationShown = (
+  { certification }: Pick<CopiedEvidence, "certification">,
+  { keyName }: Freshness,
+): void => {
   if ((certification === undefined) !== (keyName === undefined))
     throw new AssayError(
       "FIELD",
@@ -154,7 +194,7 @@ const refutable = <T>(act: () => T): T | AssayError => {
   }
 }
 
-const gather = ({ contexts }: Ports, { akName }: Evidence, caller: Caller): Promise<FoundContext> =>
+const gather = ({ contexts }: Ports, { akName }: CopiedEvidence, caller: Caller): Promise<FoundContext> =>
   readOwn(
     caller,
     () => contexts.contextFor(caller.tenant, akName),
@@ -181,11 +221,11 @@ const judge = (
   log: ReadLog | undefined,
   endorsing: Endorsing | undefined,
   context: Context,
-  freshness: Freshness,
-  at: Date,
+  { freshness, at }: Call,
   ports: Ports,
-): Judgment => {
+): Judged => {
   const { advisoriesFor, denied, measure } = ports
+  const isEndorsed = endorsing !== undefined
   const claims = refutable(() => {
     checkNotDenied(context.ak.spki, denied, "attestation key")
     const endorsements = proveEndorsements(ports, endorsing, context, at)
@@ -194,7 +234,7 @@ const judge = (
     const shown = { pcrs: evidence.pcrs, eventLog: log?.outcome }
     return verifyClaims(quote, shown, context.ak, endorsements, key)
   })
-  if (claims instanceof AssayError) return refuted(claims)
+  if (claims instanceof AssayError) return verdictFrom(refuted(claims), isEndorsed, { quote })
   const { endorsements, certifiedKey } = claims
   const circumstances = {
     before: context.snapshot.device.counters,
@@ -207,7 +247,8 @@ const judge = (
   const appraisal = appraise(claims, context.policy, circumstances, (policy) =>
     measure(quote, claims, policy),
   )
-  return { ...appraisal, endorsements, certifiedKey, held: isLeading(claims.replay) }
+  const held = isLeading(claims.replay) ? log : undefined
+  return verdictFrom(appraisal, isEndorsed, { quote, certifiedKey, held }, endorsements)
 }
 
 /** The key that the challenge names, if it names one. */

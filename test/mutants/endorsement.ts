@@ -19,7 +19,7 @@ const COMMIT = {
   file: "src/service/decision.ts",
   tests: ["test/service/attacks-trust-change.test.ts"],
 } as const
-const TELL = { file: "src/service/decision.ts", tests: ["test/service/endorse.test.ts"] } as const
+const TELL = { file: "src/service/verdicts.ts", tests: ["test/service/endorse.test.ts"] } as const
 const JOURNAL = {
   file: "src/store/journal-commit.ts",
   tests: ["test/service/attacks-trust-change.test.ts"],
@@ -182,7 +182,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "S-09",
     covers: ["S-09"],
     ...MOVED,
-    find: "const trust = endorsing === undefined ? undefined : snapshot.trustGeneration",
+    find: "const trust = isEndorsed ? snapshot.trustGeneration : undefined",
     replace: "const trust = undefined",
     why: "A token would rest on an anchor that was removed meanwhile.",
   },
@@ -191,8 +191,9 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "somebody who answered",
     covers: [],
     ...VERIFY,
-    find: "if (!(quote instanceof AssayError) && endorsing !== undefined)",
-    replace: "if (endorsing !== undefined)",
+    find: "  if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)\n",
+    replace:
+      "  if (quote instanceof AssayError) {\n    for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, context.snapshot.device.id)\n    return verdictFrom(refuted(quote), isEndorsed)\n  }\n",
     why: "Anybody could have the refresher load lists of his choice.",
   },
   {

@@ -41,16 +41,17 @@ export const EVENT_LOGS: readonly Mutant[] = [
     id: "log-told-unproven",
     ...of("C-05"),
     ...VERIFY,
-    find: "const log = quote instanceof AssayError ? undefined : await logOf(",
-    replace: "const log = await logOf(",
+    find: "  if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)\n",
+    replace:
+      "  if (quote instanceof AssayError) {\n    await logOf(ports.logs, evidence, sent, ownerOf(context))\n    return verdictFrom(refuted(quote), isEndorsed)\n  }\n",
     why: "Junk would be told whether a log is known.",
   },
   {
     id: "log-kept-without-holding",
     ...of("C-06"),
     ...VERIFY,
-    find: "if (log !== undefined && judgment.held === true) rememberLog(",
-    replace: "if (log !== undefined) rememberLog(",
+    find: "isEndorsed, { quote })",
+    replace: "isEndorsed, { quote, held: log })",
     why: "A log that does not lead to the quoted values would be kept.",
   },
   {

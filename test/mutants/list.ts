@@ -22,6 +22,7 @@ import { SERVICE } from "./service.ts"
 import { SHARED_STORE } from "./shared-store.ts"
 import { STORE } from "./store.ts"
 import { TRUST } from "./trust.ts"
+import { VERDICTS } from "./verdicts.ts"
 import { VERIFICATION } from "./verification.ts"
 import { WORKERS } from "./workers.ts"
 
@@ -53,6 +54,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...PATHS,
   ...WORKERS,
   ...EVENT_LOGS,
+  ...VERDICTS,
 ]
 
 /** The checks that a quote has to pass, in their order, and the rules for its clock. */

@@ -61,8 +61,8 @@ export const SERVICE: readonly Mutant[] = [
     named: "N-01",
     covers: ["row-6", "N-01", "N-05"],
     ...VERIFY,
-    find: "  if (!(quote instanceof AssayError)) await call.spend() // now, and never unspent\n",
-    replace: "      if (!(quote instanceof AssayError)) freshness.state\n",
+    find: "  await call.spend() // now, and never unspent\n",
+    replace: "  freshness.state\n",
     why: "One answer would give any number of sessions.",
   },
   {
@@ -154,8 +154,8 @@ export const SERVICE: readonly Mutant[] = [
     named: "counters",
     covers: ["row-10", "clock"],
     ...DECISION,
-    find: 'quote instanceof AssayError || freshness.kind !== "challenge"',
-    replace: "quote instanceof AssayError",
+    find: 'freshness.kind === "challenge" ? quote : undefined',
+    replace: "quote",
     why: "Replayed evidence would move a device's state.",
   },
   {
@@ -184,8 +184,8 @@ export const SERVICE: readonly Mutant[] = [
     named: "Q-10",
     covers: ["row-12", "Q-16", "T-08"],
     ...VERIFY,
-    find: "  if (claims instanceof AssayError) return refuted(claims)\n",
-    replace: '  if (claims instanceof AssayError) return { tier: "warning", vector: {}, findings: [] }\n',
+    find: "verdictFrom(refuted(claims), isEndorsed, { quote })",
+    replace: 'verdictFrom({ tier: "warning", vector: {}, findings: [] }, isEndorsed, { quote })',
     why: "A check that failed would only be logged.",
   },
   {

@@ -7,6 +7,7 @@ import { cachedEndorsements } from "../../src/cache/endorsements.ts"
 import { cachedEventLogs } from "../../src/cache/event-logs.ts"
 import { cachedMeasure } from "../../src/cache/findings.ts"
 import { cachedLoadTrust } from "../../src/cache/trust.ts"
+import { cachedVerdicts } from "../../src/cache/verdicts.ts"
 import type { SoftwareDevice } from "../../src/device/software.ts"
 import type { RawEvidence } from "../../src/evidence/evidence.ts"
 import { challengeExtraData, type SessionKey } from "../../src/evidence/transcript.ts"
@@ -27,6 +28,7 @@ import {
   type Service,
   type VerifyInput,
 } from "../../src/service/service.ts"
+import { createVerdicts } from "../../src/service/verdicts.ts"
 import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
 import { openSqliteStore } from "../../src/store/sqlite.ts"
@@ -58,6 +60,8 @@ export const TEST_ANCHOR = makeChain("ak").root
 
 /** No key is denied, and no advisory known. */
 export const NONE_DENIED = { size: 0, find: () => undefined }
+
+const VERDICT_BOUNDS = { devices: 100, bytes: 1 << 24, refutations: 10, refutedMs: 2000 }
 
 /** A service over the embedded adapters, with a clock that tests set. */
 export const createTestService = (options: ServiceOptions = {}) => {
@@ -113,6 +117,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
       options.cached === true
         ? cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 })
         : createContexts(registry),
+    verdicts: options.cached === true ? cachedVerdicts(createVerdicts(), VERDICT_BOUNDS) : createVerdicts(),
     verifyEndorsements:
       options.cached === true
         ? cachedEndorsements(verifyEndorsements).verifyEndorsements

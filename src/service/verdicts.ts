@@ -1,0 +1,49 @@
+import type { Appraisal } from "../appraisal/appraise.ts"
+import { endorsementsOf } from "../result/endorsement.ts"
+import type { Endorsements } from "../verification/endorsements.ts"
+import type { Judged, Proven, Standing, Verdict, Verdicts } from "./ports.ts"
+
+/** Every verdict is worked out for the call that asks for it. */
+export const createVerdicts = (): Verdicts => ({
+  knows: () => false,
+  verdictOn: (_showing, judge) => judge(),
+})
+
+/**
+ * What came of evidence, out of what it came of.
+ *
+ * @param isEndorsed Whether there were certificates or listed keys to judge.
+ * @param proven Nothing if the quote was refuted.
+ * @param endorsements Nothing if anything was refuted.
+ */
+export const verdictFrom = (
+  appraisal: Appraisal,
+  isEndorsed: boolean,
+  proven?: Proven,
+  endorsements?: Endorsements,
+): Judged => {
+  const answers = proven !== undefined
+  const verdict = {
+    appraisal,
+    endorsements: endorsements === undefined ? [] : endorsementsOf(endorsements),
+    isEndorsed,
+    answers,
+  }
+  return { ...verdict, standing: standingOf(verdict, endorsements), proven }
+}
+
+/**
+ * How long a verdict stands. One whose certificates failed may pass when the clock has moved on, and so may a rule that
+ * failed; past its notAfter a certificate holds by what the policy bears, and by another path perhaps.
+ */
+const standingOf = (
+  { appraisal, isEndorsed, answers }: Pick<Verdict, "appraisal" | "isEndorsed" | "answers">,
+  endorsements: Endorsements | undefined,
+): Standing => {
+  if (appraisal.findings.some(({ code }) => code === "RULE_FAILED")) return { kind: "passing" }
+  if (endorsements === undefined) return { kind: answers && isEndorsed ? "passing" : "refuted" }
+  const paths = [endorsements.ak, endorsements.ek].flatMap((path) => path ?? [])
+  if (paths.some(({ expired }) => expired)) return { kind: "passing" }
+  const ends = paths.map(({ validUntil }) => validUntil.getTime())
+  return { kind: "proven", until: ends.length === 0 ? undefined : new Date(Math.min(...ends)) }
+}
