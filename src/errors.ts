@@ -42,7 +42,7 @@ export const CODES = {
   CERTIFICATE: entry("malformed"),
   CRL: entry("malformed"),
   CSR: entry("malformed"),
-  PROTO: entry("malformed", "G-02"),
+  PROTO: entry("malformed", "G-02", "G-07"),
   FIELD: entry("malformed"),
   POLICY_SCHEMA: entry("malformed", "P-01"),
   INPUT: entry("malformed"),
@@ -156,11 +156,11 @@ export const CODES = {
   OVERLOADED: entry("exhausted", "N-07", "G-06"),
   /** A request that takes too long to come. */
   SLOW: entry("exhausted", "G-06"),
-  MESSAGE_SIZE: entry("exhausted"),
+  MESSAGE_SIZE: entry("exhausted", "G-01", "G-04"),
   ENROLLMENT_LIMIT: entry("exhausted", "N-07"),
   TRUST_FULL: entry("exhausted"),
   LOG_SIZE: entry("exhausted"),
-  DEPTH: entry("exhausted", "X-16"),
+  DEPTH: entry("exhausted", "X-16", "G-07"),
   PATH: entry("exhausted", "X-17"),
 
   // Something cannot give a sure answer.

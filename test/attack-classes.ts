@@ -185,6 +185,12 @@ export const CERTIFICATE_ATTACKS: readonly AttackClass[] = [
 /** G: the edge. */
 export const EDGE_ATTACKS: readonly AttackClass[] = [
   {
+    id: "G-01",
+    title: "A message larger than any, on the wire or unpacked",
+    words:
+      "A message says how large it is before it comes, and is refused by that. What is packed counts with the most that it may unpack to, and unpacking ends there. Neither is held, whether it comes or not.",
+  },
+  {
     id: "G-02",
     title: "A call that is none",
     words:
@@ -198,10 +204,31 @@ export const EDGE_ATTACKS: readonly AttackClass[] = [
     gets: "The connection is closed with GOAWAY (ENHANCE_YOUR_CALM).",
   },
   {
+    id: "G-04",
+    title: "Headers without an end",
+    words:
+      "Headers come before anybody knows who calls, and a call holds its own until it is answered. They are few and small; more of them end the call or, where HTTP/2 would have to keep on reading them, the connection.",
+    gets: "The connection is closed where there is no call yet to be answered.",
+  },
+  {
+    id: "G-05",
+    title: "Frames that only cost",
+    words:
+      "Windows that overflow, pings, settings and priorities without end, frames without anything in them, answers that nobody takes: HTTP/2 has a dozen ways to keep a peer busy or to have it hold something. Each ends with the connection that does it, and everything that was held for it is given back.",
+    gets: "The connection is closed; a stream whose answer nobody takes is cut after ten seconds.",
+  },
+  {
     id: "G-06",
     title: "Messages that never become whole, and connections that do nothing",
     words:
       "A message counts with the size that it says it has, from its first bytes until it is answered: of its caller, of its connection and of everybody. It has to come in time, whatever its caller would wait. What needs no caller takes tiny messages, few at a time; a connection on which nobody known has called is one of few and is closed when it does nothing.",
+  },
+  {
+    id: "G-07",
+    title: "A request that costs more to read than to send",
+    words:
+      "Protobuf lets a few bytes stand for much: groups and messages in each other, a million lists without anything, fields that nobody knows, two values for one. A walk over the wire counts what is there before anything is built, and one field too many, one level too deep or one that nobody knows ends it.",
+    gets: "INVALID_ARGUMENT with `PROTO`, or `FIELD` and the path of the field.",
   },
   {
     id: "G-11",

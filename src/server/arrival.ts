@@ -10,6 +10,8 @@ import { toStatus } from "./errors.ts"
 
 /** Headers that say who calls. Of each there is one or none. */
 const ONCE: readonly string[] = ["authorization", "assay-tenant"]
+/** Names and values of a call's headers, in characters. They are held until it is answered, whoever makes it: HTTP/2 would take 64 KiB. */
+const HEADERS_SIZE_MAX = 16_384
 /** gRPC over HTTP/2, Content-Type: of the two formats that it names, the one that is ours. */
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:;.*)?$/
 
@@ -111,6 +113,13 @@ function findFlaw(
   rawHeaders: readonly string[],
   isTls: boolean,
 ): AssayError | undefined {
+  const size = rawHeaders.reduce((sum, text) => sum + text.length, 0)
+  if (size > HEADERS_SIZE_MAX)
+    return new AssayError("MESSAGE_SIZE", "the call has more metadata than any needs", {
+      location: "metadata",
+      expected: `at most ${HEADERS_SIZE_MAX} characters`,
+      actual: `${size}`,
+    })
   const method = headers[constants.HTTP2_HEADER_METHOD]
   if (method !== "POST") return flawed(":method", "POST", method)
   const scheme = headers[constants.HTTP2_HEADER_SCHEME]

@@ -68,9 +68,9 @@ class Walk {
     this.#fieldsMax = fieldsMax
   }
 
-  /** @throws {AssayError} PROTO for what cannot be walked to its end, or is not to be. */
+  /** @throws {AssayError} PROTO for what cannot be walked to its end, or is not to be; DEPTH. */
   message(schema: DescMessage, reader: BinaryReader, end: number, path: string, depth: number): void {
-    if (depth > DEPTH_MAX) throw refusal("PROTO", path.slice(0, -1), "nested too deep")
+    if (depth > DEPTH_MAX) throw refusal("DEPTH", path.slice(0, -1), "nested too deep")
     const fields = expectedOf(schema)
     const seen = new Map<object, number>()
     const keys = new Set<string>()
@@ -136,7 +136,7 @@ class Walk {
   }
 }
 
-const refusal = (code: "PROTO" | "FIELD", location: string, flaw: string): AssayError =>
+const refusal = (code: "PROTO" | "FIELD" | "DEPTH", location: string, flaw: string): AssayError =>
   new AssayError(code, location === "" ? flaw : `${location}: ${flaw}`, { location })
 
 const compiled = new WeakMap<DescMessage, ReadonlyMap<number, Expected>>()

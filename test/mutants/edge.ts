@@ -1,7 +1,7 @@
 import type { Mutant } from "./mutant.ts"
 
 /** The classes of `CLASSES` that these stand for. */
-const IN_SCOPE: readonly string[] = ["G-02", "G-03", "G-06", "G-11", "N-07"]
+const IN_SCOPE: readonly string[] = ["G-01", "G-02", "G-03", "G-04", "G-05", "G-06", "G-11", "N-07"]
 
 const of = (id: string, file: string, test: string) =>
   ({
@@ -40,6 +40,13 @@ export const EDGE: readonly Mutant[] = [
     find: "if (type === undefined || !CONTENT_TYPE.test(type))",
     replace: "if (type === undefined)",
     why: "Another protocol's framing would be read as ours.",
+  },
+  {
+    id: "arrival-metadata",
+    ...of("G-04", "arrival", "arrival"),
+    find: "if (size > HEADERS_SIZE_MAX)",
+    replace: "if (size < 0)",
+    why: "Each call that stays open could hold 64 KB that nobody counts.",
   },
   {
     id: "arrival-once",

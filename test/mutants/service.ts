@@ -407,12 +407,22 @@ export const SERVICE: readonly Mutant[] = [
   {
     id: "wire-flood",
     named: "G-07",
-    covers: ["Q-12"],
+    covers: ["Q-12", "G-07"],
     file: "src/server/wire.ts",
     tests: ["test/server/wire.test.ts"],
     find: "if (++this.#fields > this.#fieldsMax)",
     replace: "if (++this.#fields > 2 ** 31)",
     why: "A request of a million empty fields would hold every other call for seconds.",
+  },
+  {
+    id: "wire-depth",
+    named: "G-07",
+    covers: ["G-07"],
+    file: "src/server/wire.ts",
+    tests: ["test/server/wire.test.ts"],
+    find: "if (depth > DEPTH_MAX)",
+    replace: "if (depth > 1e6)",
+    why: "A message that may hold itself would be walked until the stack ends.",
   },
   {
     id: "wire-unknown-field",

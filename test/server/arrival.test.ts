@@ -37,6 +37,28 @@ for (const [name, changed, code] of headers)
       assert.is(seen.length, 0)
       session.destroy()
     }))
+const much: [name: string, headers: Record<string, string>][] = [
+  ["one value of 20 KB", { "x-much": "x".repeat(20_000) }],
+  ["twenty of a KB", Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`x-${i}`, "x".repeat(1000)]))],
+  ["a name of 20 KB", { ["x".repeat(20_000)]: "1" }],
+  ["an authorization of 20 KB", { authorization: `Bearer ${"x".repeat(20_000)}` }],
+  ["a user agent of 20 KB", { "user-agent": "x".repeat(20_000) }],
+]
+for (const [name, changed] of much)
+  for (const holder of [gateway, undefined])
+    test(`refuses G-04 a call with ${name}, ${holder ? "with" : "without"} a certificate, unread`, () =>
+      serving(async ({ address, seen }) => {
+        const session = await rawSession(address, holder)
+        assert.is((await rawWhole(session, EPOCH, nothing, changed)).code, "MESSAGE_SIZE")
+        assert.is(seen.length, 0)
+        session.destroy()
+      }))
+test("accepts a call with 15 KB of headers", () =>
+  serving(async ({ address }) => {
+    const session = await rawSession(address, gateway)
+    assert.is((await rawWhole(session, EPOCH, nothing, { "x-much": "x".repeat(15_000) })).status, "0")
+    session.destroy()
+  }))
 for (const type of ["application/grpc", "application/grpc+proto", "application/grpc; charset=utf-8"])
   test(`accepts the content type ${type}`, () =>
     serving(async ({ address }) => {

@@ -127,9 +127,22 @@ export const [DATA, HEADERS, RST_STREAM, SETTINGS] = [0, 1, 3, 4]
 const END_STREAM = 1
 const END_HEADERS = 4
 
-/** A header that no table remembers, as it is (RFC 7541, 6.2.2). Neither part has more than 126 bytes. */
-const literal = ([name, value]: readonly [string, string]): Buffer =>
-  Buffer.concat([Buffer.of(0, name.length), Buffer.from(name), Buffer.of(value.length), Buffer.from(value)])
+/** A length, without Huffman's code (RFC 7541, 5.1 and 5.2). */
+const sizeOf = (size: number): number[] => {
+  if (size < 127) return [size]
+  const bytes = [127]
+  for (let rest = size - 127; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return [...bytes, rest]
+    bytes.push(128 + (rest % 128))
+  }
+}
+
+/** A text of a header (RFC 7541, 5.2). */
+const text = (value: string): Buffer => Buffer.concat([Buffer.from(sizeOf(value.length)), Buffer.from(value)])
+
+/** A header that no table remembers, as it is (RFC 7541, 6.2.2). */
+export const literal = ([name, value]: readonly [string, string]): Buffer =>
+  Buffer.concat([Buffer.of(0), text(name), text(value)])
 
 /** The headers of a call, in a frame. `more` comes behind them, and may repeat what is there. */
 export const headersFrame = (
