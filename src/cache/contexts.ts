@@ -3,6 +3,7 @@ import { type Policy, parsePolicy } from "../appraisal/policy.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import type { compile } from "../service/compile.ts"
 import type { Context, Contexts, PolicyRecord, Registry } from "../service/ports.ts"
+import { createFlights } from "./flights.ts"
 import { createShares } from "./shares.ts"
 
 /** What devices are judged by, remembered, and the counts since the start. */
@@ -51,7 +52,7 @@ export function cachedContexts(
   const policies = new LRUCache<string, { readonly record: PolicyRecord; readonly policy: Policy }>({
     max: POLICIES_MAX,
   })
-  const flights = new Map<string, Promise<Context>>()
+  const flights = createFlights<Context>()
   let [hits, misses] = [0, 0]
 
   const policyOf = (record: PolicyRecord) => {
@@ -82,17 +83,10 @@ export function cachedContexts(
         return { context: found, isRemembered: true }
       }
       misses++
-      const flightKey = `${tenant} ${key}`
-      const flight = flights.get(flightKey)
+      const flight = JSON.stringify([tenant, key])
       // It was begun before this call, and a change may have come between.
-      if (flight !== undefined) return { context: await flight, isRemembered: true }
-      const begun = readContext(tenant, akName)
-      flights.set(flightKey, begun)
-      try {
-        return { context: await begun, isRemembered: false }
-      } finally {
-        flights.delete(flightKey)
-      }
+      const isRemembered = flights.has(flight)
+      return { context: await flights.join(flight, () => readContext(tenant, akName)), isRemembered }
     },
     moved({ snapshot: { device } }, counters) {
       const key = latin1(device.akName)

@@ -2,6 +2,7 @@ import { hash } from "node:crypto"
 import { lengthPrefixed, utf8 } from "../bytes.ts"
 import type { EventLogs, LogOwner, ReadLog } from "../service/ports.ts"
 import { REPLAY_RULES } from "../verification/log-outcome.ts"
+import { createFlights } from "./flights.ts"
 import { createShares } from "./shares.ts"
 
 /** `EventLogs` that remember, and their counts since the start. */
@@ -66,8 +67,8 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
   })
   /** What came from here: it need not be put here again. */
   const entries = new WeakSet<ReadLog>()
-  const loads = new Map<string, Promise<ReadLog | undefined>>()
-  const asked = new Map<string, Promise<Date | undefined>>()
+  const loads = createFlights<ReadLog | undefined>()
+  const asked = createFlights<Date | undefined>()
   let [hits, misses] = [0, 0]
 
   const known = (tenant: string, key: string): Entry | undefined => {
@@ -104,13 +105,13 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
     async shown(owner, digest) {
       const noted = find(owner, digest)?.noted
       if (noted !== undefined) return new Date(noted)
-      const found = await once(asked, linkKey(owner, digest), () => inner.shown(owner, digest))
+      const found = await asked.join(linkKey(owner, digest), () => inner.shown(owner, digest))
       if (found !== undefined) use(owner, digest, found.getTime())
       return found
     },
     async load(tenant, digest) {
       const key = logKey(tenant, digest)
-      return known(tenant, key) ?? once(loads, key, () => inner.load(tenant, digest))
+      return known(tenant, key) ?? loads.join(key, () => inner.load(tenant, digest))
     },
     held(owner, log) {
       if (!entries.has(log)) {
@@ -144,15 +145,6 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
       return logs.size
     },
   }
-}
-
-/** What `act` gives, asked for once however many ask for it at a time. A failure is everybody's, and nobody's afterwards. */
-const once = <T>(flights: Map<string, Promise<T>>, key: string, act: () => Promise<T>): Promise<T> => {
-  const flight = flights.get(key)
-  if (flight !== undefined) return flight
-  const begun = act().finally(() => flights.delete(key))
-  flights.set(key, begun)
-  return begun
 }
 
 const keyOf = (...parts: readonly Uint8Array[]): string =>

@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache"
 import { lengthPrefixed, utf8 } from "../bytes.ts"
 import type { LoadTrust } from "../service/ports.ts"
 import type { Trust } from "../verification/trust.ts"
+import { createFlights } from "./flights.ts"
 
 /** A `LoadTrust` that remembers, and its counts since the start. */
 export interface CachedLoadTrust {
@@ -27,7 +28,7 @@ interface Entry {
  */
 export function cachedLoadTrust(load: LoadTrust, { max }: { readonly max: number }): CachedLoadTrust {
   const ready = new LRUCache<string, Entry>({ max })
-  const flights = new Map<string, Promise<Trust>>()
+  const flights = createFlights<Trust>()
   let hits = 0
   let misses = 0
 
@@ -39,15 +40,10 @@ export function cachedLoadTrust(load: LoadTrust, { max }: { readonly max: number
     }
     ready.set(key, entry)
   }
-  const fly = (key: string, tenant: string, generation: number): Promise<Trust> => {
-    const flight = load(tenant, generation).then((trust) => {
-      keep(key, { tenant, generation, trust })
-      return trust
-    })
-    flights.set(key, flight)
-    const landed = () => flights.delete(key)
-    flight.then(landed, landed)
-    return flight
+  const loadAndKeep = async (key: string, tenant: string, generation: number): Promise<Trust> => {
+    const trust = await load(tenant, generation)
+    keep(key, { tenant, generation, trust })
+    return trust
   }
   return {
     async loadTrust(tenant, generation) {
@@ -58,7 +54,7 @@ export function cachedLoadTrust(load: LoadTrust, { max }: { readonly max: number
         return known.trust
       }
       misses++
-      return flights.get(key) ?? fly(key, tenant, generation)
+      return flights.join(key, () => loadAndKeep(key, tenant, generation))
     },
     get hits() {
       return hits

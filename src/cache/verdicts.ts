@@ -1,6 +1,6 @@
 import { hash } from "node:crypto"
 import { lengthPrefixed, utf8 } from "../bytes.ts"
-import type { DeviceRecord, Judged, Showing, Verdict, Verdicts } from "../service/ports.ts"
+import type { DeviceRecord, Judged, Showing, Snapshot, Verdict, Verdicts } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
 import { createShares } from "./shares.ts"
 
@@ -157,18 +157,24 @@ const withoutProven = ({ appraisal, endorsements, isEndorsed, answers, standing 
 })
 
 /** Which bytes were shown: the digest stands for a log and for its digest alike. One character a byte. */
-const shownKey = ({ digest, log }: Showing["evidence"]): string => `${log.kind} ${latin1(digest)}`
+const shownKey = ({ digest, log }: Showing["evidence"]): string => log.kind + latin1(digest)
 
-/** SHA-256 over everything that a verdict depends on beside the clock, the tenant first. One character a byte. */
-const keyOf = ({ evidence, epoch, snapshot }: Showing): string => {
+/** Everything that a verdict depends on beside the clock: one digest of 32 bytes after another, and a kind before the last. */
+const keyOf = ({ evidence, epoch, snapshot }: Showing): string =>
+  basisOf(snapshot) + latin1(epoch) + shownKey(evidence)
+
+/** Snapshots are remembered, and never changed. */
+const bases = new WeakMap<Snapshot, string>()
+
+/** SHA-256 over what evidence is judged by, the tenant first. One character a byte. */
+const basisOf = (snapshot: Snapshot): string => {
+  const known = bases.get(snapshot)
+  if (known !== undefined) return known
   const { device, policy, trustGeneration } = snapshot
-  return hash(
+  const basis = hash(
     "sha256",
     lengthPrefixed(
       utf8(device.tenant),
-      utf8(evidence.log.kind),
-      evidence.digest,
-      epoch,
       utf8(device.id),
       device.akName,
       utf8(policy?.name ?? ""),
@@ -176,6 +182,8 @@ const keyOf = ({ evidence, epoch, snapshot }: Showing): string => {
     ),
     "latin1",
   )
+  bases.set(snapshot, basis)
+  return basis
 }
 
 /** What the rules about clocks, resets and firmware compare the quote with. */

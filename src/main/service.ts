@@ -34,7 +34,7 @@ const LOG_BOUNDS = { logs: 10_000, bytes: 64 * 1024 * 1024, devices: 100_000 }
 /** For a device with an attestation key and no certificates, about 300 MiB. */
 const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
 /** A refutation is remembered while a caller may be trying again, and no longer. */
-const VERDICTS = { devices: 100_000, bytes: 128 * 1024 * 1024, refutations: 1000, refutedMs: 2000 }
+const VERDICTS = { devices: 100_000, bytes: 100 * 1024 * 1024, refutations: 1000, refutedMs: 2000 }
 
 /** What decisions are made with. */
 export interface DecisionParts {

@@ -1,4 +1,5 @@
-import { createHmac } from "node:crypto"
+import { createHmac, type KeyObject } from "node:crypto"
+import { LRUCache } from "lru-cache"
 import { lengthPrefixed, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Epoch, Epochs } from "../service/ports.ts"
@@ -8,6 +9,8 @@ import { u64Bytes } from "./u64.ts"
 /** Evidence over an epoch can be nearly two lengths old. Longer would be no freshness. */
 const LENGTH_MS_MAX = 5 * 60_000
 const LENGTH_MS_MIN = 1000
+/** Values that are remembered: two for each of so many tenants that are asked for lately. */
+const EPOCHS_MAX = 200
 
 /**
  * Epochs of `lengthMs` each (1 second to 5 minutes, 5 minutes if not told), with a key that the engine owns: the values
@@ -20,14 +23,24 @@ export function createEpochs(keyFor: EpochKey, options: { readonly lengthMs?: nu
     throw new TypeError(`an epoch lasts ${LENGTH_MS_MIN} to ${LENGTH_MS_MAX} ms`)
 
   const numberAt = (at: Date): number => Math.floor(at.getTime() / lengthMs)
+  /** Each key's own: the same epoch has another value by another key. */
+  const made = new WeakMap<KeyObject, LRUCache<string, Epoch>>()
   const epoch = async (tenant: string, number: number): Promise<Epoch> => {
     const startsAt = new Date(number * lengthMs)
     // Of its start alone: however long an epoch lies across the change of keys, it has one value.
     const key = await keyFor(startsAt)
+    const epochs = made.get(key) ?? new LRUCache<string, Epoch>({ max: EPOCHS_MAX })
+    made.set(key, epochs)
+    const name = `${number} ${tenant}`
+    const known = epochs.get(name)
+    if (known !== undefined) return known
     const value = createHmac("sha256", key)
       .update(lengthPrefixed(utf8(tenant), u64Bytes(BigInt(number))))
       .digest()
-    return { number, value: new Uint8Array(value), startsAt, endsAt: new Date((number + 1) * lengthMs) }
+    const endsAt = new Date((number + 1) * lengthMs)
+    const epoch = { number, value: new Uint8Array(value), startsAt, endsAt }
+    epochs.set(name, epoch)
+    return epoch
   }
 
   return {

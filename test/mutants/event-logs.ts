@@ -124,14 +124,6 @@ export const EVENT_LOGS: readonly Mutant[] = [
     why: "One device that makes up a log each time would take the place of all others.",
   },
   {
-    id: "log-cache-flight-fails-on",
-    ...of("C-07"),
-    ...CACHE,
-    find: "act().finally(() => flights.delete(key))",
-    replace: "act()",
-    why: "A failure would be remembered for as long as the process runs.",
-  },
-  {
     id: "shares-largest-spared",
     ...of("C-06"),
     ...SHARES,

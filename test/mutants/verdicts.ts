@@ -1,7 +1,7 @@
 import type { Mutant } from "./mutant.ts"
 
 const CACHE = { file: "src/cache/verdicts.ts", tests: ["test/cache/verdicts.test.ts"] } as const
-const FLIGHTS = { file: "src/cache/flights.ts", tests: ["test/cache/verdicts.test.ts"] } as const
+const FLIGHTS = { file: "src/cache/flights.ts", tests: ["test/cache/flights.test.ts"] } as const
 const VERIFY = { file: "src/service/verify.ts", tests: ["test/service/epoch-verdicts.test.ts"] } as const
 const SERVICE = { file: "src/service/verdicts.ts", tests: ["test/service/epoch-verdicts.test.ts"] } as const
 const of = (id: string) => ({ named: id, covers: [id] }) as const
@@ -18,9 +18,15 @@ const without = (id: string, named: string, find: string, replace: string, why: 
 
 /** Verdicts on evidence over an epoch. */
 export const VERDICTS: readonly Mutant[] = [
-  without("log-kind", "C-02", "      utf8(evidence.log.kind),\n", "", "That a log is named and not sent"),
-  without("digest", "C-02", "      evidence.digest,\n", "", "What the evidence is"),
-  without("epoch", "C-01", "      epoch,\n", "", "Which epoch it answers"),
+  without(
+    "log-kind",
+    "C-02",
+    "log.kind + latin1(digest)",
+    "latin1(digest)",
+    "That a log is named and not sent",
+  ),
+  without("digest", "C-02", " + shownKey(evidence)\n", "\n", "What the evidence is"),
+  without("epoch", "C-01", " + latin1(epoch)", "", "Which epoch it answers"),
   without("tenant", "C-07", "      utf8(device.tenant),\n", "", "Whose tenant's it is"),
   without("ak", "C-07", "      device.akName,\n", "", "Which key signed"),
   without("device", "C-01", "      utf8(device.id),\n", "", "Whose it is"),
@@ -106,7 +112,7 @@ export const VERDICTS: readonly Mutant[] = [
     why: "One device could fill all the room with variants of its evidence.",
   },
   {
-    id: "verdict-failure-kept",
+    id: "flight-failure-kept",
     ...of("C-07"),
     ...FLIGHTS,
     find: ".finally(() => flights.delete(key))",
@@ -114,12 +120,20 @@ export const VERDICTS: readonly Mutant[] = [
     why: "A failure would be everybody's from then on.",
   },
   {
-    id: "verdict-error-shared",
+    id: "flight-error-shared",
     ...of("C-07"),
     ...FLIGHTS,
     find: "return flight.catch(rethrow)",
     replace: "return flight",
     why: "One call would write into another's error what became of its challenge.",
+  },
+  {
+    id: "flight-each-for-itself",
+    ...of("C-07"),
+    ...FLIGHTS,
+    find: "      flights.set(key, begun)\n",
+    replace: "",
+    why: "A hundred calls that miss at a time would ask the store a hundred times.",
   },
   {
     id: "verdict-flight-for-anything",
@@ -161,6 +175,15 @@ export const VERDICTS: readonly Mutant[] = [
     find: "ends.length === 0 ? undefined : new Date(Math.min(...ends))",
     replace: "undefined",
     why: "Certificates that have ended would vouch as long as the epoch lasts.",
+  },
+  {
+    id: "epoch-value-by-any-key",
+    ...of("C-01"),
+    file: "src/store/epochs.ts",
+    tests: ["test/store/epochs.test.ts"],
+    find: "made.set(key, epochs)",
+    replace: "made.get = () => epochs",
+    why: "A value would be accepted whose key has ended.",
   },
   {
     id: "verdict-log-unasked",

@@ -59,6 +59,19 @@ test("gives every tenant, number and owner of the key another value", async () =
   assert.is(new Set(made.map(({ value }) => toHex(value))).size, made.length)
 })
 
+test("gives the same epoch another value by another key, C-01, and by the first one the value it had", async () => {
+  const keys = [createSecretKey(Buffer.alloc(32, 1)), createSecretKey(Buffer.alloc(32, 2))] as const
+  let [key] = keys
+  const epochs = createEpochs(async () => key)
+  const valueNow = async () => toHex((await epochs.accepted("default", number, NOON)).value)
+  const first = await valueNow()
+  key = keys[1]
+  assert.is.not(await valueNow(), first)
+  key = keys[0]
+  assert.is(await valueNow(), first)
+  assert.is.not(toHex((await epochs.accepted("other", number, NOON)).value), first)
+})
+
 test("makes the value that openssl makes: HMAC-SHA-256 over tenant and number", async () => {
   const key = new Uint8Array(32).fill(0x0b)
   const owner = createEpochs(async () => createSecretKey(key))
