@@ -1,5 +1,4 @@
 import { hash, randomBytes } from "node:crypto"
-import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { Random } from "../service/ports.ts"
 
@@ -16,6 +15,10 @@ export interface WatchedRandom extends Random {
 const BLOCK_BYTES = 16
 /** At least two blocks are drawn each time, so that a short output is tested as a long one is. */
 const DRAW_BYTES_MIN = 2 * BLOCK_BYTES
+/** An id, and a part of an IV: nothing longer comes out of a stock. A key, a secret and a challenge have 32 bytes. */
+const STOCKED_BYTES_MAX = 16
+/** Drawn at once for outputs that are as short, and tested as a whole. */
+const STOCK_BYTES = 4096
 /** Outputs remembered: enough to see a source that starts over, at some 300 KB. */
 const REMEMBERED_MAX = 4096
 /** Draws at start, so that a constant source fails before the first caller has its output. */
@@ -27,6 +30,9 @@ const DRAWS_AT_START = 4
  * beginning that is among the last 4096. This finds a source that is broken, not one that is predictable. A
  * source that failed once stays failed until the process is restarted.
  *
+ * Up to 16 bytes are cut from a stock that was drawn and tested at once, each byte given out at most once: ids, which are no
+ * secret for long. Whatever is longer is drawn when it is asked for, and is nowhere before.
+ *
  * What is remembered are digests: no output, which may have become a key, can be read from them.
  */
 export const createRandom = (source: RandomSource = randomBytes): WatchedRandom => {
@@ -34,6 +40,8 @@ export const createRandom = (source: RandomSource = randomBytes): WatchedRandom 
   const order: string[] = []
   let oldest = 0
   let failure: string | undefined
+  let stock = new Uint8Array()
+  let given = 0
 
   const fail = (reason: string, cause?: unknown): AssayError => {
     failure = reason
@@ -59,11 +67,20 @@ export const createRandom = (source: RandomSource = randomBytes): WatchedRandom 
     return drawn
   }
 
+  const cut = (size: number): Uint8Array => {
+    if (given + size > stock.length) {
+      stock = draw(STOCK_BYTES)
+      given = 0
+    }
+    given += size
+    return stock.slice(given - size, given)
+  }
+
   const random: WatchedRandom = {
     bytes: (size) => {
       if (!Number.isSafeInteger(size) || size < 1) throw new TypeError("size is a positive integer")
       if (failure !== undefined) throw unavailable(failure)
-      return draw(Math.max(size, DRAW_BYTES_MIN)).subarray(0, size)
+      return size > STOCKED_BYTES_MAX ? draw(Math.max(size, DRAW_BYTES_MIN)).subarray(0, size) : cut(size)
     },
     unready: () => failure,
   }
@@ -80,8 +97,12 @@ const unavailable = (reason: string, cause?: unknown): AssayError =>
   new AssayError("RNG", `no random bytes: ${reason}; restart Assay once the source is repaired`, { cause })
 
 const flawOf = (drawn: Uint8Array): string | undefined => {
-  for (let at = BLOCK_BYTES; at + BLOCK_BYTES <= drawn.length; at += BLOCK_BYTES)
-    if (sameBytes(drawn.subarray(at - BLOCK_BYTES, at), drawn.subarray(at, at + BLOCK_BYTES)))
-      return "the source gave one block twice"
+  let same = 0
+  for (let i = BLOCK_BYTES; i < drawn.length; i++) {
+    // Whole blocks alone are compared, from their first byte on.
+    if (i % BLOCK_BYTES === 0) same = 0
+    if (drawn[i] === drawn[i - BLOCK_BYTES]) same++
+    if (same === BLOCK_BYTES) return "the source gave one block twice"
+  }
   return undefined
 }

@@ -51,6 +51,66 @@ for (const [name, source] of broken) {
   })
 }
 
+for (const [name, source] of broken)
+  test(`refuses N-02 a source with ${name} for short outputs too`, () => {
+    const random = createRandom(failingAfter(4, source))
+    throwsCode(() => {
+      for (let i = 0; i < 2 * 4096; i++) random.bytes(1)
+    }, "RNG")
+  })
+
+test("refuses N-02 a stock of short outputs with one repeated block anywhere in it", () => {
+  for (const at of [16, 2048, 4080]) {
+    const random = createRandom(
+      failingAfter(4, (size) => {
+        const drawn = randomBytes(size)
+        drawn.copyWithin(at, at - 16, at)
+        return drawn
+      }),
+    )
+    throwsCode(() => random.bytes(16), "RNG")
+  }
+})
+
+test("refuses N-02 short outputs that are left over when the source has failed", () => {
+  const random = createRandom(failingAfter(5, (size) => new Uint8Array(size)))
+  random.bytes(16)
+  throwsCode(() => random.bytes(32), "RNG")
+  throwsCode(() => random.bytes(16), "RNG")
+})
+
+test("gives every byte of short outputs once", () => {
+  const drawn: Uint8Array[] = []
+  const random = createRandom((size) => {
+    const bytes = randomBytes(size)
+    if (size === 4096) drawn.push(bytes)
+    return bytes
+  })
+  const sizes = Array.from({ length: 2000 }, (_, i) => 1 + (i % 16))
+  const outputs = sizes.map((size) => toHex(random.bytes(size)))
+  let block = 0
+  let offset = 0
+  for (const output of outputs) {
+    const size = output.length / 2
+    if (offset + size > 4096) {
+      block++
+      offset = 0
+    }
+    assert.is(output, toHex(drawn[block]?.subarray(offset, offset + size) ?? new Uint8Array()))
+    offset += size
+  }
+  assert.is(drawn.length, block + 1)
+})
+
+test("gives short outputs that no caller can change for another", () => {
+  const random = createRandom()
+  const first = random.bytes(8)
+  const second = random.bytes(8)
+  const before = toHex(second)
+  new Uint8Array(first.buffer).fill(0)
+  assert.is(toHex(second), before)
+})
+
 for (const period of [2, 10, 100, 4096])
   test(`refuses N-02 a source that starts over after ${period} outputs`, () => {
     const outputs = Array.from({ length: period }, () => randomBytes(64))

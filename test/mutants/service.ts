@@ -213,8 +213,8 @@ export const SERVICE: readonly Mutant[] = [
     named: "N-02",
     covers: ["N-02"],
     ...RANDOM,
-    find: '      return "the source gave one block twice"\n',
-    replace: "      return undefined\n",
+    find: "if (same === BLOCK_BYTES) return",
+    replace: "if (same > BLOCK_BYTES) return",
     why: "A constant would be a challenge.",
   },
   {
@@ -225,6 +225,14 @@ export const SERVICE: readonly Mutant[] = [
     find: "drawn.length === size ? flawOf(drawn)",
     replace: "drawn.length > 0 ? flawOf(drawn)",
     why: "Fewer bytes than were asked for would do.",
+  },
+  {
+    id: "random-stock-again",
+    named: "gives every byte of short outputs once",
+    ...RANDOM,
+    find: "    given += size\n    return stock.slice(given - size, given)\n",
+    replace: "    return stock.slice(given, given + size)\n",
+    why: "Two tokens would have one id.",
   },
   {
     id: "random-recovers",
