@@ -40,7 +40,7 @@ export const createRandom = (source: RandomSource = randomBytes): WatchedRandom 
   const order: string[] = []
   let oldest = 0
   let failure: string | undefined
-  let stock = new Uint8Array()
+  let stock: Uint8Array = new Uint8Array()
   let given = 0
 
   const fail = (reason: string, cause?: unknown): AssayError => {

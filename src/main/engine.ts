@@ -23,7 +23,7 @@ export interface Agreement {
 
 /** What a process has to do with others that share its work, where the engine is in memory. */
 export interface MemoryParts {
-  readonly options: Required<Omit<MemoryOptions, "spentMax">>
+  readonly options: Required<Pick<MemoryOptions, "sealing" | "epoch">>
   readonly members: Members
   readonly counts: "here" | "elsewhere"
   /** Is given what this process owns, to answer the others with. */

@@ -2,6 +2,10 @@ import type { Mutant } from "./mutant.ts"
 
 const MEMORY = { file: "src/store/engine/memory.ts", tests: ["test/store/engine/memory.test.ts"] } as const
 const SEALING = { file: "src/store/engine/sealing.ts", tests: ["test/store/engine/memory.test.ts"] } as const
+const UNDER_WAY = {
+  file: "src/store/engine/sealing.ts",
+  tests: ["test/store/engine/under-way.test.ts"],
+} as const
 const SPENT = {
   file: "src/store/engine/spent.ts",
   tests: ["test/store/engine/memory.test.ts", "test/store/engine/spent.test.ts"],
@@ -17,11 +21,39 @@ const POSTGRES_FAILURES = ["test/store/engine/postgres-failures.test.ts"] as con
 /** What is sealed, and that it is used once, by one process or by many replicas. */
 export const ENGINE: readonly Mutant[] = [
   {
+    id: "under-way-any-purpose",
+    named: "N-04",
+    covers: ["N-04"],
+    ...UNDER_WAY,
+    find: 'const own = purpose === "attest" ? underWay.take(sealed) : undefined',
+    replace: "const own = underWay.take(sealed)",
+    why: "A challenge would open as an enrollment.",
+  },
+  {
+    id: "under-way-any-key",
+    named: "N-04",
+    covers: ["N-04"],
+    ...UNDER_WAY,
+    find: "return own?.key === sealing.key\n",
+    replace: "return own !== undefined\n",
+    why: "A challenge of a key that is gone would open.",
+  },
+  {
+    id: "under-way-unbounded",
+    named: "remembers at most",
+    covers: [],
+    file: "src/store/engine/under-way.ts",
+    tests: UNDER_WAY.tests,
+    find: "        if (bytes <= maxBytes) break\n",
+    replace: "        if (bytes >= 0) break\n",
+    why: "Whoever makes many challenges would fill the memory.",
+  },
+  {
     id: "spend-not-kept",
     named: "N-01",
     covers: ["row-6", "N-01"],
     ...MEMORY,
-    find: "        spent.add(keyOf(value), value.expiresAt)\n",
+    find: "        spent.add(key, value.expiresAt)\n",
     replace: "",
     why: "A challenge could be answered again and again.",
   },
@@ -30,8 +62,8 @@ export const ENGINE: readonly Mutant[] = [
     named: "N-05",
     covers: ["row-6", "N-01", "N-05"],
     ...MEMORY,
-    find: "        refuseExpired(value, at)\n        refuseSpent(value)\n        if (spent.isFull)",
-    replace: "        refuseExpired(value, at)\n        if (spent.isFull)",
+    find: "        refuseSpent(value, key)\n",
+    replace: "",
     why: "Calls that opened the challenge together would all spend it.",
   },
   {
@@ -39,8 +71,8 @@ export const ENGINE: readonly Mutant[] = [
     named: "N-05",
     covers: ["row-6", "N-05"],
     ...MEMORY,
-    find: "        spent.add(keyOf(value), value.expiresAt)\n",
-    replace: "        await Promise.resolve()\n        spent.add(keyOf(value), value.expiresAt)\n",
+    find: "        spent.add(key, value.expiresAt)\n",
+    replace: "        await Promise.resolve()\n        spent.add(key, value.expiresAt)\n",
     why: "Between the question and the answer another call could come.",
   },
   {

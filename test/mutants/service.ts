@@ -229,6 +229,7 @@ export const SERVICE: readonly Mutant[] = [
   {
     id: "random-stock-again",
     named: "gives every byte of short outputs once",
+    covers: [],
     ...RANDOM,
     find: "    given += size\n    return stock.slice(given - size, given)\n",
     replace: "    return stock.slice(given, given + size)\n",

@@ -9,7 +9,7 @@ import type { AssayError } from "../../errors.ts"
 import type { OpenedValue, Random } from "../../service/ports.ts"
 import type { Engine } from "./engine.ts"
 import {
-  createSeal,
+  createSealer,
   expiredCount,
   expiredValue,
   fullStore,
@@ -20,7 +20,6 @@ import {
   type SealingKey,
   spentValue,
   unknownValue,
-  unseal,
 } from "./sealing.ts"
 import { SpentSet } from "./spent.ts"
 
@@ -32,6 +31,8 @@ const FENCE = ""
 /** What is right unless somebody knows better. */
 export interface MemoryOptions {
   readonly spentMax?: number
+  /** What challenges that are under way may take, so that they open for less. */
+  readonly underWayBytes?: number
   /** A key that no other process ever sealed with. */
   readonly sealing?: SealingKey
   /** One that processes may share: epochs are the same for all, and nothing of them is used up. */
@@ -55,7 +56,7 @@ export const createSealingKey = (random: Random): SealingKey => ({
 export function createMemoryEngine(random: Random, options: MemoryOptions = {}): Engine {
   const { sealing = createSealingKey(random), epoch: epochKey = createSecretKey(random.bytes(KEY_BYTES)) } =
     options
-  const seal = createSeal(random)
+  const sealer = createSealer(random, options.underWayBytes)
   const spentMax = options.spentMax ?? SPENT_MAX
   const spent = new SpentSet(spentMax)
   const tried = new SpentSet(spentMax)
@@ -63,8 +64,8 @@ export function createMemoryEngine(random: Random, options: MemoryOptions = {}):
   let sealedCount = 0
   let spentCount = 0
 
-  const refuseSpent = (value: OpenedValue): void => {
-    if (spent.has(keyOf(value), value.expiresAt)) throw spentValue(value)
+  const refuseSpent = (value: OpenedValue, key: string): void => {
+    if (spent.has(key, value.expiresAt)) throw spentValue(value)
   }
   const refuseExpired = (value: OpenedValue, at: Date): void => {
     if (!isLive(value.expiresAt, at) || spent.isForgotten(value.expiresAt)) throw expiredValue(value)
@@ -73,14 +74,14 @@ export function createMemoryEngine(random: Random, options: MemoryOptions = {}):
   return {
     singleUse: {
       async seal(value) {
-        const sealed = seal(value, sealing, FENCE)
+        const sealed = sealer.seal(value, sealing, FENCE)
         sealedCount++
         return sealed
       },
       async open(purpose, sealed, at) {
         if (!sameBytes(keyIdOf(purpose, sealed), sealing.id)) throw unknownValue(purpose)
-        const value = unseal(purpose, sealed, sealing)
-        refuseSpent(value)
+        const value = sealer.open(purpose, sealed, sealing)
+        refuseSpent(value, keyOf(value))
         refuseExpired(value, at)
         return value
       },
@@ -92,9 +93,10 @@ export function createMemoryEngine(random: Random, options: MemoryOptions = {}):
       async spend(value, at) {
         spent.forgetExpired(at)
         refuseExpired(value, at)
-        refuseSpent(value)
+        const key = keyOf(value)
+        refuseSpent(value, key)
         if (spent.isFull) throw fullStore()
-        spent.add(keyOf(value), value.expiresAt)
+        spent.add(key, value.expiresAt)
         spentCount++
       },
     },

@@ -9,6 +9,7 @@ import { AssayError } from "../../errors.ts"
 import { Reader } from "../../evidence/reader.ts"
 import type { OpenedValue, Random, SealedPurpose, SingleUseValue } from "../../service/ports.ts"
 import { u64Bytes } from "../u64.ts"
+import { createUnderWay } from "./under-way.ts"
 
 const CIPHER = "aes-256-gcm"
 export const KEY_BYTES = 32
@@ -32,22 +33,55 @@ export interface SealingKey {
   readonly key: KeyObject
 }
 
-/** Seals a value under a key and a fence: what the store of those that were spent was when it was sealed. */
-export type Seal = (value: SingleUseValue, sealing: SealingKey, fence: string) => Uint8Array
+/** Seals values and opens them. */
+export interface Sealer {
+  /** Seals under a key and a fence: what the store of those that were spent was when it was sealed. @throws {AssayError} RNG. */
+  seal(value: SingleUseValue, sealing: SealingKey, fence: string): Uint8Array
+  /** As `unseal`, for less the first time that what was sealed here comes back. @throws {AssayError} NONCE_UNKNOWN. */
+  open(purpose: SealedPurpose, sealed: Uint8Array, sealing: SealingKey): OpenedValue
+}
+
+/** What challenges that are under way may take: some 20,000 of them. All others are deciphered. */
+const UNDER_WAY_BYTES = 2 ** 24
 
 /**
- * Seals with IVs that come once under any key, whoever else seals under it: 8 random bytes, then a count, which a mask of the
+ * A sealer that needs no cipher to open its own challenges: it knows what is inside of exactly these bytes, until they come
+ * back for the first time.
+ *
+ * @param underWayBytes What it may remember for that.
+ * @throws {AssayError} RNG.
+ */
+export function createSealer(random: Random, underWayBytes = UNDER_WAY_BYTES): Sealer {
+  const nextIv = createIvs(random)
+  const underWay = createUnderWay(underWayBytes)
+  return {
+    seal(value, sealing, fence) {
+      const plain = encode(value, fence)
+      const sealed = encrypt(value.purpose, plain, sealing, nextIv())
+      if (value.purpose === "attest") underWay.put(sealed, { plain, key: sealing.key })
+      return sealed
+    },
+    open(purpose, sealed, sealing) {
+      const own = purpose === "attest" ? underWay.take(sealed) : undefined
+      return own?.key === sealing.key
+        ? decode(purpose, own.plain, sealed.slice(0, KEY_ID_BYTES))
+        : unseal(purpose, sealed, sealing)
+    },
+  }
+}
+
+/**
+ * IVs that come once under any key, whoever else seals under it: 8 random bytes, then a count, which a mask of the
  * sealer's and of those bytes makes unreadable: it would tell every caller how much is asked of Assay. What one sealer
  * makes differs by the count for 2^32 values, and of two that count alike by 64 random bits: at a billion values a day of
  * ten replicas, two are the same once in four billion days (NIST SP 800-38D, 8, asks for 2^32).
  *
- * Shape: key id (8 bytes), IV (12), tag (16), ciphertext. @throws {AssayError} RNG.
+ * @throws {AssayError} RNG.
  */
-export function createSeal(random: Random): Seal {
+function createIvs(random: Random): () => Uint8Array {
   let count = 0
   const mask = random.bytes(MASK_BYTES)
-
-  const nextIv = (): Uint8Array => {
+  return () => {
     const iv = Buffer.alloc(IV_BYTES)
     iv.set(random.bytes(IV_RANDOM_BYTES))
     // Of equal random bytes the masks are equal, and so the counts still differ.
@@ -56,18 +90,22 @@ export function createSeal(random: Random): Seal {
     count = (count + 1) % IV_COUNTS
     return iv
   }
+}
 
-  return (value, { id, key }, fence) => {
-    const plain = encode(value, fence)
-    const max = SEALED_BYTES_MAX[value.purpose]
-    if (HEAD_BYTES + plain.length > max) throw new TypeError(`a sealed value has at most ${max} bytes`)
-    const iv = nextIv()
-    const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES })
-    cipher.setAAD(ADDITIONAL_DATA[value.purpose])
-    const ciphertext = cipher.update(plain)
-    cipher.final()
-    return concat(id, iv, cipher.getAuthTag(), ciphertext)
-  }
+/** Shape: key id (8 bytes), IV (12), tag (16), ciphertext. */
+const encrypt = (
+  purpose: SealedPurpose,
+  plain: Uint8Array,
+  { id, key }: SealingKey,
+  iv: Uint8Array,
+): Uint8Array => {
+  const max = SEALED_BYTES_MAX[purpose]
+  if (HEAD_BYTES + plain.length > max) throw new TypeError(`a sealed value has at most ${max} bytes`)
+  const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES })
+  cipher.setAAD(ADDITIONAL_DATA[purpose])
+  const ciphertext = cipher.update(plain)
+  cipher.final()
+  return concat(id, iv, cipher.getAuthTag(), ciphertext)
 }
 
 /** The id of the key that a value says to be sealed under. @throws {AssayError} NONCE_UNKNOWN for what cannot be one. */

@@ -11,7 +11,7 @@ import type { KeyRecords } from "./key-record.ts"
 import { createKeyRing, type KeyRing, periodOf } from "./key-ring.ts"
 import type { EngineLink, Use } from "./link.ts"
 import {
-  createSeal,
+  createSealer,
   expiredCount,
   expiredValue,
   fullStore,
@@ -21,7 +21,6 @@ import {
   type SealingKey,
   spentValue,
   unknownValue,
-  unseal,
 } from "./sealing.ts"
 import { type ClockOptions, type StoreWatch, watchStore } from "./watch.ts"
 
@@ -80,7 +79,7 @@ const createSingleUse = (
   { random, clock }: SharedOptions,
   counts: { created: number; spent: number },
 ): SingleUse => {
-  const seal = createSeal(random)
+  const sealer = createSealer(random)
   let lookedAgainMs = Number.NEGATIVE_INFINITY
 
   /** The key with an id. One that is not known may just have been made by another replica. */
@@ -128,7 +127,7 @@ const createSingleUse = (
       const { fence } = watch.sure()
       const key = ring.currentKey(clock.now())
       if (key === undefined) throw noKey(link)
-      const sealed = seal(value, key, fence)
+      const sealed = sealer.seal(value, key, fence)
       counts.created++
       return sealed
     },
@@ -136,7 +135,7 @@ const createSingleUse = (
       watch.sure()
       const key = await keyWith(keyIdOf(purpose, sealed))
       if (key === undefined) throw unknownValue(purpose)
-      const value = unseal(purpose, sealed, key)
+      const value = sealer.open(purpose, sealed, key)
       if (!isLive(value.expiresAt, at)) throw expiredValue(value)
       return value
     },
