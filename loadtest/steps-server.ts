@@ -204,7 +204,13 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
           .map(({ result, context, quote, freshness }) =>
             ports.journal.append(
               record(result, context, undefined, GATEWAY),
-              commit(quote, { context, isRemembered: false }, undefined, freshness, result),
+              commit(
+                { proven: { quote }, clock: quote.clockInfo },
+                { context, isRemembered: false },
+                undefined,
+                freshness,
+                result,
+              ),
             ),
           ),
       )

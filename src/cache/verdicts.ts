@@ -148,11 +148,19 @@ export function cachedVerdicts(inner: Verdicts, bounds: VerdictBounds): CachedVe
 const holds = ({ from, until }: Entry, at: Date): boolean => from <= at.getTime() && at.getTime() < until
 
 /** What a call has in hand that has proven the evidence is nobody else's. */
-const withoutProven = ({ appraisal, endorsements, isEndorsed, answers, standing }: Judged): Verdict => ({
+const withoutProven = ({
   appraisal,
   endorsements,
   isEndorsed,
   answers,
+  clock,
+  standing,
+}: Judged): Verdict => ({
+  appraisal,
+  endorsements,
+  isEndorsed,
+  answers,
+  clock,
   standing,
 })
 

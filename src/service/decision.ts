@@ -3,7 +3,6 @@ import { toBase64Url } from "../bytes.ts"
 import type { Evidence } from "../evidence/evidence.ts"
 import type { AttestationResult } from "../result/result.ts"
 import type { Quote } from "../verification/quote.ts"
-import type { Verified } from "../verification/verified.ts"
 import type { Unbound } from "./certify.ts"
 import type { Freshness } from "./freshness.ts"
 import type {
@@ -13,6 +12,7 @@ import type {
   Counters,
   FoundContext,
   JournalRecord,
+  Judged,
   Ports,
   Verdict,
 } from "./ports.ts"
@@ -69,14 +69,16 @@ export const record = (
 
 /** What is confirmed, and what moves, in the journal's transaction. Nothing moves but by evidence that answered a challenge. */
 export const commit = (
-  quote: Verified<Quote> | undefined,
+  { proven, clock }: Pick<Judged, "proven" | "clock">,
   { context: { snapshot }, isRemembered }: FoundContext,
   trust: number | undefined,
   freshness: Freshness,
   result: AttestationResult,
 ): Commit => {
   const { id, revision, counters } = snapshot.device
-  const answer = freshness.kind === "challenge" ? quote : undefined
+  const { freshSince } = freshness
+  const answer = freshness.kind === "challenge" ? proven?.quote : undefined
+  const isBehind = clock !== undefined && isRollback(clock, { before: counters, freshSince })
   return {
     device: id,
     revisions: {
@@ -85,10 +87,10 @@ export const commit = (
       // Whether there is any trust at all is part of what was remembered.
       trust: isRemembered ? snapshot.trustGeneration : trust,
     },
-    remembered: isRemembered ? { before: counters } : undefined,
-    freshSince: freshness.freshSince,
+    remembered: isRemembered ? { before: counters, clock: isBehind ? undefined : clock } : undefined,
+    freshSince,
     known: counters !== undefined,
-    counters: answer && moved(answer, counters, freshness.freshSince, result.evaluatedAt),
+    counters: answer && moved(answer, counters, freshSince, result.evaluatedAt),
     result: answer && {
       at: result.evaluatedAt,
       tier: result.tier,

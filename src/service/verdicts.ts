@@ -28,6 +28,7 @@ export const verdictFrom = (
     endorsements: endorsements === undefined ? [] : endorsementsOf(endorsements),
     isEndorsed,
     answers,
+    clock: proven?.quote.clockInfo,
   }
   return { ...verdict, standing: standingOf(verdict, endorsements), proven }
 }

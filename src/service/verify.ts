@@ -125,7 +125,7 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
   const result = issue(appraisal, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
   ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
   const trust = isEndorsed ? snapshot.trustGeneration : undefined
-  const committed = commit(proven?.quote, found, trust, freshness, result)
+  const committed = commit(judged, found, trust, freshness, result)
   await ports.journal.append(record(result, context, trust, caller), committed) // record
   if (committed.counters !== undefined) ports.contexts.moved(context, committed.counters)
   if (proven?.held !== undefined) rememberLog(ports.logs, ownerOf(context), proven.held, freshness, at)

@@ -128,7 +128,8 @@ const move = (held: Held | undefined, commit: Commit): void => {
     )
   if (remembered !== undefined && !isSameBoot(remembered.before, held.counters)) throw answeredMeanwhile()
   // Judged by what was stored then, it was none.
-  if (counters !== undefined && isRollback(counters, { before: held.counters, freshSince }))
+  const clock = counters ?? remembered?.clock
+  if (clock !== undefined && isRollback(clock, { before: held.counters, freshSince }))
     throw answeredMeanwhile()
   if (counters !== undefined) held.counters = laterCounters(held.counters, counters, known)
   if (result !== undefined) held.result = laterResult(held.result, result)

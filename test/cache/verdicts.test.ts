@@ -34,6 +34,7 @@ const judgedAs = (standing: Standing, change: Partial<Judged> = {}): Judged => (
   endorsements: [],
   isEndorsed: false,
   answers: true,
+  clock: undefined,
   standing,
   ...change,
 })

@@ -3,7 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { cachedContexts } from "../../src/cache/contexts.ts"
 import { standardBoot } from "../../src/device/boot.ts"
-import { challengeExtraData } from "../../src/evidence/transcript.ts"
+import { challengeExtraData, epochExtraData, nonceExtraData } from "../../src/evidence/transcript.ts"
 import { fingerprintOf, parseCertificate } from "../../src/evidence/x509/certificate.ts"
 import { compile } from "../../src/service/compile.ts"
 import { createService, type Service, type VerifyInput } from "../../src/service/service.ts"
@@ -170,6 +170,33 @@ test("refuses K-09 a clock behind one that the device has answered with on anoth
     assert.ok(codesOf(result).includes("CLOCK_INFO_ROLLBACK"))
     assert.is((await attestAt(world, ahead + 1n)).token.kind, "session")
   }))
+
+for (const mode of ["nonce", "epoch"] as const)
+  test(`refuses K-09 over ${mode === "nonce" ? "a nonce" : "an epoch"} a clock behind one that the device has answered with on another replica`, () =>
+    withMemory(async (world) => {
+      const { service } = world
+      const { counters } = await world.registry.device("default", "device-1")
+      const ahead = (counters?.clockMs ?? 0n) + 1_000_000n
+      await replicaOf(world).verify(await answered(world, ahead), GATEWAY)
+      world.advance(600_000)
+      const { epoch } = await service.epoch(GATEWAY)
+      const nonce = new Uint8Array(32)
+      const freshness = mode === "nonce" ? { kind: mode, nonce } : { kind: mode, number: epoch.number }
+      const over =
+        mode === "nonce" ? nonceExtraData("default", nonce) : epochExtraData("default", epoch.value)
+      const at = (clockMs: bigint): VerifyInput => ({
+        freshness,
+        evidence: evidenceOver(device, over, {
+          tamper: (fields) => ({ ...fields, clockInfo: { ...fields.clockInfo, clockMs } }),
+        }),
+      })
+      const behind = at(ahead - 1n)
+      for (let i = 0; i < 2; i++) {
+        const codes = codesOf(await service.verify(behind, GATEWAY))
+        assert.ok(codes.includes("CLOCK_INFO_ROLLBACK"), codes.join())
+      }
+      assert.not.ok(codesOf(await service.verify(at(ahead), GATEWAY)).includes("CLOCK_INFO_ROLLBACK"))
+    }))
 
 test("K-09 counts resets from the last answer, on whichever replica it was given", () =>
   withMemory(async (world) => {

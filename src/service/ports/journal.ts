@@ -1,3 +1,4 @@
+import type { ClockInfo } from "../../evidence/tpm/attest.ts"
 import type { LastResult } from "./device.ts"
 import type { Counters, Revisions } from "./registry.ts"
 
@@ -81,9 +82,15 @@ export interface Commit {
   readonly known: boolean
   /**
    * What the evidence was judged by, if that may be older than the store: counters of another boot or firmware than the
-   * stored ones were nothing to judge by.
+   * stored ones were nothing to judge by, and neither were those that the evidence lies behind.
    */
-  readonly remembered: { readonly before: Counters | undefined } | undefined
+  readonly remembered:
+    | {
+        readonly before: Counters | undefined
+        /** What the evidence says of its clock, if it was proven and did not lie behind what it was judged by. */
+        readonly clock: ClockInfo | undefined
+      }
+    | undefined
   /** Before this instant the evidence cannot have been made. */
   readonly freshSince: Date
 }

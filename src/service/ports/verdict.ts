@@ -1,5 +1,6 @@
 import type { Appraisal } from "../../appraisal/appraise.ts"
 import type { CopiedEvidence } from "../../evidence/evidence.ts"
+import type { ClockInfo } from "../../evidence/tpm/attest.ts"
 import type { EndorsementResult } from "../../result/endorsement.ts"
 import type { CertifiedKey } from "../../verification/certification.ts"
 import type { Quote } from "../../verification/quote.ts"
@@ -34,6 +35,8 @@ export interface Verdict {
   readonly isEndorsed: boolean
   /** Whether the quote is the device's and answers the epoch; only then is anybody told whether a log is known. */
   readonly answers: boolean
+  /** What the quote says of its clock, if it is proven. */
+  readonly clock: ClockInfo | undefined
   readonly standing: Standing
 }
 

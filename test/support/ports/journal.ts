@@ -354,6 +354,34 @@ export const journalConformance = (
       assert.is(await written(under), 1)
     })
 
+  const remembered: [what: string, remembered: NonNullable<Commit["remembered"]>, moved: boolean][] = [
+    ["by what is stored", { before: stored, clock: stored }, false],
+    ["by an earlier clock of the same boot", { before: newCounters({ clockMs: 1n }), clock: stored }, false],
+    ["without a clock", { before: stored, clock: undefined }, false],
+    ["by an earlier boot", { before: newCounters({ resetCount: 4 }), clock: stored }, true],
+    ["by an earlier restart", { before: newCounters({ restartCount: 1 }), clock: stored }, true],
+    ["by other firmware", { before: newCounters({ firmwareVersion: 1n }), clock: stored }, true],
+    ["by nothing", { before: undefined, clock: stored }, true],
+    ["with a clock that lies behind", { before: stored, clock: newCounters({ clockMs: 999n }) }, true],
+  ]
+  for (const [what, by, isMoved] of remembered)
+    check(
+      `${isMoved ? "refuses S-04" : "writes"} what was judged ${what}, if that was remembered`,
+      async (under) => {
+        await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+        await under.journal.append(newRecord("device-1"), commit({ counters: stored }))
+        const freshSince = new Date(stored.recordedAt.getTime() + 1)
+        const append = () =>
+          under.journal.append(
+            newRecord("device-1"),
+            commit({ counters: undefined, remembered: by, freshSince }),
+          )
+        if (isMoved) await rejectsCode(append, "SNAPSHOT_MOVED")
+        else await append()
+        assert.is(await written(under), isMoved ? 1 : 2)
+      },
+    )
+
   check("moves counters on to a later boot, whatever its clock says", async (under) => {
     await under.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
     await under.journal.append(newRecord("device-1"), commit({ counters: stored }))

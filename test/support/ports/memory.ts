@@ -1,6 +1,8 @@
+import { isRollback } from "../../../src/appraisal/rules/clock-order.ts"
 import { toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
 import type {
+  Counters,
   DeviceRecord,
   Devices,
   Journal,
@@ -27,6 +29,9 @@ export interface MemoryStore {
 
 /** Keys of several parts: an array has one JSON spelling, and no part can run into the next. */
 export const keyOf = (...parts: readonly string[]): string => JSON.stringify(parts)
+
+const bootOf = (counters: Counters | undefined): string =>
+  [counters?.resetCount, counters?.restartCount, counters?.firmwareVersion].join()
 
 /** Registry, trust and journal in memory, for tests. Passes the suites that every adapter passes. */
 export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
@@ -120,12 +125,15 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
         const key = keyOf(record.tenant, commit.device)
         const now = devices.get(key)
         const judged = now === undefined ? undefined : judging(now)
-        const { revisions, counters, result } = commit
+        const { revisions, counters, result, remembered, freshSince } = commit
+        const clock = counters ?? remembered?.clock
         if (
           now?.revision !== revisions.device ||
           judged?.name !== revisions.policy?.name ||
           judged?.revision !== revisions.policy?.revision ||
-          (revisions.trust !== undefined && revisions.trust !== stateOf(record.tenant).generation)
+          (revisions.trust !== undefined && revisions.trust !== stateOf(record.tenant).generation) ||
+          (remembered !== undefined && bootOf(remembered.before) !== bootOf(now.counters)) ||
+          (clock !== undefined && isRollback(clock, { before: now.counters, freshSince }))
         )
           throw new AssayError("SNAPSHOT_MOVED", "the device, its policy or trust changed meanwhile")
         devices.set(key, {
