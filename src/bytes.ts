@@ -67,18 +67,37 @@ export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
  * All parts, each preceded by its length as a 32-bit big-endian number, so that no two lists of parts have
  * the same encoding. What every transcript and every digest over several values is made over.
  */
-export const lengthPrefixed = (...parts: readonly Uint8Array[]): Uint8Array => {
+export const lengthPrefixed = (...parts: readonly Uint8Array[]): Uint8Array =>
+  prefixedInto(new Uint8Array(prefixedSize(parts)), parts)
+
+/**
+ * The same in memory that is shared with others, for less: for what is digested at once, or read and let go of. Whoever
+ * kept it would keep much more than it, and so would who gives it to another thread.
+ */
+export const lengthPrefixedBriefly = (parts: readonly Uint8Array[]): Uint8Array => {
+  const { buffer, byteOffset, length } = Buffer.allocUnsafe(prefixedSize(parts))
+  return prefixedInto(new Uint8Array(buffer, byteOffset, length), parts)
+}
+
+/** Of a length before a part. */
+export const PREFIX_BYTES = 4
+
+const prefixedSize = (parts: readonly Uint8Array[]): number => {
   let size = 0
-  for (const part of parts) size += 4 + part.length
-  const whole = new Uint8Array(size)
+  for (const part of parts) size += PREFIX_BYTES + part.length
+  return size
+}
+
+/** Writes every byte of `whole`. */
+const prefixedInto = (whole: Uint8Array, parts: readonly Uint8Array[]): Uint8Array => {
   let offset = 0
   for (const part of parts) {
     whole[offset] = part.length >>> 24
     whole[offset + 1] = part.length >>> 16
     whole[offset + 2] = part.length >>> 8
     whole[offset + 3] = part.length
-    whole.set(part, offset + 4)
-    offset += 4 + part.length
+    whole.set(part, offset + PREFIX_BYTES)
+    offset += PREFIX_BYTES + part.length
   }
   return whole
 }

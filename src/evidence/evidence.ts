@@ -1,7 +1,7 @@
-import { hash as digestOf } from "node:crypto"
-import { lengthPrefixed } from "../bytes.ts"
+import { lengthPrefixed, lengthPrefixedBriefly, PREFIX_BYTES } from "../bytes.ts"
 import { AssayError, inField } from "../errors.ts"
 import { type Certification, parseCertification, type RawCertification } from "./certification.ts"
+import { digestOf } from "./digest.ts"
 import { checkLogSize, EV_NO_ACTION, type EventLog, parseEventLog } from "./eventlog/eventlog.ts"
 import { Reader } from "./reader.ts"
 import { HASHES, type HashName } from "./tpm/algorithm.ts"
@@ -140,7 +140,7 @@ function shownLog({ eventLog, eventLogDigest }: RawEvidence): ShownLog {
   if (!sent) return { kind: "none" }
   inField(LOG_PATH, () => checkLogSize(eventLog))
   const bytes = Uint8Array.from(eventLog)
-  return { kind: "sent", digest: digestOf("sha256", bytes, "buffer"), bytes }
+  return { kind: "sent", digest: digestOf("sha256", bytes), bytes }
 }
 
 const LOG_PATH = "evidence.tpm.event_log"
@@ -160,32 +160,42 @@ export const parseSentLog = (bytes: Uint8Array): EventLog => inField(LOG_PATH, (
  * the certification, if there is one: whether the number of parts is odd says so.
  */
 function copyOf(raw: RawEvidence, log: ShownLog): CopiedParts {
-  const { akCertificateChain: chain = [], certification } = raw
-  const hashes = raw.pcrBanks.map(({ hash }) => hash)
-  const copy = lengthPrefixed(
-    raw.akName,
-    raw.attest,
-    raw.signature,
-    log.kind === "none" ? NO_BYTES : log.digest,
-    lengthPrefixed(...chain),
-    ...raw.pcrBanks.flatMap(({ hash, values }) => [identifierOf(hash), values]),
-    ...(certification === undefined ? [] : [lengthPrefixed(...partsOf(certification))]),
-  )
-  const r = new Reader(copy, "evidence")
-  const next = (): Uint8Array => r.sized32("part", copy.length)
-  const head = { akName: next(), attest: next(), signature: next() }
-  next()
-  const certificates = new Reader(next(), "evidence.certificates")
-  return {
-    digest: digestOf("sha256", copy, "buffer"),
-    ...head,
-    akCertificateChain: chain.map(() => certificates.sized32("certificate", copy.length)),
-    pcrBanks: hashes.map((hash) => {
-      next()
-      return { hash, values: next() }
-    }),
-    certification: certification === undefined ? undefined : readCertification(next()),
+  const { akCertificateChain: chain = [], certification, pcrBanks } = raw
+  const nameOfLog = log.kind === "none" ? NO_BYTES : log.digest
+  const certificates = chain.length === 0 ? NO_BYTES : lengthPrefixed(...chain)
+  const parts = [raw.akName, raw.attest, raw.signature, nameOfLog, certificates]
+  for (const { hash, values } of pcrBanks) parts.push(IDENTIFIERS[hash], values)
+  if (certification !== undefined) parts.push(lengthPrefixed(...partsOf(certification)))
+  const copy = lengthPrefixedBriefly(parts)
+  let end = 0
+  /** What became of the next part. */
+  const next = ({ length }: Uint8Array): Uint8Array => {
+    const start = end + PREFIX_BYTES
+    end = start + length
+    return copy.subarray(start, end)
   }
+  const [akName, attest, signature] = [next(raw.akName), next(raw.attest), next(raw.signature)]
+  next(nameOfLog)
+  const chainCopy = next(certificates)
+  const banks = pcrBanks.map(({ hash, values }) => {
+    next(IDENTIFIERS[hash])
+    return { hash, values: next(values) }
+  })
+  return {
+    digest: digestOf("sha256", copy),
+    akName,
+    attest,
+    signature,
+    akCertificateChain: chain.length === 0 ? [] : readChain(chainCopy, chain.length),
+    pcrBanks: banks,
+    certification:
+      certification === undefined ? undefined : readCertification(copy.subarray(end + PREFIX_BYTES)),
+  }
+}
+
+const readChain = (parts: Uint8Array, count: number): Uint8Array[] => {
+  const r = new Reader(parts, "evidence.certificates")
+  return Array.from({ length: count }, () => r.sized32("certificate", parts.length))
 }
 
 const partsOf = ({ csr, keyPublic, attest, signature }: RawCertification): Uint8Array[] => [
@@ -204,6 +214,12 @@ const readCertification = (parts: Uint8Array): RawCertification => {
 const NO_BYTES = new Uint8Array()
 
 const identifierOf = (hash: HashName): Uint8Array => Uint8Array.of(HASHES[hash].id >>> 8, HASHES[hash].id)
+const IDENTIFIERS: Readonly<Record<HashName, Uint8Array>> = {
+  sha1: identifierOf("sha1"),
+  sha256: identifierOf("sha256"),
+  sha384: identifierOf("sha384"),
+  sha512: identifierOf("sha512"),
+}
 
 interface CopiedParts extends Required<Omit<RawEvidence, "eventLog" | "eventLogDigest">> {
   /** As that of `Evidence`. */

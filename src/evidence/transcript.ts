@@ -1,5 +1,6 @@
-import { createHmac, hash } from "node:crypto"
-import { concat, lengthPrefixed, utf8 } from "../bytes.ts"
+import { createHmac } from "node:crypto"
+import { concat, lengthPrefixed, lengthPrefixedBriefly, utf8 } from "../bytes.ts"
+import { digestOf } from "./digest.ts"
 
 /** The key that a session is bound to (RFC 7800): one method, and a SHA-256 digest of 32 bytes. */
 export interface Confirmation {
@@ -44,27 +45,30 @@ const LABEL = {
   activation: utf8("assay/v1/activation"),
 }
 
-const sha256 = (bytes: Uint8Array): Uint8Array => hash("sha256", bytes, "buffer")
+/** SHA-256 over the parts with their lengths. */
+const sha256 = (...parts: readonly Uint8Array[]): Uint8Array =>
+  digestOf("sha256", lengthPrefixedBriefly(parts))
+
+/** The UTF-8 bytes of a text, for a digest: in memory that is shared with others. */
+const text = (value: string): Uint8Array => Buffer.from(value)
+
+const NO_KEY = new Uint8Array()
 
 /** extraData of a quote that answers a challenge: SHA-256 over the length-prefixed transcript, 32 bytes. */
 export const challengeExtraData = (transcript: Transcript): Uint8Array => {
   const { random, tenant, device, audience, confirmation, policy } = transcript
   const key =
-    confirmation === undefined
-      ? new Uint8Array()
-      : concat(utf8(confirmation.method), sessionKeyBytes(confirmation))
-  return sha256(
-    lengthPrefixed(LABEL.challenge, random, utf8(tenant), utf8(device), utf8(audience), key, utf8(policy)),
-  )
+    confirmation === undefined ? NO_KEY : concat(utf8(confirmation.method), sessionKeyBytes(confirmation))
+  return sha256(LABEL.challenge, random, text(tenant), text(device), text(audience), key, text(policy))
 }
 
 /** extraData of a quote over a relying party's nonce: SHA-256 over label, tenant and nonce, 32 bytes. */
 export const nonceExtraData = (tenant: string, nonce: Uint8Array): Uint8Array =>
-  sha256(lengthPrefixed(LABEL.nonce, utf8(tenant), nonce))
+  sha256(LABEL.nonce, text(tenant), nonce)
 
 /** extraData of a quote over an epoch: SHA-256 over label, tenant and the epoch's value, 32 bytes. */
 export const epochExtraData = (tenant: string, value: Uint8Array): Uint8Array =>
-  sha256(lengthPrefixed(LABEL.epoch, utf8(tenant), value))
+  sha256(LABEL.epoch, text(tenant), value)
 
 /**
  * What an enrollment is about: both sides put it together by themselves, and the quote that ends the enrollment and the
@@ -86,7 +90,7 @@ const enrollmentBytes = (label: Uint8Array, transcript: EnrollmentTranscript): U
 
 /** extraData of the quote that ends an enrollment: SHA-256 over the length-prefixed transcript, 32 bytes. */
 export const enrollmentExtraData = (transcript: EnrollmentTranscript): Uint8Array =>
-  sha256(enrollmentBytes(LABEL.enrollment, transcript))
+  digestOf("sha256", enrollmentBytes(LABEL.enrollment, transcript))
 
 /**
  * How a device shows that its TPM opened the credential, without saying what was in it: HMAC-SHA256 by that secret over

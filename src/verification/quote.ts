@@ -4,9 +4,10 @@
  * digest. Each is a function of its own, so that `assay check quote` can say of each whether it held; the service
  * calls `proveQuote` and `verifyPcrs`, which stop at the first failure, for nothing after it can be believed.
  */
-import { hash as digest, timingSafeEqual } from "node:crypto"
+import { timingSafeEqual } from "node:crypto"
 import { concat, sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
+import { digestOf } from "../evidence/digest.ts"
 import { algorithmId, HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
 import type { Attest, ClockInfo } from "../evidence/tpm/attest.ts"
 import type { PcrValues, UntrustedPcrs } from "../evidence/tpm/pcrs.ts"
@@ -175,7 +176,7 @@ export function selectValues(pcrSelect: readonly PcrSelection[], pcrs: Untrusted
 export function checkPcrDigest(quote: Pick<Quote, "hash" | "pcrDigest">, values: PcrValues): void {
   const all: Uint8Array[] = []
   for (const bank of values.values()) all.push(...bank.values())
-  const actual = digest(quote.hash, concat(...all), "buffer")
+  const actual = digestOf(quote.hash, concat(...all))
   if (!sameBytes(actual, quote.pcrDigest))
     throw new AssayError("PCR_DIGEST", "the PCR values are not those that were quoted", {
       location: "TPMS_ATTEST.pcrDigest",

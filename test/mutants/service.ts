@@ -116,8 +116,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["row-6", "N-04"],
     file: "src/evidence/transcript.ts",
     tests: ["test/service/verify.test.ts"],
-    find: "lengthPrefixed(LABEL.challenge, random, utf8(tenant), utf8(device), utf8(audience), key, utf8(policy))",
-    replace: "lengthPrefixed(LABEL.challenge, random)",
+    find: "sha256(LABEL.challenge, random, text(tenant), text(device), text(audience), key, text(policy))",
+    replace: "sha256(LABEL.challenge, random)",
     why: "An answer would be bound to no device, audience, key or policy.",
   },
   {
