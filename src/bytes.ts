@@ -20,6 +20,9 @@ export const fromHex = (text: string): Uint8Array | undefined =>
 export const toBase64Url = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url")
 
+/** The same of a text's UTF-8 bytes. */
+export const textToBase64Url = (text: string): string => Buffer.from(text).toString("base64url")
+
 /**
  * The bytes that `text` spells in base64url without padding, or nothing. Only the one canonical spelling of
  * some bytes is read: other alphabets, padding, white space and non-zero trailing bits are not.

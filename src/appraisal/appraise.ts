@@ -7,6 +7,7 @@ import {
   CRYPTO_VALIDATION_FAILED,
   type Finding,
   type Tier,
+  TRUST_CLAIMS,
   type TrustClaim,
   type TrustVector,
   tierOf,
@@ -14,7 +15,7 @@ import {
   worstTier,
 } from "./finding.ts"
 import type { Policy } from "./policy.ts"
-import { MEASURED_RULES, OTHER_RULES, RULES, STATE_RULES } from "./rules/index.ts"
+import { MEASURED_RULES, OTHER_RULES, STATE_RULES } from "./rules/index.ts"
 import { AFFIRMING, type Circumstances, type Measured, type Rule } from "./rules/rule.ts"
 
 /** What the rules found, and what that adds up to. */
@@ -36,7 +37,7 @@ export type Measure = (
 export const measure: Measure = (_quote, measured, policy) => judgeMeasured(measured, policy)
 
 const judgeMeasured = (measured: Measured, policy: Policy): readonly Finding[] =>
-  Object.entries(MEASURED_RULES).map(([rule, judge]) => findingOf(rule, () => judge(measured, policy)))
+  findingsOf(MEASURED, (judge) => judge(measured, policy))
 
 /**
  * Judges proven claims by a policy. Every rule runs, for the operator wants the whole list; a rule that fails
@@ -60,20 +61,35 @@ export function appraise(
         actual: "none assigned",
       },
     ])
-  const findings = (rules: Readonly<Record<string, Rule>>): Finding[] =>
-    Object.entries(rules).map(([rule, judge]) => findingOf(rule, () => judge(claims, policy, circumstances)))
-  return summarize([...findings(STATE_RULES), ...measuredBy(policy), ...findings(OTHER_RULES)])
+  const ask = (judge: Rule) => judge(claims, policy, circumstances)
+  return summarize(findingsOf(STATE, ask).concat(measuredBy(policy), findingsOf(OTHER, ask)))
 }
 
-/** One finding a rule that says only that: of most devices there is nothing else to say, and these are told many times. */
-const AFFIRMED: Readonly<Record<string, Finding>> = Object.fromEntries(
-  Object.keys(RULES).map((rule) => [rule, { rule, ...AFFIRMING }]),
-)
+/** A rule by its name, with the one finding that says only that it affirms: there is little else to say, and it is told many times. */
+interface NamedRule<R> {
+  readonly rule: string
+  readonly judge: R
+  readonly affirmed: Finding
+}
 
-const findingOf = (rule: string, judge: () => Omit<Finding, "rule">): Finding => {
+const named = <R>(rules: Readonly<Record<string, R>>): readonly NamedRule<R>[] =>
+  Object.entries(rules).map(([rule, judge]) => ({ rule, judge, affirmed: { rule, ...AFFIRMING } }))
+const STATE = named(STATE_RULES)
+const MEASURED = named(MEASURED_RULES)
+const OTHER = named(OTHER_RULES)
+
+const findingsOf = <R>(
+  rules: readonly NamedRule<R>[],
+  ask: (judge: R) => Omit<Finding, "rule">,
+): readonly Finding[] => rules.map((one) => findingOf(one, ask))
+
+const findingOf = <R>(
+  { rule, judge, affirmed }: NamedRule<R>,
+  ask: (judge: R) => Omit<Finding, "rule">,
+): Finding => {
   try {
-    const found = judge()
-    return (found === AFFIRMING ? AFFIRMED[rule] : undefined) ?? { rule, ...found }
+    const found = ask(judge)
+    return found === AFFIRMING ? affirmed : { rule, ...found }
   } catch {
     return {
       rule,
@@ -117,6 +133,10 @@ export function refuted(failure: AssayError): Appraisal {
 /** A status may be worse than its vector, never better; and without a single finding nothing is known. */
 const summarize = (findings: readonly Finding[]): Appraisal => {
   const vector = vectorOf(findings)
-  const tiers = [...findings.map((finding) => finding.tier), ...Object.values(vector).map(tierOf)]
-  return { tier: worstTier(tiers), vector, findings: findings.toSorted(byTier) }
+  const tiers = findings.map((finding) => finding.tier)
+  for (const claim of TRUST_CLAIMS) tiers.push(tierOf(vector[claim] ?? 0))
+  const tier = worstTier(tiers)
+  // Of one tier they are in order: what is let in without a warning mostly is.
+  const inOrder = findings.every((finding) => finding.tier === tier) ? findings : findings.toSorted(byTier)
+  return { tier, vector, findings: inOrder }
 }

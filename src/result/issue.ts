@@ -2,7 +2,7 @@ import type { Appraisal } from "../appraisal/appraise.ts"
 import type { Policy } from "../appraisal/policy.ts"
 import { toBase64Url } from "../bytes.ts"
 import type { Confirmation } from "../evidence/transcript.ts"
-import { earClaims, type Json } from "./ear.ts"
+import { withEar } from "./ear.ts"
 import type { AttestationResult, EarForm, FreshnessKind, Token } from "./result.ts"
 import { encodeToken, type RegisteredClaims, seconds, type TokenSigner } from "./token.ts"
 
@@ -51,44 +51,54 @@ const RESULT_LIFETIME_SECONDS = 300
  * @throws {AssayError} SIGNER.
  */
 export function issue(appraisal: Appraisal, request: Issue, signer: TokenSigner): AttestationResult {
-  const { policy, session, certificate, caller, issuer, build, earForm, ...rest } = request
+  const { policy, session, certificate, evaluatedAt } = request
   const { tier, vector, findings } = appraisal
-  const told = {
-    ...rest,
-    policy: policy === undefined ? undefined : { name: policy.name, revision: policy.revision },
-    tier,
-    vector,
-    findings,
-  }
+  const judgedBy = policy === undefined ? undefined : { name: policy.name, revision: policy.revision }
   const granted = session !== undefined && isAdmitted(policy, appraisal) ? session : undefined
   const lifetime = policy?.terms.session.lifetimeSeconds ?? RESULT_LIFETIME_SECONDS
   const validity = granted === undefined ? Math.min(lifetime, RESULT_LIFETIME_SECONDS) : lifetime
-  const audience = granted?.audience ?? caller
-  const iat = seconds(request.evaluatedAt)
-  const claims: RegisteredClaims = {
-    iss: issuer,
+  const audience = granted?.audience ?? request.caller
+  const iat = seconds(evaluatedAt)
+  const exp = endOf(validity, request, signer)
+  const registered: RegisteredClaims = {
+    iss: request.issuer,
     sub: request.device,
     aud: audience,
     iat,
     nbf: iat,
-    exp: endOf(validity, request, signer),
+    exp,
     jti: request.id,
     tenant: request.tenant,
     device_revision: request.deviceRevision,
-    ...earClaims(told, earForm(audience), build),
-    ...confirmationClaim(granted?.confirmation),
+    cnf: confirmationClaim(granted?.confirmation),
   }
+  const told = { tier, vector, policy: judgedBy, nonce: request.nonce }
+  const claims = withEar(registered, told, request.earForm(audience), request.build)
   const kind = granted === undefined ? "result" : "session"
   const token: Token = {
     kind,
     compact: encodeToken(kind === "session" ? "assay-session+jwt" : "ear+jwt", claims, signer),
-    expiresAt: new Date(claims.exp * 1000),
+    expiresAt: new Date(exp * 1000),
   }
-  const due = granted === undefined ? lifetime : claims.exp - iat
+  const due = granted === undefined ? lifetime : exp - iat
   return {
-    ...told,
-    token,
+    id: request.id,
+    tenant: request.tenant,
+    tier,
+    vector,
+    findings,
+    device: request.device,
+    deviceRevision: request.deviceRevision,
+    policy: judgedBy,
+    evaluatedAt,
+    evidenceDigest: request.evidenceDigest,
+    freshness: request.freshness,
+    challengeState: request.challengeState,
+    endorsements: request.endorsements,
+    nonce: request.nonce,
+    evidenceAgeMs: request.evidenceAgeMs,
     certificateChain: granted === undefined ? [] : (certificate?.chain ?? []),
+    token,
     attestAt: new Date((iat + Math.floor((due * 2) / 3)) * 1000),
   }
 }
@@ -116,13 +126,12 @@ const endOf = (
   validity: number,
   { evaluatedAt, endorsements, certificate }: Bounds,
   { notAfter }: Pick<TokenSigner, "notAfter">,
-): number =>
-  Math.min(
-    seconds(evaluatedAt) + validity,
-    seconds(notAfter),
-    ...(certificate === undefined ? [] : [seconds(certificate.notAfter)]),
-    ...endorsements.map(({ validUntil }) => seconds(validUntil)),
-  )
+): number => {
+  let end = Math.min(seconds(evaluatedAt) + validity, seconds(notAfter))
+  if (certificate !== undefined) end = Math.min(end, seconds(certificate.notAfter))
+  for (const { validUntil } of endorsements) end = Math.min(end, seconds(validUntil))
+  return end
+}
 
 const isAdmitted = (policy: Issue["policy"], appraisal: Appraisal): policy is NonNullable<Issue["policy"]> =>
   policy !== undefined && admits(policy.terms, appraisal)
@@ -140,5 +149,7 @@ export const admits = ({ session }: Policy, { tier }: Appraisal): boolean => {
   }
 }
 
-const confirmationClaim = (confirmation: Confirmation | undefined): { readonly cnf?: Json } =>
-  confirmation === undefined ? {} : { cnf: { [confirmation.method]: toBase64Url(confirmation.digest) } }
+const confirmationClaim = (
+  confirmation: Confirmation | undefined,
+): { readonly [method: string]: string } | undefined =>
+  confirmation && { [confirmation.method]: toBase64Url(confirmation.digest) }

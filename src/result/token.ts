@@ -1,4 +1,4 @@
-import { toBase64Url, utf8 } from "../bytes.ts"
+import { textToBase64Url, toBase64Url } from "../bytes.ts"
 import type { Json } from "./ear.ts"
 
 /** The media types of Assay's tokens. Whoever expects one refuses the others. */
@@ -22,25 +22,41 @@ export interface RegisteredClaims {
   readonly nbf: number
   readonly exp: number
   readonly jti: string
-  readonly [name: string]: Json
+  readonly [name: string]: Json | undefined
 }
 
 /** Writes a token of `type`: see `encodeJws`. */
 export const encodeToken = (type: TokenType, claims: RegisteredClaims, signer: TokenSigner): string =>
   encodeJws(type, claims, signer)
 
+/** What a JWS is said to be. */
+type JwsType = TokenType | "assay-checkpoint+jwt"
+
 /**
  * Writes a JWS in compact serialization (RFC 7515, 3.1): header with alg, kid and typ, then the claims, both as the
- * one canonical text that `JSON.stringify` makes, so that a reader can refuse every other spelling.
+ * one canonical text that `JSON.stringify` makes, so that a reader can refuse every other spelling. A claim that is
+ * undefined is not there.
  */
 export const encodeJws = (
-  type: TokenType | "assay-checkpoint+jwt",
-  claims: { readonly [name: string]: Json },
+  type: JwsType,
+  claims: { readonly [name: string]: Json | undefined },
   signer: TokenSigner,
 ): string => {
-  const header = { alg: signer.algorithm, kid: signer.keyId, typ: type }
-  const input = `${toBase64Url(utf8(JSON.stringify(header)))}.${toBase64Url(utf8(JSON.stringify(claims)))}`
-  return `${input}.${toBase64Url(signer.sign(utf8(input)))}`
+  const input = `${headerOf(type, signer)}.${textToBase64Url(JSON.stringify(claims))}`
+  return `${input}.${toBase64Url(signer.sign(Buffer.from(input, "latin1")))}`
+}
+
+/** Headers that were written before: a signer has one of each type. */
+const headers = new WeakMap<TokenSigner, Map<JwsType, string>>()
+
+const headerOf = (type: JwsType, signer: TokenSigner): string => {
+  const known = headers.get(signer) ?? new Map<JwsType, string>()
+  headers.set(signer, known)
+  const header =
+    known.get(type) ??
+    textToBase64Url(JSON.stringify({ alg: signer.algorithm, kid: signer.keyId, typ: type }))
+  known.set(type, header)
+  return header
 }
 
 /** The number of whole seconds up to an instant. */

@@ -1,5 +1,6 @@
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { toBase64Url } from "../bytes.ts"
+import type { Code } from "../errors.ts"
 import type { Evidence } from "../evidence/evidence.ts"
 import type { AttestationResult } from "../result/result.ts"
 import type { Quote } from "../verification/quote.ts"
@@ -32,7 +33,8 @@ export const draft = (
   caller: caller.id,
   device: snapshot.device.id,
   deviceRevision: snapshot.device.revision,
-  policy: snapshot.policy && policy && { ...snapshot.policy, terms: policy },
+  policy: snapshot.policy &&
+    policy && { name: snapshot.policy.name, revision: snapshot.policy.revision, terms: policy },
   evaluatedAt: at,
   evidenceDigest: digest,
   freshness: freshness.kind,
@@ -60,12 +62,19 @@ export const record = (
   act: "verify",
   device: result.device,
   outcome: result.tier,
-  codes: result.findings.flatMap((finding) => finding.code ?? []),
+  codes: codesOf(result),
   evidenceDigest: result.evidenceDigest,
   policyDigest: snapshot.policy?.digest,
   revisions: { device: result.deviceRevision, policy: result.policy, trust },
   tokenId: result.id,
 })
+
+/** The worst first. */
+const codesOf = ({ findings }: AttestationResult): Code[] => {
+  const codes: Code[] = []
+  for (const { code } of findings) if (code !== undefined) codes.push(code)
+  return codes
+}
 
 /** What is confirmed, and what moves, in the journal's transaction. Nothing moves but by evidence that answered a challenge. */
 export const commit = (
@@ -94,7 +103,7 @@ export const commit = (
     result: answer && {
       at: result.evaluatedAt,
       tier: result.tier,
-      code: result.findings.flatMap((finding) => finding.code ?? [])[0],
+      code: codesOf(result)[0],
       admitted: result.token.kind === "session",
     },
   }

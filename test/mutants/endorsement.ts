@@ -228,7 +228,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "T-07",
     covers: ["T-07"],
     ...ISSUE,
-    find: "    ...endorsements.map(({ validUntil }) => seconds(validUntil)),\n",
+    find: "  for (const { validUntil } of endorsements) end = Math.min(end, seconds(validUntil))\n",
     replace: "",
     why: "A token would outlive the certificates that it rests on.",
   },

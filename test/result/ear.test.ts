@@ -1,11 +1,15 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { TRUST_CLAIMS } from "../../src/appraisal/finding.ts"
-import { earClaims, type Json } from "../../src/result/ear.ts"
-import type { AttestationResult } from "../../src/result/result.ts"
+import { type Claims, type Json, withEar } from "../../src/result/ear.ts"
+import type { AttestationResult, EarForm } from "../../src/result/result.ts"
 import { needs, vectorJson } from "../support/vectors.ts"
 
-const test = suite("earClaims")
+const test = suite("withEar")
+
+/** The claims as a token has them. */
+const earClaims = (result: Told, form: EarForm, build: string): Claims =>
+  JSON.parse(JSON.stringify(withEar({}, result, form, build)))
 
 type Told = Omit<AttestationResult, "token" | "attestAt" | "certificateChain">
 const told: Told = {

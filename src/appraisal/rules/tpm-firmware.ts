@@ -5,14 +5,13 @@ import { AFFIRMING, type Rule } from "./rule.ts"
  * after its operator accepted another. Keys outside the endorsement hierarchy carry a secret constant in firmwareVersion, so that only equality says anything.
  */
 export const tpmFirmware: Rule = ({ firmwareVersion }, { tpm }, { before }) => {
-  const actual = firmwareVersion.toString(16).padStart(16, "0")
-  if (tpm.firmwareVersions !== undefined && !tpm.firmwareVersions.includes(actual))
+  if (tpm.firmwareVersions !== undefined && !tpm.firmwareVersions.includes(shown(firmwareVersion)))
     return {
       tier: "contraindicated",
       code: "TPM_FIRMWARE",
       location: "TPMS_ATTEST.firmwareVersion",
       expected: tpm.firmwareVersions.join(" or "),
-      actual,
+      actual: shown(firmwareVersion),
       claim: ["hardware", 96],
     }
   const first = before?.firmwareVersion
@@ -22,8 +21,10 @@ export const tpmFirmware: Rule = ({ firmwareVersion }, { tpm }, { before }) => {
     tier: refused ? "contraindicated" : "warning",
     code: "TPM_FIRMWARE",
     location: "TPMS_ATTEST.firmwareVersion",
-    expected: first.toString(16).padStart(16, "0"),
-    actual,
+    expected: shown(first),
+    actual: shown(firmwareVersion),
     claim: ["hardware", refused ? 96 : 32],
   }
 }
+
+const shown = (firmwareVersion: bigint): string => firmwareVersion.toString(16).padStart(16, "0")
