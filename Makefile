@@ -83,8 +83,8 @@ configuration: $(INSTALLED) ## Write docs/configuration.md from the schema of th
 	@node test/configuration.ts
 
 .PHONY: bench
-bench: $(BUILT) ## Measure the warm Verify call against its floor, and certificate paths
-	@node loadtest/bench.ts -o $(OUTPUT)
+bench: $(BUILT) ## Measure the figures that Assay has to reach (only="warm hot", only=all: those too that take long)
+	@node loadtest/bench.ts -o $(OUTPUT) $(only)
 
 GHZ_VERSION := v0.121.0
 GHZ := $(or $(shell command -v ghz),.cache/bin/ghz)

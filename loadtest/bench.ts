@@ -1,81 +1,111 @@
 /**
- * `make bench`: the warm Verify call against its floor, in server CPU time for one call, from one run.
+ * `make bench`: the figures that Assay has to reach, each measured, and said whether it is reached; JSON with `-o json`.
  *
- * Verify is the complete server as `assay serve` runs it, with its journal on the disk, its log at `info` into a file
- * and its context cache, in a process of its own. Every measured call brings a fresh challenge and a fresh quote over
- * it by one of several devices. Challenges, quotes and the reading of the answers lie outside the measured window.
+ * Names of parts choose what is measured (`node loadtest/bench.ts warm workers`), `all` takes everything. Without names it is
+ * what takes some five minutes, and the table says how to measure the rest. Each part says at the top of its module
+ * how it measures. Five rounds, of which the median counts; a figure of CPU time is that of the whole server process.
  *
- * The floor is what no Verify over gRPC can do without, measured in another process between the same rounds:
- * - an empty call: the same method of the same typed adapter on a grpc-js server with grpc-js's own defaults. Request
- *   and answer have the encoded sizes of the real ones, but are one opaque field each; the answer lies ready. So reading
- *   and writing the real messages, the strict decoder, the rules of the schema, who calls, the log and the metrics
- *   are not in the floor: they are Assay's;
- * - one signature check of the attestation key's kind, and one ES256 signature, over as many bytes as the real ones,
- *   each in a loop of nothing else, which is as cheap as they get.
- *
- * Of a stream, the same evidence is a message each of one VerifyStream, and the empty call an empty message of such a stream.
- *
- * Both servers get the same headers over one connection from the same lean client, as many calls at a time. CPU time is
- * that of the whole process, kernel and garbage collection included, after warm rounds and, for each window, a run-in.
- * Windows of floor and Verify alternate; the ratio is taken round by round. A server that waits for its client spends
- * more on each call, so `busy` says how much of the time it did not wait. What else runs on the machine makes Verify
- * dearer than the loops of the signatures: the load average is printed, and the least figures are the soundest then.
- *
- * The second table takes Verify apart, see `steps-server.ts`. The third is about certificates alone: what it costs to
- * read and verify the path of an endorsement key, against the bare work of `node:crypto` on the same certificates, with
- * nothing remembered; see `chains-server.ts`. A path that costs more than it may ends the bench with status 1.
+ * It ends with status 1 when the tokens that verify, or the new records of the journal, are not as many as the calls that were
+ * made, or when a part does not keep a bound of its own. A figure that is missed is told, and changes no status: machines differ.
  */
-import { loadavg } from "node:os"
+import { cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
-import { excesses, measureChains } from "./chains.ts"
-import { type Case, measure } from "./measure.ts"
-import { reportOf, tableOf } from "./report.ts"
-import { withServers } from "./servers.ts"
-import { measureSteps } from "./steps.ts"
+import { compare, type Figures, figuresTable } from "./figures.ts"
+import { measureFirstSight } from "./first-sight.ts"
+import { measureHot } from "./hot.ts"
+import { measureLatency } from "./latency.ts"
+import { measureMillion } from "./million.ts"
+import { measureOverload } from "./overload-measure.ts"
+import type { Amount, PartResult } from "./part.ts"
+import { measureWarm } from "./warm.ts"
+import { measureWorkers } from "./workers-measure.ts"
 
-const CASES: readonly Case[] = [
-  { algorithm: "rsa-2048", log: "named", via: "unary" },
-  { algorithm: "p256", log: "named", via: "unary" },
-  { algorithm: "rsa-2048", log: "named", via: "stream" },
-  { algorithm: "p256", log: "named", via: "stream" },
-  { algorithm: "rsa-2048", log: "sent", via: "unary" },
-  { algorithm: "p256", log: "sent", via: "unary" },
-]
+type Measure = (amount: Amount) => Promise<PartResult>
 
-const { values } = parseArgs({
+/** Two workers have as many calls in flight each as one process has, and a rest. */
+const WORKERS_IN_FLIGHT = 4
+
+interface Part {
+  readonly measure: Measure
+  readonly isLong?: true
+  /** Whether so much is what its figures are about. */
+  readonly isWhole?: (amount: Amount) => boolean
+}
+
+const PARTS: Readonly<Record<string, Part>> = {
+  warm: { measure: measureWarm },
+  "first-sight": { measure: measureFirstSight },
+  workers: {
+    measure: (amount) => measureWorkers({ ...amount, inFlight: WORKERS_IN_FLIGHT * amount.inFlight }),
+  },
+  latency: { measure: measureLatency },
+  hot: { measure: measureHot, isLong: true, isWhole: ({ hot }) => hot >= 100_000 },
+  million: { measure: measureMillion, isLong: true, isWhole: ({ registered }) => registered >= 1_000_000 },
+  overload: { measure: measureOverload, isLong: true, isWhole: (one) => one.overloadSeconds >= 60 },
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    calls: { type: "string", default: "500" },
-    rounds: { type: "string", default: "7" },
+    calls: { type: "string", default: "1500" },
+    rounds: { type: "string", default: "5" },
     "in-flight": { type: "string", default: "64" },
+    hot: { type: "string", default: "100000" },
+    registered: { type: "string", default: "1000000" },
+    seconds: { type: "string", default: "60" },
     // As everywhere in Assay: JSON for programs.
     output: { type: "string", short: "o", default: process.stdout.isTTY ? "table" : "json" },
   },
 })
 
-const number = (name: "calls" | "rounds" | "in-flight", max: number): number => {
+type Count = "calls" | "rounds" | "in-flight" | "hot" | "registered" | "seconds"
+const number = (name: Count, max: number, min = 1): number => {
   const value = Number(values[name])
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value
-  throw new TypeError(`--${name} is an integer from 1 to ${max}`)
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw new TypeError(`--${name} is an integer from ${min} to ${max}`)
 }
 /** More calls could not be prepared within the lifetime of the first challenge; more rounds would not end soon. */
-const plan = {
+const amount: Amount = {
   calls: number("calls", 10_000),
   rounds: number("rounds", 100),
   inFlight: number("in-flight", 256),
+  hot: number("hot", 100_000),
+  registered: number("registered", 10_000_000, 1000),
+  overloadSeconds: number("seconds", 3600),
+}
+if (values.output !== "json" && values.output !== "table") throw new TypeError("-o is json or table")
+const unknown = positionals.find((name) => name !== "all" && PARTS[name] === undefined)
+if (unknown !== undefined)
+  throw new TypeError(`parts are all, ${Object.keys(PARTS).join(", ")}, not ${unknown}`)
+
+const isWanted = (name: string, isLong: boolean): boolean =>
+  positionals.length === 0 ? !isLong : positionals.includes("all") || positionals.includes(name)
+
+const [loadAverage = 0] = loadavg()
+const results = new Map<string, PartResult>()
+for (const [name, { measure, isLong = false, isWhole = () => true }] of Object.entries(PARTS)) {
+  if (!isWanted(name, isLong)) continue
+  const start = performance.now()
+  process.stderr.write(`${name} …`)
+  const result = await measure(amount)
+  // Fewer devices, or less time, are told among the details alone.
+  results.set(name, isWhole(amount) ? result : { ...result, figures: {} })
+  process.stderr.write(` ${Math.round((performance.now() - start) / 1000)} s\n`)
 }
 
-if (values.output !== "json" && values.output !== "table") throw new TypeError("-o is json or table")
-const [loadAverage = 0] = loadavg()
-const report = await withServers(plan, async ({ stage, steps, chains, contextCache }) => {
-  const measured = await measure(stage, CASES, plan)
-  return reportOf(measured, await measureSteps(steps, CASES, plan), await measureChains(chains, plan), {
-    plan,
-    loadAverage,
-    contextCache: await contextCache(),
-  })
-})
-for (const excess of excesses(report.chains)) {
-  process.stderr.write(`${excess}\n`)
-  process.exitCode = 1
+const figures: Figures = Object.assign({}, ...[...results.values()].map((one) => one.figures))
+const told = compare(figures)
+const conditions = { node: process.version, cores: cpus().length, loadAverage }
+if (values.output === "json") {
+  const parts = Object.fromEntries([...results].map(([name, one]) => [name, one.details]))
+  process.stdout.write(`${JSON.stringify({ ...conditions, amount, figures: told, parts }, undefined, 2)}\n`)
+} else {
+  const tables = [...results.values()].flatMap((one) => one.tables ?? [])
+  const said = `Node ${conditions.node}, ${conditions.cores} cores, load average at the start ${loadAverage.toFixed(1)}.\n`
+  process.stdout.write([...tables, figuresTable(told), said].join("\n"))
 }
-process.stdout.write(values.output === "json" ? `${JSON.stringify(report, undefined, 2)}\n` : tableOf(report))
+for (const one of results.values())
+  for (const words of [...one.differences, ...(one.excesses ?? [])]) {
+    process.stderr.write(`${words}\n`)
+    process.exitCode = 1
+  }

@@ -2,7 +2,7 @@
  * Calls one method many times over one connection, with as little work a call as possible: grpc-js as a client costs as
  * much as the server that is measured, and would leave it waiting. The headers are those that grpc-js sends.
  */
-import { connect } from "node:http2"
+import { createLink } from "./link.ts"
 
 /** An answered call. */
 export interface Answer {
@@ -36,13 +36,9 @@ export const HEADERS = {
   "accept-encoding": "identity",
 } as const
 
-/** Connects to `address`, `host:port`. */
+/** Calls whoever is at `address`, `host:port`. */
 export function createCaller(address: string, path: string, credential: string | undefined): Caller {
-  const session = connect(`http://${address}`)
-  let failure: Error | undefined
-  session.on("error", (error) => {
-    failure = error
-  })
+  const link = createLink(address)
   const headers = {
     ...HEADERS,
     "grpc-timeout": "10000m",
@@ -50,7 +46,7 @@ export function createCaller(address: string, path: string, credential: string |
   }
   const callOne = (request: Uint8Array, method: string): Promise<Answer> =>
     new Promise((resolve) => {
-      const stream = session.request({ ...headers, ":path": method })
+      const stream = link.session().request({ ...headers, ":path": method })
       const chunks: Buffer[] = []
       let status: string | undefined
       const note = (received: { readonly "grpc-status"?: string | readonly string[] | undefined }): void => {
@@ -69,6 +65,7 @@ export function createCaller(address: string, path: string, credential: string |
       let next = 0
       const worker = async (): Promise<void> => {
         for (let i = next++; i < requests.length; i = next++) {
+          const failure = link.failure()
           if (failure !== undefined) throw failure
           answers[i] = await callOne(requests[i] ?? new Uint8Array(), method)
         }
@@ -76,7 +73,7 @@ export function createCaller(address: string, path: string, credential: string |
       await Promise.all(Array.from({ length: inFlight }, worker))
       return answers
     },
-    close: () => new Promise((closed) => session.close(closed)),
+    close: link.close,
   }
 }
 

@@ -35,6 +35,8 @@ const ROUNDS = 5
 /** Paths in one round, and before the first one for the compiler. */
 const CALLS_MAX = 200
 const WARM_CALLS = 300
+/** Of a round that is smaller than others, so many before it. */
+const WARM_EACH = 5
 /** What a path may cost at most, as a multiple of the bare work, and with many anchors instead of few. */
 export const RATIO_MAX = 3
 export const GROWTH_MAX = 1.2
@@ -45,7 +47,7 @@ export async function measureChains(
   { calls }: Plan,
 ): Promise<readonly ChainReport[]> {
   const rounds = CASES.map((): ChainRound[] => [])
-  for (const one of CASES) await child.ask("chain", one, WARM_CALLS)
+  for (const one of CASES) await child.ask("chain", one, Math.min(WARM_CALLS, WARM_EACH * calls))
   for (let round = 0; round < ROUNDS; round++)
     for (const [i, one] of CASES.entries())
       rounds[i]?.push(await child.ask("chain", one, Math.min(calls, CALLS_MAX)))

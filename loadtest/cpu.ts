@@ -12,3 +12,11 @@ export const cpuMs = (pid: number): number => {
   const own = fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_MS
   return below === "" ? own : below.split(" ").reduce((sum, child) => sum + cpuMs(Number(child)), own)
 }
+
+/** The memory of a process, in MiB: resident now, and at most until now. */
+export const memoryOf = (pid: number): { readonly residentMiB: number; readonly peakMiB: number } => {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8")
+  const mib = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) / 1024
+  return { residentMiB: mib("VmRSS"), peakMiB: mib("VmHWM") }
+}

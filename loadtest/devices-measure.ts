@@ -74,10 +74,14 @@ export interface Taken {
   readonly max: number
 }
 
-/** What was measured in a process that did nothing before. */
-export interface Measured {
+/** What a process takes that did nothing before. */
+export interface First {
   readonly openMs: number
   readonly firstLookupMs: number
+}
+
+/** What was measured in a process that did nothing before. */
+export interface Measured extends First {
   readonly firstPageMs: number
   readonly lookupMs: Taken
   /** By what the list was narrowed. */
@@ -111,15 +115,32 @@ const LISTS: Readonly<Record<string, Pick<DeviceQuery, "filter" | "order" | "des
   },
 }
 
+/** Opens a registry with devices 0 to `count` − 1, and looks up one of them. */
+export const measureFirst = async (open: () => Promise<Store>, count: number): Promise<First> => {
+  const [openMs, store] = await timed(open)
+  try {
+    return { openMs, firstLookupMs: await firstLookup(store, count) }
+  } finally {
+    await store.close()
+  }
+}
+
+const numberOf = (i: number, count: number): number => (i * 7919 + 13) % count
+
+const firstLookup = async ({ registry }: Store, count: number): Promise<number> => {
+  const number = numberOf(0, count)
+  const [ms, { device }] = await timed(() => registry.snapshotFor(TENANT, akNameOf(number)))
+  if (device.id !== idOf(number)) throw new Error("another device was found")
+  return ms
+}
+
 /** Opens a registry with devices 0 to `count` − 1, and asks it. */
 export const measureFleet = async (open: () => Promise<Store>, count: number): Promise<Measured> => {
   const [openMs, store] = await timed(open)
   try {
     const { registry, devices } = store
-    const numberOf = (i: number): number => (i * 7919 + 13) % count
-    const lookUp = (i: number) => registry.snapshotFor(TENANT, akNameOf(numberOf(i)))
-    const [firstLookupMs, first] = await timed(() => lookUp(0))
-    if (first.device.id !== idOf(numberOf(0))) throw new Error("another device was found")
+    const lookUp = (i: number) => registry.snapshotFor(TENANT, akNameOf(numberOf(i, count)))
+    const firstLookupMs = await firstLookup(store, count)
     const [firstPageMs] = await timed(() => devices.list(TENANT, pageOf({}, undefined)))
     const lookups: number[] = []
     for (let i = 1; i <= LOOKUPS; i++) lookups.push((await timed(() => lookUp(i)))[0])

@@ -9,7 +9,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { openSqliteStore } from "../src/store/sqlite.ts"
-import { type FleetReport, loadDevices, measureFleet, overBounds, tableOf } from "./devices-measure.ts"
+import {
+  type FleetReport,
+  loadDevices,
+  measureFirst,
+  measureFleet,
+  overBounds,
+  tableOf,
+} from "./devices-measure.ts"
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +24,8 @@ const { values } = parseArgs({
     output: { type: "string", short: "o", default: process.stdout.isTTY ? "table" : "json" },
     /** Measures the file of another process, and prints the figures. */
     measure: { type: "string" },
+    /** The same of the first look-up alone. */
+    first: { type: "string" },
   },
 })
 const count = Number(values.devices)
@@ -24,8 +33,8 @@ if (!Number.isInteger(count) || count < 1000 || count > 10_000_000)
   throw new TypeError("--devices is an integer from 1,000 to 10,000,000")
 if (values.output !== "json" && values.output !== "table") throw new TypeError("-o is json or table")
 
-const measureInFile = async (file: string): Promise<void> => {
-  const measured = await measureFleet(async () => openSqliteStore(file), count)
+const measureInFile = async (file: string, how: typeof measureFirst): Promise<void> => {
+  const measured = await how(async () => openSqliteStore(file), count)
   process.stdout.write(JSON.stringify(measured))
 }
 
@@ -48,7 +57,8 @@ const measureAll = async (): Promise<FleetReport> => {
   }
 }
 
-if (values.measure !== undefined) await measureInFile(values.measure)
+if (values.measure !== undefined) await measureInFile(values.measure, measureFleet)
+else if (values.first !== undefined) await measureInFile(values.first, measureFirst)
 else {
   const report = await measureAll()
   process.stdout.write(

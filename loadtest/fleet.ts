@@ -10,11 +10,13 @@ import {
   type SoftwareDevice,
   type SoftwareDeviceOptions,
 } from "../src/device/software.ts"
-import { VerifyRequestSchema } from "../src/gen/assay/v1/attestation_pb.ts"
+import { type VerifyRequest, VerifyRequestSchema } from "../src/gen/assay/v1/attestation_pb.ts"
 import type { Case } from "./measure.ts"
 
 /** The service that every session is for. */
 export const AUDIENCE = "orders"
+/** Whose devices they are. */
+export const TENANT = "default"
 
 /** What a boot loader measures beside the firmware: with them the log is as long as those of real machines, 20 to 40 KB. */
 const LOADER_RECORDS = 180
@@ -37,8 +39,8 @@ export const createDevice = (
 
 const PCRS = [0, 1, 2, 3, 4, 5, 6, 7]
 
-/** A policy that lets in what booted as `device` did, with or without showing its log. */
-export const policyFor = (device: SoftwareDevice): string => {
+/** A policy that lets in what booted as `device` did, with or without showing its log, and whose key is bound by that. */
+export const policyFor = (device: SoftwareDevice, binding: "operator" | "proven" = "operator"): string => {
   const reference = (pcr: number) => toHex(device.pcrValues([{ hash: "sha256", pcrs: [pcr] }]))
   return JSON.stringify({
     version: 1,
@@ -50,7 +52,7 @@ export const policyFor = (device: SoftwareDevice): string => {
         pcrs: { sha256: Object.fromEntries(PCRS.map((pcr) => [String(pcr), reference(pcr)])) },
       },
     ],
-    ak: { binding: "operator" },
+    ak: { binding },
     session: { lifetimeSeconds: 300, admit: "warning", audiences: [AUDIENCE] },
   })
 }
@@ -62,7 +64,20 @@ export async function answer(
   log: Case["log"],
 ): Promise<Uint8Array> {
   device.advance(PAUSE_MS)
-  const request = await device.answer(challenge, { audience: AUDIENCE, confirmation: undefined })
+  return encoded(await device.answer(challenge, { audience: AUDIENCE, confirmation: undefined }), log)
+}
+
+/** The same, over an epoch. */
+export async function answerEpoch(
+  device: SoftwareDevice,
+  epoch: { readonly number: bigint; readonly value: Uint8Array },
+  log: Case["log"],
+): Promise<Uint8Array> {
+  device.advance(PAUSE_MS)
+  return encoded(await device.answerEpoch(TENANT, epoch), log)
+}
+
+function encoded(request: VerifyRequest, log: Case["log"]): Uint8Array {
   const evidence = tpmEvidence(request)
   if (log === "named") evidence.eventLogDigest = hash("sha256", evidence.eventLog, "buffer")
   if (log !== "sent") evidence.eventLog = new Uint8Array()

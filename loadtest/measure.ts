@@ -1,14 +1,14 @@
 /** Rounds of the floor and of Verify in turn, and what every measured call must have come to. */
 import type { AttestationClient } from "../src/client/attestation.ts"
-import { challengeParts } from "../src/device/attester.ts"
 import type { SoftwareDevice } from "../src/device/software.ts"
-import type { AssayFunctions } from "./assay-server.ts"
 import type { Answer, Caller } from "./caller.ts"
 import { type Child, type Cost, microsecondsEach, type Stopwatch } from "./child.ts"
-import { AUDIENCE, answer } from "./fleet.ts"
+import { answer, answerEpoch } from "./fleet.ts"
 import type { FloorFunctions } from "./floor-server.ts"
-import { answerLength, emptyRequest, evidenceIn, sessionTokenOf } from "./messages.ts"
+import { answerLength, emptyRequest, evidenceIn, tokenOf } from "./messages.ts"
 import { median } from "./statistics.ts"
+import type { Target } from "./target.ts"
+import { type Counts, NO_COUNTS, plus } from "./tokens.ts"
 
 /** One kind of evidence. */
 export interface Case {
@@ -17,6 +17,8 @@ export interface Case {
   readonly log: "none" | "named" | "sent"
   /** Whether each evidence is a call, or a message of one stream. */
   readonly via: "unary" | "stream"
+  /** Whether each answers a challenge of its own, or all of a device are the same evidence over one epoch. */
+  readonly shows: "fresh" | "again"
 }
 
 /** How much to measure. */
@@ -30,13 +32,11 @@ export interface Plan {
 
 /** Everything that takes part. */
 export interface Stage {
-  readonly assay: Child<AssayFunctions>
+  readonly target: Target
   readonly floor: Child<FloorFunctions>
   readonly callers: Readonly<Record<Case["via"], { readonly assay: Caller; readonly floor: Caller }>>
   readonly gateway: AttestationClient
   readonly fleets: Readonly<Record<Case["algorithm"], readonly SoftwareDevice[]>>
-  /** How many verifications the journal holds. */
-  readonly journalRecords: () => number
 }
 
 /** What one call of a round cost its server. */
@@ -49,7 +49,7 @@ export interface Window {
   readonly callsPerSecond: number
 }
 
-/** One round of a case. `check` and `sign` are CPU µs of one signature. */
+/** One round of a case. `check` and `sign` are CPU µs of one signature; what was checked before needs no check. */
 export interface Round {
   readonly empty: Window
   readonly check: number
@@ -67,15 +67,12 @@ export interface Sizes {
   readonly tokenBytes: number
 }
 
-/** A case with its rounds; every call of them ended in a session and in a record, or `measure` had thrown. */
+/** A case with its rounds. */
 export interface Measured extends Case {
   readonly sizes: Sizes
   readonly rounds: readonly Round[]
-  readonly calls: number
-  /** Calls before each measured window: their sessions and records are counted too. */
-  readonly runIn: number
-  readonly sessions: number
-  readonly journalRecords: number
+  /** Of all calls since the first warm one. */
+  readonly counts: Counts
 }
 
 /** Empty calls for one Verify: a window of fewer would be over before a collection has come and gone. */
@@ -84,17 +81,14 @@ const EMPTY_CALLS = 4
 const runInOf = (calls: number): number => Math.ceil(calls / 4)
 /** Signatures in one loop of the floor. */
 const SIGNATURES_MAX = 500
-/** Before anything is measured: so many rounds of the case that is prepared soonest, for compiler and caches. */
-const WARM_ROUNDS = 8
-const WARM_CASE: Case = { algorithm: "p256", log: "sent", via: "unary" }
+/** Rounds of each case before any is measured: until then the compiler still makes calls cheaper. */
+const WARM_ROUNDS = 4
 /** A busy machine takes longer: no round begins after this, but for the first. */
-const TIME_MAX_MS = 45_000
+const TIME_MAX_MS = 300_000
 
 /**
  * Measures all cases round by round, so that whatever else the machine does meets all of them alike. Floor and Verify
  * take turns at being first. There are fewer rounds than planned where the machine is too slow for them, never none.
- *
- * @throws {Error} if a call ends in anything but a session of its own, or the journal lacks its record.
  */
 export async function measure(
   stage: Stage,
@@ -102,33 +96,31 @@ export async function measure(
   plan: Plan,
 ): Promise<readonly Measured[]> {
   const start = performance.now()
-  for (let round = 0; round < WARM_ROUNDS; round++) {
-    const { sizes } = await verifyRound(stage, WARM_CASE, plan)
-    await floorRound(stage, WARM_CASE, plan, sizes)
-  }
   const measured: Measured[] = []
   for (const one of cases) {
+    let counts = NO_COUNTS
+    const warm = async (shown: Case): Promise<Sizes> => {
+      const round = await verifyRound(stage, shown, plan)
+      counts = plus(counts, round.counts)
+      return round.sizes
+    }
     // A log is shown before it is named.
-    if (one.log === "named") await verifyRound(stage, { ...one, log: "sent" }, plan)
-    const { sizes } = await verifyRound(stage, one, plan)
-    await floorRound(stage, one, plan, sizes)
-    measured.push({ ...one, sizes, rounds: [], calls: 0, runIn: 0, sessions: 0, journalRecords: 0 })
+    let sizes = await warm({ ...one, log: "sent", shows: "fresh" })
+    for (let round = 0; round < WARM_ROUNDS; round++) {
+      sizes = await warm(one)
+      await floorRound(stage, one, plan, sizes)
+    }
+    measured.push({ ...one, sizes, rounds: [], counts })
   }
   for (let round = 0; round < plan.rounds; round++) {
     if (round > 0 && performance.now() - start > TIME_MAX_MS) break
     for (const [i, before] of measured.entries()) {
       const floorOf = () => floorRound(stage, before, plan, before.sizes)
       const first = round % 2 === 0 ? await floorOf() : undefined
-      const { window, sessions, journalRecords } = await verifyRound(stage, before, plan)
+      const { window, counts } = await verifyRound(stage, before, plan)
       const floor = first ?? (await floorOf())
-      measured[i] = {
-        ...before,
-        rounds: [...before.rounds, { ...floor, verify: window }],
-        calls: before.calls + plan.calls,
-        runIn: before.runIn + runInOf(plan.calls),
-        sessions: before.sessions + sessions,
-        journalRecords: before.journalRecords + journalRecords,
-      }
+      const rounds = [...before.rounds, { ...floor, verify: window }]
+      measured[i] = { ...before, rounds, counts: plus(before.counts, counts) }
     }
   }
   return measured
@@ -137,26 +129,15 @@ export async function measure(
 interface VerifyRound {
   readonly window: Window
   readonly sizes: Sizes
-  readonly sessions: number
-  readonly journalRecords: number
+  readonly counts: Counts
 }
 
 async function verifyRound(stage: Stage, one: Case, { calls, inFlight }: Plan): Promise<VerifyRound> {
-  const all = calls + runInOf(calls)
-  const requests = await prepare(stage, one, all)
-  const recordsBefore = stage.journalRecords()
-  const { answers, window } = await timed(
-    stage.assay,
-    stage.callers[one.via].assay,
-    requests,
-    calls,
-    inFlight,
+  const requests = await prepare(stage, one, calls + runInOf(calls))
+  const { target } = stage
+  const { answers, window, counts } = await target.counted(() =>
+    timed(target.child, stage.callers[one.via].assay, requests, calls, inFlight),
   )
-  const tokens = answers.map(sessionTokenOf)
-  const sessions = new Set(tokens).size
-  const journalRecords = stage.journalRecords() - recordsBefore
-  if (sessions !== all || journalRecords !== all)
-    throw new Error(`${all} calls, but ${sessions} sessions and ${journalRecords} records`)
   const evidence = requests.map(evidenceIn)
   const middle = (sizes: readonly number[]): number => Math.floor(median(sizes))
   const sizes = {
@@ -164,34 +145,35 @@ async function verifyRound(stage: Stage, one: Case, { calls, inFlight }: Plan): 
     answerBytes: middle(answers.map(({ message }) => message.length)),
     attestBytes: middle(evidence.map(({ attest }) => attest.length)),
     eventLogBytes: middle(evidence.map(({ eventLog }) => eventLog.length)),
-    tokenBytes: middle(tokens.map(({ length }) => length)),
+    tokenBytes: middle(answers.map((answered) => tokenOf(answered).length)),
   }
-  return { window, sizes, sessions, journalRecords }
+  return { window, sizes, counts }
 }
 
-/** Fresh challenges and quotes over them, device after device. */
+/** Device after device: fresh challenges and quotes over them, or one quote of each over the epoch. */
 async function prepare(
-  { gateway, fleets }: Stage,
-  { algorithm, log }: Case,
+  { target, gateway, fleets }: Stage,
+  { algorithm, log, shows }: Case,
   calls: number,
 ): Promise<readonly Uint8Array[]> {
   const fleet = fleets[algorithm]
-  const requests: Uint8Array[] = []
-  while (requests.length < calls)
-    requests.push(
-      ...(await Promise.all(
-        fleet.slice(0, calls - requests.length).map(async (device) => {
-          const challenge = challengeParts(await gateway.createChallenge({ audience: AUDIENCE }))
-          return answer(device, challenge, log)
-        }),
-      )),
-    )
-  return requests
+  const inTurn = <T>(items: readonly T[], i: number): T => {
+    const item = items[i % items.length]
+    if (item === undefined) throw new TypeError("there is nothing to take turns with")
+    return item
+  }
+  if (shows === "fresh") {
+    const challenges = await target.challenges(calls)
+    return Promise.all(challenges.map((challenge, i) => answer(inTurn(fleet, i), challenge, log)))
+  }
+  const epoch = await gateway.getEpoch()
+  const shown = await Promise.all(fleet.map((device) => answerEpoch(device, epoch, log)))
+  return Array.from({ length: calls }, (_, i) => inTurn(shown, i))
 }
 
 async function floorRound(
   { floor, callers }: Stage,
-  { algorithm, via }: Case,
+  { algorithm, via, shows }: Case,
   { calls, inFlight }: Plan,
   sizes: Sizes,
 ): Promise<Omit<Round, "verify">> {
@@ -199,16 +181,16 @@ async function floorRound(
   const all = EMPTY_CALLS * calls
   const requests = new Array<Uint8Array>(all + runInOf(all)).fill(emptyRequest(sizes.requestBytes))
   const { answers, window } = await timed(floor, callers[via].floor, requests, all, inFlight)
-  if (answers.some((empty) => sessionTokenOf(empty).length !== answerLength(sizes.answerBytes)))
+  if (answers.some((empty) => tokenOf(empty).length !== answerLength(sizes.answerBytes)))
     throw new Error("an empty call was not answered as it should be")
   const { attestBytes, tokenBytes } = sizes
   const count = Math.min(calls, SIGNATURES_MAX)
   const signatures = await floor.ask("signatures", algorithm, attestBytes, tokenBytes, count)
-  return { empty: window, ...signatures }
+  return { empty: window, ...signatures, ...(shows === "again" && { check: 0 }) }
 }
 
 /** Sends all requests and measures the last `calls` of them. */
-async function timed(
+export async function timed(
   child: Child<Stopwatch>,
   caller: Caller,
   requests: readonly Uint8Array[],

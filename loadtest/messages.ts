@@ -8,7 +8,19 @@ import {
   VerifyResponseSchema,
 } from "../src/gen/assay/v1/attestation_pb.ts"
 import type { TpmEvidence } from "../src/gen/assay/v1/evidence_pb.ts"
+import { Tier } from "../src/gen/assay/v1/result_pb.ts"
 import type { Answer } from "./caller.ts"
+
+/** The token of an answer that lets the device in, or says that all is well with it; its refusal if there is none. */
+export function tokenOf({ status, message }: Answer): string {
+  if (status !== "0") return `gRPC status ${status ?? "unknown"}`
+  const { token, result } = fromBinary(VerifyResponseSchema, message)
+  if (token.case === "sessionToken") return token.value
+  const [worst] = result?.findings ?? []
+  // What is no session is one all the same where the evidence answered no challenge.
+  if (token.case === "resultToken" && result?.tier !== Tier.CONTRAINDICATED) return token.value
+  return worst?.code ?? "no token"
+}
 
 /** The session token of an answer. @throws {Error} if it has none: a refusal, or no answer at all. */
 export function sessionTokenOf({ status, message }: Answer): string {

@@ -19,7 +19,7 @@ import {
   type BeginEnrollmentRequest,
   BeginEnrollmentRequestSchema,
 } from "../src/gen/assay/v1/enrollment_pb.ts"
-import { AUDIENCE, createDevice, policyFor } from "./fleet.ts"
+import { AUDIENCE, createDevice, policyFor, TENANT } from "./fleet.ts"
 import type { Configuration } from "./ghz.ts"
 import type { Release } from "./release.ts"
 
@@ -31,7 +31,6 @@ const EK_TEMPLATE = "L-2"
 const BEGINNINGS_MAX = 10
 /** Calls of the preparation that are under way at a time. */
 const IN_FLIGHT = 32
-const TENANT = "default"
 const NONCE_BYTES = 32
 const PERCENT = 100
 

@@ -7,7 +7,7 @@ import { setTimeout } from "node:timers/promises"
 
 const ASSAY = join(import.meta.dirname, "../bin/assay.js")
 const START_MS = 30_000
-const POLL_MS = 50
+const POLL_MS = 2
 const UNLIMITED = { perSecond: 1_000_000, burst: 1_000_000 }
 
 /**
@@ -46,6 +46,12 @@ export interface Release {
   readonly credential: string
   /** PEM of the maker that certifies endorsement keys of software TPMs, which development mode trusts. */
   readonly maker: string
+  readonly metrics: string
+  /** URL of the keys that its tokens are signed with. */
+  readonly keys: string
+  readonly pid: number
+  /** From its process's beginning until it served, in ms. */
+  readonly startMs: number
   counts(): Promise<Counts>
   stop(): Promise<void>
 }
@@ -63,6 +69,7 @@ export async function startRelease(folder: string, pinned: readonly string[]): P
   writeFileSync(config, JSON.stringify({ ...SETTINGS, data }))
   const log = openSync(join(folder, "server.log"), "w")
   const banner = openSync(said, "w")
+  const begun = performance.now()
   const command = [...pinned, process.execPath, ASSAY, "serve", "--config", config, "-o", "table"]
   const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", log, banner] })
   for (const descriptor of [log, banner]) closeSync(descriptor)
@@ -74,7 +81,7 @@ export async function startRelease(folder: string, pinned: readonly string[]): P
     await ended
     process.off("exit", kill)
   }
-  const limit = performance.now() + START_MS
+  const limit = begun + START_MS
   while (!readFileSync(said, "utf8").includes("Stop with")) {
     if (child.exitCode !== null || performance.now() > limit) {
       kill()
@@ -82,12 +89,14 @@ export async function startRelease(folder: string, pinned: readonly string[]): P
     }
     await setTimeout(POLL_MS)
   }
+  const startMs = performance.now() - begun
   const found = (pattern: RegExp): string => {
     const [, value] = pattern.exec(readFileSync(said, "utf8")) ?? []
     if (value === undefined) throw new Error(`the server does not say ${pattern.source}`)
     return value
   }
   const metrics = found(/(http:\S+\/metrics)/)
+  const keys = `${found(/(http:\S+)\/openid-configuration/)}/jwks.json`
   const journal = new DatabaseSync(join(data, "assay.db"), { readOnly: true })
   const outcomes = journal.prepare(
     "SELECT outcome, count(*) AS records FROM journal WHERE act = 'verify' GROUP BY outcome",
@@ -97,6 +106,8 @@ export async function startRelease(folder: string, pinned: readonly string[]): P
     admin: found(/^ *administration +(\S+)/m),
     credential: readFileSync(found(/^ *credential of gateway +(\S+)/m), "utf8").trim(),
     maker: readFileSync(join(data, "software-tpm-maker.pem"), "utf8"),
+    ...{ metrics, keys, startMs },
+    pid: child.pid ?? Number.NaN,
     counts: async () => ({
       metrics: readMetrics(await (await fetch(metrics)).text()),
       records: new Map(outcomes.all().map((row) => [String(row["outcome"]), Number(row["records"])])),

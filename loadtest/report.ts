@@ -1,9 +1,10 @@
-/** What the bench prints: JSON for programs, and the same as a table. */
+/** The warm calls against their floor, as the bench tells of them: JSON for programs, and the same as tables. */
 import { type ChainReport, GROWTH_MAX, RATIO_MAX } from "./chains.ts"
 import type { Measured, Plan, Round, Sizes, Window } from "./measure.ts"
-import type { CacheCounts } from "./servers.ts"
 import { median, type Spread, spreadOf } from "./statistics.ts"
 import type { Steps } from "./steps-server.ts"
+import type { CacheCounts } from "./target.ts"
+import { type Counts, NO_COUNTS, plus } from "./tokens.ts"
 
 /** One kind of server over all rounds. */
 export interface Load {
@@ -16,6 +17,7 @@ export interface CaseReport extends Sizes {
   readonly algorithm: string
   readonly log: string
   readonly via: string
+  readonly shows: string
   /** Each round's sum of the three parts. */
   readonly floor: Spread
   readonly parts: { readonly empty: Spread; readonly check: Spread; readonly sign: Spread }
@@ -24,29 +26,23 @@ export interface CaseReport extends Sizes {
   readonly verifySystem: Spread
   /** Of the two totals of each round. */
   readonly ratio: Spread
-  /** What each step of `verify` takes by itself, and what is left. */
-  readonly steps: Steps
-  readonly rest: number
+  /** What each step of `verify` takes by itself, and what is left; of fresh evidence alone. */
+  readonly steps?: Steps
+  readonly rest?: number
   readonly load: { readonly empty: Load; readonly verify: Load }
   readonly rounds: number
-  readonly calls: number
-  readonly runIn: number
-  readonly sessions: number
-  readonly journalRecords: number
+  readonly counts: Counts
 }
 
 /** Under what the figures were measured. */
 export interface Conditions {
   readonly plan: Plan
-  /** Programs that wanted to run in the minute before: what else runs makes each call cost more. */
-  readonly loadAverage: number
   /** A miss for each device, and hits for all other calls. */
   readonly contextCache: CacheCounts
 }
 
 /** The whole report. */
 export interface Report extends Conditions {
-  readonly node: string
   readonly cases: readonly CaseReport[]
   readonly chains: readonly ChainReport[]
 }
@@ -54,25 +50,22 @@ export interface Report extends Conditions {
 /** Puts the rounds together. */
 export const reportOf = (
   measured: readonly Measured[],
-  steps: readonly Steps[],
+  steps: ReadonlyMap<Measured, Steps>,
   chains: readonly ChainReport[],
   conditions: Conditions,
 ): Report => ({
-  node: process.version,
   ...conditions,
-  cases: measured.map((one, i) => caseOf(one, steps[i] ?? {})),
+  cases: measured.map((one) => caseOf(one, steps.get(one))),
   chains,
 })
 
 const floorOf = ({ empty, check, sign }: Round): number => empty.microseconds + check + sign
 
 const caseOf = (
-  { algorithm, log, via, sizes, rounds, calls, runIn, sessions, journalRecords }: Measured,
-  steps: Steps,
+  { algorithm, log, via, shows, sizes, rounds, counts }: Measured,
+  steps: Steps | undefined,
 ): CaseReport => ({
-  algorithm,
-  log,
-  via,
+  ...{ algorithm, log, via, shows },
   ...sizes,
   floor: spreadOf(rounds, floorOf),
   parts: {
@@ -83,19 +76,18 @@ const caseOf = (
   verify: spreadOf(rounds, ({ verify }) => verify.microseconds),
   verifySystem: spreadOf(rounds, ({ verify }) => verify.systemMicroseconds),
   ratio: spreadOf(rounds, (round) => round.verify.microseconds / floorOf(round)),
-  steps,
-  rest:
-    spreadOf(rounds, ({ verify }) => verify.microseconds).median -
-    Object.values(steps).reduce((sum, each) => sum + each, 0),
+  ...(steps !== undefined && {
+    steps,
+    rest:
+      spreadOf(rounds, ({ verify }) => verify.microseconds).median -
+      Object.values(steps).reduce((sum, each) => sum + each, 0),
+  }),
   load: {
     empty: loadOf(rounds.map(({ empty }) => empty)),
     verify: loadOf(rounds.map(({ verify }) => verify)),
   },
   rounds: rounds.length,
-  calls,
-  runIn,
-  sessions,
-  journalRecords,
+  counts,
 })
 
 const loadOf = (windows: readonly Window[]): Load => ({
@@ -106,6 +98,7 @@ const loadOf = (windows: readonly Window[]): Load => ({
 const TITLES = [
   "AK",
   "via",
+  "shows",
   "request",
   "log",
   "answer",
@@ -121,21 +114,23 @@ const TITLES = [
 ]
 
 /** The report for people. */
-export function tableOf({ node, plan, loadAverage, contextCache, cases, chains }: Report): string {
-  const sum = (count: (one: CaseReport) => number): number => cases.reduce((n, one) => n + count(one), 0)
-  const names = Object.keys(cases[0]?.steps ?? {})
-  const stepRows = names.map((name) => [
+export function tableOf({ plan, contextCache, cases, chains }: Report): string {
+  const stepped = cases.flatMap(({ steps, rest = Number.NaN, ...one }) =>
+    steps === undefined ? [] : [{ ...one, steps, rest }],
+  )
+  const stepRows = Object.keys(stepped[0]?.steps ?? {}).map((name) => [
     name,
-    ...cases.map(({ steps }) => (steps[name] ?? Number.NaN).toFixed(1)),
+    ...stepped.map(({ steps }) => (steps[name] ?? Number.NaN).toFixed(1)),
   ])
-  const restRow = ["the rest: transport, bookkeeping", ...cases.map(({ rest }) => rest.toFixed(1))]
+  const restRow = ["the rest: transport, bookkeeping", ...stepped.map(({ rest }) => rest.toFixed(1))]
   const stepTitles = [
     "Verify, step by step",
-    ...cases.map((one) => `${one.algorithm}, log ${one.log}, ${one.via}`),
+    ...stepped.map((one) => `${one.algorithm}, log ${one.log}, ${one.via}`),
   ]
+  const total = cases.reduce((sum, { counts }) => plus(sum, counts), NO_COUNTS)
   return [
     "Server CPU time of one call in µs: median (least to most) of the rounds.",
-    "Floor = an empty call of the same sizes in bytes + one signature check + one ES256 signature.",
+    "Floor = an empty call of the same sizes in bytes + one signature check + one ES256 signature; no check where evidence is shown again.",
     "",
     ...columns([TITLES, ...cases.map(rowOf)]),
     "",
@@ -146,9 +141,8 @@ export function tableOf({ node, plan, loadAverage, contextCache, cases, chains }
     "",
     ...columns([CHAIN_TITLES, ...chains.map(chainRowOf)]),
     "",
-    `Node ${node}, ${cases[0]?.rounds} rounds of ${plan.calls} calls, ${plan.inFlight} at a time on one connection; busy and calls/s of the empty call, then of Verify.`,
-    `Load average at the start: ${loadAverage.toFixed(1)}.`,
-    `${sum(({ calls }) => calls)} measured calls and ${sum(({ runIn }) => runIn)} of the run-in, ${sum(({ sessions }) => sessions)} sessions, ${sum(({ journalRecords }) => journalRecords)} journal records, 0 refused; context cache: ${contextCache.hits} hits, ${contextCache.misses} misses.`,
+    `${cases[0]?.rounds} rounds of ${plan.calls} calls, ${plan.inFlight} at a time on one connection; busy and calls/s of the empty call, then of Verify.`,
+    `With warm rounds and run-ins ${total.calls} calls, ${total.tokens} verified tokens, ${total.journalRecords} journal records; context cache: ${contextCache.hits} hits, ${contextCache.misses} misses.`,
     "",
   ].join("\n")
 }
@@ -165,7 +159,7 @@ const chainRowOf = ({ algorithm, anchors, bare, verify, ratio, growth }: ChainRe
 ]
 
 /** The first column to the left, figures to the right. */
-const columns = (rows: readonly (readonly string[])[]): readonly string[] => {
+export const columns = (rows: readonly (readonly string[])[]): readonly string[] => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows.map(([first = "", ...figures]) =>
     [first.padEnd(widths[0] ?? 0), ...figures.map((cell, i) => cell.padStart(widths[i + 1] ?? 0))].join("  "),
@@ -175,6 +169,7 @@ const columns = (rows: readonly (readonly string[])[]): readonly string[] => {
 const rowOf = (one: CaseReport): readonly string[] => [
   one.algorithm,
   one.via,
+  one.shows,
   String(one.requestBytes),
   one.log === "sent" ? String(one.eventLogBytes) : one.log,
   String(one.answerBytes),

@@ -1,19 +1,16 @@
 /** As `createCaller`, with all requests on one stream of VerifyStream: whatever else a call costs is then paid once. */
-import { type ClientHttp2Stream, connect } from "node:http2"
+import type { ClientHttp2Stream } from "node:http2"
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire"
 import { type Answer, type Caller, framed, HEADERS, PREFIX_BYTES } from "./caller.ts"
+import { createLink } from "./link.ts"
 
 /** Field numbers of VerifyStreamRequest and VerifyStreamResponse. */
 const ID = 1
 const CONTENT = 2
 
-/** Connects to `address`, `host:port`. Requests and answers are those of Verify; an answer that is none has no status. */
+/** Calls whoever is at `address`, `host:port`. Requests and answers are those of Verify; an answer that is none has no status. */
 export function createStreamCaller(address: string, path: string, credential: string | undefined): Caller {
-  const session = connect(`http://${address}`)
-  let failure: Error | undefined
-  session.on("error", (error) => {
-    failure = error
-  })
+  const link = createLink(address)
   const headers = {
     ...HEADERS,
     ":path": path,
@@ -23,7 +20,7 @@ export function createStreamCaller(address: string, path: string, credential: st
     callAll: (requests, inFlight) =>
       new Promise((resolve, reject) => {
         const answers: Answer[] = requests.map(() => ({ status: undefined, message: new Uint8Array() }))
-        const stream = session.request(headers)
+        const stream = link.session().request(headers)
         let sent = 0
         let status: unknown
         const send = (): void => {
@@ -47,11 +44,11 @@ export function createStreamCaller(address: string, path: string, credential: st
         stream.on("error", () => {}) // close follows, and there is no status then
         stream.on("close", () => {
           if (status === "0") resolve(answers)
-          else reject(failure ?? new Error(`the stream ended with gRPC status ${String(status)}`))
+          else reject(link.failure() ?? new Error(`the stream ended with gRPC status ${String(status)}`))
         })
         for (let i = 0; i < inFlight; i++) send()
       }),
-    close: () => new Promise((closed) => session.close(closed)),
+    close: link.close,
   }
 }
 
