@@ -73,6 +73,18 @@ export class Refused {
 /** What a handler is given: grpc-js answers a decoder that throws without any details, so ours never throws. */
 export type Received<I extends DescMessage> = MessageShape<I> | Refused
 
+/** An answer that is bytes already: a message as it goes over the wire. */
+export class Encoded {
+  readonly bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+  }
+}
+
+/** What a handler answers with. */
+export type Sent<O extends DescMessage> = MessageShape<O> | Encoded
+
 /** Reads a request. Never throws. */
 export type Decode = <I extends DescMessage>(schema: I, bytes: Uint8Array) => Received<I>
 
@@ -113,10 +125,10 @@ export type BidiMethod<I extends DescMessage, O extends DescMessage> = DescMetho
 
 /** What grpc-js calls for a method of each kind. */
 interface HandlerOf<I extends DescMessage, O extends DescMessage> {
-  readonly unary: handleUnaryCall<Received<I>, MessageShape<O>>
+  readonly unary: handleUnaryCall<Received<I>, Sent<O>>
   readonly client_streaming: handleClientStreamingCall<Received<I>, MessageShape<O>>
   readonly server_streaming: handleServerStreamingCall<Received<I>, MessageShape<O>>
-  readonly bidi_streaming: handleBidiStreamingCall<Received<I>, MessageShape<O>>
+  readonly bidi_streaming: handleBidiStreamingCall<Received<I>, Sent<O>>
 }
 
 /** The handlers of a service, by the method's local name. */
@@ -152,7 +164,8 @@ export function definitionOf(service: DescService, read: Decode = decode): Servi
       responseStream: methodKind === "server_streaming" || methodKind === "bidi_streaming",
       requestSerialize: (message: Message) => toBuffer(toBinary(input, message)),
       requestDeserialize: (bytes: Buffer) => read(input, fromBuffer(bytes)),
-      responseSerialize: (message: Message) => toBuffer(toBinary(output, message)),
+      responseSerialize: (message: Message | Encoded) =>
+        toBuffer(message instanceof Encoded ? message.bytes : toBinary(output, message)),
       responseDeserialize: (bytes: Buffer) => fromBinary(output, fromBuffer(bytes)),
     }
   }

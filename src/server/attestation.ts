@@ -8,7 +8,7 @@ import type { Handlers } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { unary } from "./call.ts"
 import { challengeInputFromProto, challengeToProto, epochToProto, verifyInputFromProto } from "./convert.ts"
-import { resultToWire } from "./encode-result.ts"
+import { encodeResult } from "./encode-result.ts"
 import { verifyStream } from "./stream.ts"
 
 /** Convert, call, convert. */
@@ -20,7 +20,7 @@ export const attestationHandlers = (
     challengeToProto(await service.createChallenge(challengeInputFromProto(request), caller)),
   ),
   verify: unary(VerifyRequestSchema, async (request, caller) =>
-    resultToWire(await service.verify(verifyInputFromProto(request), caller)),
+    encodeResult(await service.verify(verifyInputFromProto(request), caller)),
   ),
   getEpoch: unary(GetEpochRequestSchema, async (_request, caller) =>
     epochToProto(await service.epoch(caller)),

@@ -184,7 +184,8 @@ export const resultToProto = (result: AttestationResult): attestation.VerifyResp
     certificateChain: [...result.certificateChain],
   })
 
-const endorsementToProto = (endorsement: EndorsementResult): results.Endorsement => {
+/** What the certificates of one key proved. */
+export const endorsementToProto = (endorsement: EndorsementResult): results.Endorsement => {
   const { tpm } = endorsement
   return create(results.EndorsementSchema, {
     key: endorsement.key === "ak" ? results.EndorsedKey.AK : results.EndorsedKey.EK,
@@ -250,7 +251,8 @@ export const TIER: Readonly<Record<Tier, results.Tier>> = {
   contraindicated: results.Tier.CONTRAINDICATED,
 }
 
-const CHALLENGE_STATE: Readonly<Record<ChallengeState, attestation.ChallengeState>> = {
+/** What became of a challenge, by its name. */
+export const CHALLENGE_STATE: Readonly<Record<ChallengeState, attestation.ChallengeState>> = {
   none: attestation.ChallengeState.UNSPECIFIED,
   unspent: attestation.ChallengeState.UNSPENT,
   spent: attestation.ChallengeState.SPENT,

@@ -7,12 +7,11 @@ import {
   type VerifyStreamResponse,
   VerifyStreamResponseSchema,
 } from "../gen/assay/v1/attestation_pb.ts"
-import { type Received, Refused, type Violation } from "../rpc.ts"
-import type { Caller } from "../service/ports.ts"
+import { type Encoded, type Received, Refused, type Violation } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { contextOf } from "./call.ts"
 import { verifyInputFromProto } from "./convert.ts"
-import { resultToWire } from "./encode-result.ts"
+import { encodeStreamResult } from "./encode-result.ts"
 import { toRpcStatus, toStatus } from "./errors.ts"
 import type { Taken } from "./guard.ts"
 import { check } from "./validate.ts"
@@ -38,7 +37,7 @@ export const verifyStream =
   (
     service: Service,
     { inFlightMax, draining }: { readonly inFlightMax: number; readonly draining: AbortSignal },
-  ): handleBidiStreamingCall<Received<typeof VerifyStreamRequestSchema>, VerifyStreamResponse> =>
+  ): handleBidiStreamingCall<Received<typeof VerifyStreamRequestSchema>, VerifyStreamResponse | Encoded> =>
   (call) => {
     const context = contextOf(call.metadata)
     if (context === undefined) {
@@ -65,13 +64,13 @@ export const verifyStream =
       call.pause()
       proceed()
     }
-    const reply = (id: string, outcome: VerifyStreamResponse["outcome"]): void => {
-      if (call.cancelled || call.writableEnded) return
-      call.write(create(VerifyStreamResponseSchema, { id, outcome }))
+    const reply = (answer: VerifyStreamResponse | Encoded): void => {
+      if (!call.cancelled && !call.writableEnded) call.write(answer)
     }
     const refuse = (id: string, error: unknown, violations?: readonly Violation[]): void => {
       context.note(error)
-      reply(id, { case: "error", value: toRpcStatus(error, violations) })
+      const outcome = { case: "error", value: toRpcStatus(error, violations) } as const
+      reply(create(VerifyStreamResponseSchema, { id, outcome }))
     }
     const run = async (id: string, request: VerifyRequest, { bytes, answered }: Taken): Promise<void> => {
       inFlight.add(id)
@@ -90,7 +89,7 @@ export const verifyStream =
         const end = await context.enter(bytes)
         try {
           if (end !== undefined)
-            reply(id, { case: "response", value: await answer(service, request, context.caller) })
+            reply(encodeStreamResult(id, await service.verify(verifyInputFromProto(request), context.caller)))
         } finally {
           end?.()
         }
@@ -122,9 +121,6 @@ export const verifyStream =
       proceed()
     })
   }
-
-const answer = async (service: Service, request: VerifyRequest, caller: Caller) =>
-  resultToWire(await service.verify(verifyInputFromProto(request), caller))
 
 const duplicateOf = (id: string): AssayError =>
   new AssayError("FIELD", "id: a request with this id is not answered yet", { location: "id", actual: id })
