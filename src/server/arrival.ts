@@ -24,8 +24,12 @@ export interface Arrival {
 
 const arrivals = new WeakMap<ServerHttp2Stream, Arrival>()
 
-/** How a call has come: nothing if by no connection of ours. */
-export const arrivalOf = (stream: ServerHttp2Stream): Arrival | undefined => arrivals.get(stream)
+/** How a call has come, once: nothing if by no connection of ours. For why only once, see `takeContext`. */
+export const takeArrival = (stream: ServerHttp2Stream): Arrival | undefined => {
+  const arrival = arrivals.get(stream)
+  arrivals.delete(stream)
+  return arrival
+}
 
 const watched = new WeakSet<Http2Session>()
 let isWatching = false

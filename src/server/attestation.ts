@@ -10,6 +10,7 @@ import { unary } from "./call.ts"
 import { challengeInputFromProto, challengeToProto, epochToProto, verifyInputFromProto } from "./convert.ts"
 import { encodeResult } from "./encode-result.ts"
 import { verifyStream } from "./stream.ts"
+import { keepsRules } from "./verify-rules.ts"
 
 /** Convert, call, convert. */
 export const attestationHandlers = (
@@ -19,8 +20,10 @@ export const attestationHandlers = (
   createChallenge: unary(CreateChallengeRequestSchema, async (request, caller) =>
     challengeToProto(await service.createChallenge(challengeInputFromProto(request), caller)),
   ),
-  verify: unary(VerifyRequestSchema, async (request, caller) =>
-    encodeResult(await service.verify(verifyInputFromProto(request), caller)),
+  verify: unary(
+    VerifyRequestSchema,
+    async (request, caller) => encodeResult(await service.verify(verifyInputFromProto(request), caller)),
+    keepsRules,
   ),
   getEpoch: unary(GetEpochRequestSchema, async (_request, caller) =>
     epochToProto(await service.epoch(caller)),

@@ -26,6 +26,8 @@ const REFUSED = { perSecond: 100, burst: 1000 }
  */
 export function createCallLog(log: Logger, nowMs = (): number => performance.now()): LogCall {
   const bucket = new Buckets(REFUSED, 1)
+  // All that a line may have is in `CallLine`, and none of it can be presented: there is nothing to look for.
+  const calls = log.child({}, { redact: { paths: [] } })
   let omitted = 0
   return (line, level) => {
     const kind = line.reason === undefined ? undefined : CODES[line.reason].kind
@@ -35,7 +37,7 @@ export function createCallLog(log: Logger, nowMs = (): number => performance.now
         return
       }
     }
-    log[level](omitted === 0 ? line : { ...line, omitted }, "call")
+    calls[level](omitted === 0 ? line : { ...line, omitted }, "call")
     omitted = 0
   }
 }

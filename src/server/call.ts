@@ -15,7 +15,7 @@ import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import type { Admission } from "./admission.ts"
-import { arrivalOf } from "./arrival.ts"
+import { takeArrival } from "./arrival.ts"
 import type { LogCall } from "./call-log.ts"
 import type { KnowCaller, Shown, Transport } from "./caller.ts"
 import type { Connection, Connections } from "./connections.ts"
@@ -77,8 +77,16 @@ export interface CallContext {
 
 const contexts = new WeakMap<Metadata, CallContext>()
 
-/** The context of a call that came through `observed`: nothing for any other. */
-export const contextOf = (metadata: Metadata): CallContext | undefined => contexts.get(metadata)
+/**
+ * The context of a call that came through `observed`, once: nothing for any other, or for the second time. What a `WeakMap`
+ * still holds when the young are collected counts as old, with all that it refers to: left here, each call would stay until
+ * everything is collected.
+ */
+export const takeContext = (metadata: Metadata): CallContext | undefined => {
+  const context = contexts.get(metadata)
+  contexts.delete(metadata)
+  return context
+}
 
 /** Anything can be thrown, and not everything survives being looked at by a logger. */
 const loggable = (error: unknown): Error =>
@@ -96,7 +104,7 @@ export const observed =
     const method = path.slice(1)
     const openToAll = isOpenToAll(method)
     const stream = streamOf(call)
-    const arrival = arrivalOf(stream)
+    const arrival = takeArrival(stream)
     const connection = arrival?.connection
     const by = { network: connection?.network, isStream: requestStream || responseStream }
     let caller: Principal | undefined
@@ -253,9 +261,10 @@ export const unary =
   <I extends DescMessage, O>(
     schema: I,
     answer: (request: MessageShape<I>, caller: Caller) => Promise<O>,
+    keeps?: (request: MessageShape<I>) => boolean,
   ): handleUnaryCall<Received<I>, O> =>
   async (call, callback) => {
-    const context = contextOf(call.metadata)
+    const context = takeContext(call.metadata)
     try {
       if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
       const answered = await context.enter()
@@ -264,7 +273,7 @@ export const unary =
       try {
         if (Number(call.getDeadline()) <= Date.now())
           return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
-        const checked = check(schema, call.request)
+        const checked = check(schema, call.request, keeps)
         if (checked.kind === "invalid") return callback(context.fail(checked.error, checked.violations))
         const value = await answer(checked.request, context.caller)
         if (!call.cancelled) callback(null, value)

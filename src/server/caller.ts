@@ -6,6 +6,7 @@
  */
 import { hash, timingSafeEqual } from "node:crypto"
 import type { Metadata, MetadataValue } from "@grpc/grpc-js"
+import { LRUCache } from "lru-cache"
 import { AssayError } from "../errors.ts"
 import type { KnowBearer } from "./bearer.ts"
 import type { KnowHolder, ShownChain } from "./certificates.ts"
@@ -109,6 +110,7 @@ export type KnowCaller = (metadata: Metadata, shown: Shown) => Principal | Promi
 /** The one place where a caller becomes somebody. */
 export const createKnowCaller = (parts: CallerParts): KnowCaller => {
   const enrolleeOf = createKnowEnrollee(parts)
+  const digestOf = createDigestOf()
   return (metadata, shown) => {
     const given = metadata.get("authorization")
     const isOperator = given.length === 0 && shown.transport === "admin"
@@ -123,7 +125,7 @@ export const createKnowCaller = (parts: CallerParts): KnowCaller => {
     if (given.length === 0) return peerOf(shown, parts)
     const [, secret] = (given.length === 1 && BEARER.exec(String(given[0]))) || []
     if (secret === undefined) throw unknown("the authorization metadata is not one Bearer credential")
-    return bearerOf(secret, shown, parts, enrolleeOf)
+    return bearerOf(secret, shown, parts, enrolleeOf, digestOf)
   }
 }
 
@@ -158,16 +160,38 @@ function bearerOf(
   { transport, connection }: Shown,
   parts: CallerParts,
   enrolleeOf: KnowEnrollee,
+  digestOf: DigestOf,
 ): Principal | Promise<Principal> {
-  const digest = hash("sha256", secret, "buffer")
+  const digest = digestOf.get(secret)
   // Every entry is compared, so that the time taken tells nothing about which one came close.
   const [found] = parts.credentials.filter(({ sha256 }) => timingSafeEqual(digest, sha256))
   // What people choose for a secret between two programs of one machine is not what keeps others out.
-  if (found !== undefined && transport !== "tls")
+  if (found !== undefined && transport !== "tls") {
+    digestOf.keep(secret, digest)
     return { tenant: found.tenant, id: found.name, role: found.role }
+  }
   if (secret.startsWith(ENROLLMENT_PREFIX)) return enrolleeOf(digest, connection)
   if (secret.includes(".")) return parts.bearerOf(secret)
   throw unknown("no caller has this credential here")
+}
+
+/** Digests of secrets. Those that are callers' are kept, for each call of theirs shows the same. */
+interface DigestOf {
+  get(secret: string): Buffer
+  keep(secret: string, digest: Buffer): void
+}
+
+/** Secrets of callers whose digests are remembered. */
+const DIGESTS_MAX = 1024
+
+function createDigestOf(): DigestOf {
+  const kept = new LRUCache<string, Buffer>({ max: DIGESTS_MAX })
+  return {
+    get: (secret) => kept.get(secret) ?? hash("sha256", secret, "buffer"),
+    keep: (secret, digest) => {
+      if (!kept.has(secret)) kept.set(secret, digest)
+    },
+  }
 }
 
 type KnowEnrollee = (digest: Buffer, connection: string | undefined) => Promise<Principal>

@@ -3,7 +3,7 @@ import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc
 import { AssayError } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import { type CallContext, contextOf } from "./call.ts"
+import { type CallContext, takeContext } from "./call.ts"
 import { toStatus } from "./errors.ts"
 import { check } from "./validate.ts"
 
@@ -33,7 +33,7 @@ export const clientStream =
     answer: (requests: AsyncIterable<MessageShape<I>>, caller: Caller) => Promise<O>,
   ): handleClientStreamingCall<Received<I>, O> =>
   async (call, callback) => {
-    const context = contextOf(call.metadata)
+    const context = takeContext(call.metadata)
     try {
       if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
       const value = await answer(requestsOf(schema, where, call, draining, context), context.caller)

@@ -70,6 +70,7 @@ export class Guard {
     stream.once("close", () => {
       this.#calls.delete(call)
       call.closed()
+      letGo(stream)
     })
     return call
   }
@@ -79,6 +80,15 @@ export class Guard {
     const now = this.nowMs()
     for (const call of this.#calls) call.look(now)
   }
+}
+
+/**
+ * Node keeps closed streams, and all that their listeners refer to, until everything is collected: a call would leave its
+ * request and its answer behind. Nobody listens any more, and no error is to come; should one all the same, it ends nothing.
+ */
+const letGo = (stream: ServerHttp2Stream): void => {
+  stream.removeAllListeners()
+  stream.on("error", () => {})
 }
 
 /** A message of a stream. */

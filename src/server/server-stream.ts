@@ -4,7 +4,7 @@ import { type handleServerStreamingCall, type ServerWritableStream, status } fro
 import { AssayError } from "../errors.ts"
 import type { Received } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import { contextOf } from "./call.ts"
+import { takeContext } from "./call.ts"
 import { toStatus } from "./errors.ts"
 import { check } from "./validate.ts"
 
@@ -22,7 +22,7 @@ export const serverStream =
     answer: (request: MessageShape<I>, caller: Caller, signal: AbortSignal) => AsyncIterable<O>,
   ): handleServerStreamingCall<Received<I>, O> =>
   async (call) => {
-    const context = contextOf(call.metadata)
+    const context = takeContext(call.metadata)
     const over = new AbortController()
     const signal = AbortSignal.any([over.signal, draining])
     call.on("close", () => over.abort())

@@ -9,12 +9,13 @@ import {
 } from "../gen/assay/v1/attestation_pb.ts"
 import { type Encoded, type Received, Refused, type Violation } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
-import { contextOf } from "./call.ts"
+import { takeContext } from "./call.ts"
 import { verifyInputFromProto } from "./convert.ts"
 import { encodeStreamResult } from "./encode-result.ts"
 import { toRpcStatus, toStatus } from "./errors.ts"
 import type { Taken } from "./guard.ts"
 import { check } from "./validate.ts"
+import { streamKeepsRules } from "./verify-rules.ts"
 
 /** What one message of a stream turns out to be. */
 type Read =
@@ -39,7 +40,7 @@ export const verifyStream =
     { inFlightMax, draining }: { readonly inFlightMax: number; readonly draining: AbortSignal },
   ): handleBidiStreamingCall<Received<typeof VerifyStreamRequestSchema>, VerifyStreamResponse | Encoded> =>
   (call) => {
-    const context = contextOf(call.metadata)
+    const context = takeContext(call.metadata)
     if (context === undefined) {
       call.emit("error", toStatus(undefined))
       return
@@ -129,7 +130,7 @@ const duplicateOf = (id: string): AssayError =>
 const within = (path: string): string => path.replace(/^request\./, "")
 
 function readOne(received: Received<typeof VerifyStreamRequestSchema>): Read {
-  const checked = check(VerifyStreamRequestSchema, received)
+  const checked = check(VerifyStreamRequestSchema, received, streamKeepsRules)
   if (checked.kind === "valid") {
     const { id, request } = checked.request
     if (request !== undefined) return { kind: "request", id, request }

@@ -223,4 +223,25 @@ export const EDGE: readonly Mutant[] = [
     replace: "if (false) next.begin(undefined)",
     why: "Work would be done that nobody waits for.",
   },
+  {
+    id: "rules-certification",
+    ...of("rules of the schema do", "verify-rules", "verify-rules"),
+    find: "certification === undefined &&",
+    replace: "",
+    why: "A certification would be read by no rule.",
+  },
+  {
+    id: "rules-bank",
+    ...of("rules of the schema do", "verify-rules", "verify-rules"),
+    find: "isBank(hash) && isWithin",
+    replace: "isWithin",
+    why: "A bank that nobody has defined would be read as one.",
+  },
+  {
+    id: "rules-digest",
+    ...of("rules of the schema do", "verify-rules", "verify-rules"),
+    find: "tpm.eventLogDigest.length === 32",
+    replace: "true",
+    why: "A digest of any length would be looked for.",
+  },
 ]
