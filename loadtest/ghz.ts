@@ -38,6 +38,8 @@ const configuration = z.strictObject({
   tags: z
     .strictObject({
       freshness: z.enum(["nonce", "epoch", "challenge"]),
+      /** How many messages one stream carries that can be shown only once: of what ghz has for streams, all carry all. */
+      messages: z.coerce.number().int().min(1).optional(),
       /** How many of a hundred quotes carry a signature that is not their key's. */
       forgedPercent: z.coerce.number().int().min(0).max(100).default(0),
     })

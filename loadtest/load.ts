@@ -8,7 +8,8 @@
  * A fleet of software devices with keys of three kinds (P-256, RSA-2048 and P-384 in turn) enrolls, each shows its log
  * once, and then makes the data file of each configuration in `ghz/`, whose tags say of what. In challenge mode each
  * message has a challenge of its own, made and quoted in advance by P-256 keys. What ghz shows in nonce and epoch mode
- * it shows again and again; a stream carries the whole fleet, and its latency is that of all of it.
+ * it shows again and again; a stream carries the whole fleet, and its latency is that of all of it. In challenge mode it is one stream,
+ * for every stream of ghz carries the same, and no challenge may come twice.
  *
  * A refused device is answered with OK, too. So a run passes only if the calls that ended with OK are as many as the
  * affirming decisions that the metrics have counted meanwhile, and as the journal's affirming records; and of 1 % forged

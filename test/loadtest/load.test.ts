@@ -101,6 +101,8 @@ test("shows forged quotes in whole rounds, and each challenge once", () => {
     assert.is(100 * forged, messages)
     const challenges = payloadOf(configurationOf("verify-challenge"), size, callsMax)
     assert.is(challenges.total, challenges.messages)
+    const stream = payloadOf(configurationOf("verify-stream-challenge"), size, callsMax)
+    assert.equal([stream.total, stream.messages], [1, Math.min(5000, callsMax)])
   }
 })
 test("refuses a configuration with a setting that the load test would not heed", () => {
@@ -151,7 +153,7 @@ test("ends with status 1 if the server has not seen the calls that ghz reports",
 needs("ghz", test)(
   "ghz's calls are decisions and records, and 1 % forged quotes are 1 % refused",
   async () => {
-    const names = ["verify-challenge", "verify-forged", "verify-stream-epoch"]
+    const names = ["verify-challenge", "verify-forged", "verify-stream-challenge", "verify-stream-epoch"]
     const { status, outcomes } = await summaryOf(ghzProgram() ?? "", ...names)
     assert.is(status, 0)
     assert.equal(
@@ -164,6 +166,7 @@ needs("ghz", test)(
       [
         ["verify-challenge", 100, 100, 0],
         ["verify-forged", 100, 99, 1],
+        ["verify-stream-challenge", 100, 100, 0],
         ["verify-stream-epoch", 99, 99, 0],
       ],
     )
