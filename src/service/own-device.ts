@@ -16,11 +16,13 @@ export const readOwn = async <T>(
   const found = await read().catch((error: unknown) => {
     throw error instanceof AssayError && error.code === "DEVICE_NOT_FOUND" ? foreign() : error
   })
-  if (!isOf(own, deviceOf(found))) throw foreign()
+  if (!isOwn({ own }, deviceOf(found))) throw foreign()
   return found
 }
 
-const isOf = (own: NonNullable<Caller["own"]>, { id, token }: DeviceRecord): boolean => {
+/** Whether the caller may ask for the device. */
+export const isOwn = ({ own }: Pick<Caller, "own">, { id, token }: DeviceRecord): boolean => {
+  if (own === undefined) return true
   switch (own.kind) {
     case "device":
       return own.id === id

@@ -13,7 +13,7 @@ import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
 import { isLeading, logOf, readSent, rememberLog } from "./event-logs.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
-import { readOwn } from "./own-device.ts"
+import { isOwn, readOwn } from "./own-device.ts"
 import type { Caller, Context, FoundContext, Judged, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
 import { verdictFrom } from "./verdicts.ts"
@@ -197,7 +197,12 @@ const refutable = <T>(act: () => T): T | AssayError => {
 const gather = ({ contexts }: Ports, { akName }: CopiedEvidence, caller: Caller): Promise<FoundContext> =>
   readOwn(
     caller,
-    () => contexts.contextFor(caller.tenant, akName),
+    async () => {
+      const found = await contexts.contextFor(caller.tenant, akName)
+      if (!found.isRemembered || isOwn(caller, found.context.snapshot.device)) return found
+      // By now the key may be of another device, which is the caller's.
+      return { context: await contexts.readContext(caller.tenant, akName), isRemembered: false }
+    },
     ({ context }) => context.snapshot.device,
   )
 

@@ -474,6 +474,16 @@ export const SERVICE: readonly Mutant[] = [
     why: "Whoever changed a policy would have every device refused that was seen before.",
   },
   {
+    id: "remembered-owner",
+    named: "C-01",
+    covers: ["C-01"],
+    file: "src/service/verify.ts",
+    tests: ["test/service/remembered.test.ts"],
+    find: "if (!found.isRemembered || isOwn(caller, found.context.snapshot.device)) return found",
+    replace: "if (found !== undefined) return found",
+    why: "A device that has another id now would be taken for a stranger as long as its old one is remembered.",
+  },
+  {
     id: "remembered-trust",
     named: "S-09",
     covers: ["S-04", "S-09"],

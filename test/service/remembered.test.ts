@@ -6,6 +6,7 @@ import { standardBoot } from "../../src/device/boot.ts"
 import { challengeExtraData, epochExtraData, nonceExtraData } from "../../src/evidence/transcript.ts"
 import { fingerprintOf, parseCertificate } from "../../src/evidence/x509/certificate.ts"
 import { compile } from "../../src/service/compile.ts"
+import type { Caller } from "../../src/service/ports.ts"
 import { createService, type Service, type VerifyInput } from "../../src/service/service.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { newAct } from "../support/ports/samples.ts"
@@ -124,6 +125,23 @@ test("refuses S-09 everybody when the last anchor was removed since the device w
       newAct("remove-trust"),
     )
     await rejectsCode(() => world.service.verify(input, GATEWAY), "TRUST")
+  }))
+
+test("C-01 lets a device speak for itself that was registered anew under another id since its key was last seen", () =>
+  withMemory(async (world) => {
+    const own = (id: string): Caller => ({ tenant: "default", id, own: { kind: "device", id } })
+    const { journal, service } = world
+    await world.ports.devices.remove("default", "device-1", undefined, newAct("delete-device"))
+    await enroll(service, device, policyDocument(device), "device-2")
+    const answer = async (id: string) => {
+      const { sealed, transcript } = await service.createChallenge(CHALLENGE, { tenant: "default", id })
+      const evidence = evidenceOver(device, challengeExtraData(transcript))
+      return service.verify({ freshness: { kind: "challenge", challenge: sealed }, evidence }, own(id))
+    }
+    assert.is((await answer("device-2")).device, "device-2")
+    const before = (await journal.records("default")).length
+    await rejectsCode(() => answer("device-1"), "PERMISSION")
+    assert.is((await journal.records("default")).length, before)
   }))
 
 test("lets in by a policy that was loosened since the device was last seen", () =>

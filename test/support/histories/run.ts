@@ -1,0 +1,170 @@
+/**
+ * Random histories of everything that moves a verdict, before two services: one with every cache on, and one with none. Every
+ * answer is compared, what is random in it left out, every record of the journal, and what is known of the devices at the end.
+ */
+import { toHex } from "../../../src/bytes.ts"
+import { AssayError, type ChallengeState } from "../../../src/errors.ts"
+import type { AttestationResult } from "../../../src/result/result.ts"
+import type { Caller, JournalRecord } from "../../../src/service/ports.ts"
+import type { VerifyInput } from "../../../src/service/service.ts"
+import { act, each, restore, settle } from "./acts.ts"
+import { callerOf, SHOWN_MAX, showing } from "./show.ts"
+import { historyOf, type Step } from "./steps.ts"
+import { createPair, type Pair, type World } from "./world.ts"
+
+/** More than a step makes. */
+const RECORDS_MAX = 8
+
+const partOf = (token: string, part: number): Record<string, unknown> =>
+  JSON.parse(Buffer.from(token.split(".")[part] ?? "", "base64url").toString())
+
+/** All that is told, but for what is random: the result's id, which is the token's too, and the signature. */
+const told = ({ id, token, ...result }: AttestationResult) => {
+  const { jti, ...claims } = partOf(token.compact, 1)
+  return { ...result, claims, header: partOf(token.compact, 0), ends: token.expiresAt, isNamed: jti === id }
+}
+
+const answer = async ({ service }: World, input: VerifyInput, caller: Caller): Promise<unknown> => {
+  try {
+    return told(await service.verify(input, caller))
+  } catch (error) {
+    if (!(error instanceof AssayError)) throw error
+    const { code, message, location, expected, actual, challenge } = error
+    return { code, message, location, expected, actual, challenge }
+  }
+}
+
+/** As texts, so that a difference shows. */
+const spelled = (values: readonly unknown[]): string[] =>
+  values.map((value) =>
+    JSON.stringify(withHex(value), (_, part: unknown) => (typeof part === "bigint" ? String(part) : part)),
+  )
+
+/** Bytes as text, before `JSON.stringify` asks a Buffer how it would like to be written. */
+const withHex = (value: unknown): unknown => {
+  if (value instanceof Uint8Array) return toHex(value)
+  if (value instanceof Date || typeof value !== "object" || value === null) return value
+  if (Array.isArray(value)) return value.map(withHex)
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withHex(part)]))
+}
+
+const recordsOf = async ({ store }: World): Promise<unknown[]> => {
+  const records = await store.journal.records("default", { limit: RECORDS_MAX })
+  return records.map(({ tokenId, ...record }: JournalRecord) => ({
+    ...record,
+    hasToken: tokenId !== undefined,
+  }))
+}
+
+interface Refused {
+  readonly code: string
+  readonly challenge: ChallengeState
+}
+const isRefused = (one: unknown): one is Refused =>
+  typeof one === "object" && one !== null && "code" in one && "challenge" in one
+
+/**
+ * The one thing that may differ: a challenge is spent by evidence that answered it as its device is remembered, although the
+ * device is not there any more as it was. The call is refused as it would be without caches, and says that it was spent.
+ */
+const isSpentByMemory = (ours: readonly unknown[], others: readonly unknown[]): boolean =>
+  [...ours, ...others].every(isRefused) &&
+  ours
+    .filter(isRefused)
+    .some(
+      (one) =>
+        one.challenge === "spent" &&
+        others.filter(isRefused).every(({ code, challenge }) => code === one.code && challenge === "unspent"),
+    )
+
+/** What both say to a step, each as texts. */
+const take = async (pair: Pair, step: Step) => {
+  await act(pair, step)
+  const input = await showing(pair, step)
+  const caller = callerOf(pair, step)
+  const [ours = [], others = []] = await each(pair, (world) =>
+    Promise.all(Array.from({ length: step.abreast }, () => answer(world, input, caller))),
+  )
+  const isSpent = isSpentByMemory(ours, others)
+  // To one of the two it is of no use any more.
+  if (isSpent)
+    pair.shown.splice(0, SHOWN_MAX, ...pair.shown.filter(({ freshness }) => freshness !== input.freshness))
+  const answers = isSpent ? [[], []] : [ours, others]
+  const texts = await Promise.all(
+    pair.worlds.map(async (world, i) => [...spelled(answers[i] ?? []), ...spelled(await recordsOf(world))]),
+  )
+  return { texts, labels: isSpent ? [SPENT_BY_MEMORY] : ours.map((one) => labelOf(one, input)) }
+}
+
+const devicesOf = (pair: Pair, { store }: World): Promise<unknown[]> =>
+  Promise.all(
+    pair.slots.map(({ id }) =>
+      store.registry.device("default", id).then(({ state, revision, counters, lastResult }) => ({
+        state,
+        revision,
+        counters,
+        lastResult,
+      })),
+    ),
+  )
+
+/** What only one of both says, whatever its order: what comes at a time may come in any. */
+const differing = ([ours = [], others = []]: readonly (readonly string[])[], where: string): string[] => {
+  const [first, second] = [ours.toSorted(), others.toSorted()]
+  if (first.join() === second.join()) return []
+  const only = (of: readonly string[], not: readonly string[]) => of.filter((text) => !not.includes(text))
+  return [`${where}: with caches ${only(first, second)}, without ${only(second, first)}`]
+}
+
+/** What a stretch of histories came to: how many answers there were of each kind, and where the two differed. */
+export const runHistories = async (from: number, to: number) => {
+  const pair = createPair()
+  const counts: Record<string, number> = {}
+  const failures: string[] = []
+  const count = (label: string, by = 1): void => {
+    counts[label] = (counts[label] ?? 0) + by
+  }
+  try {
+    await settle(pair)
+    for (let number = from; number < to; number++) {
+      await restore(pair)
+      for (const [i, step] of historyOf(number).entries()) {
+        const { texts, labels } = await take(pair, step)
+        failures.push(...differing(texts, `history ${number}, step ${i}: ${JSON.stringify(step)}`))
+        for (const label of labels) count(label)
+      }
+      const states = await each(pair, async (world) => spelled(await devicesOf(pair, world)))
+      failures.push(...differing(states, `history ${number}, devices`))
+    }
+    count(VERDICT_HITS, pair.worlds[0].verdicts?.hits)
+  } finally {
+    for (const world of pair.worlds) world.close()
+  }
+  return { counts, failures }
+}
+
+/** How verdicts that were remembered are counted. */
+export const VERDICT_HITS = "verdicts over an epoch that were remembered"
+
+/** What some hundred histories come to, each so often at least. */
+export const OUTCOMES: readonly (readonly [outcome: string, least: number])[] = [
+  ["challenge: affirming", 10],
+  ["nonce: affirming", 20],
+  ["epoch: affirming", 40],
+  ["epoch: contraindicated", 100],
+  ["EVENT_LOG_NEEDED", 100],
+  ["NONCE_SPENT", 50],
+  ["EPOCH", 30],
+  ["PERMISSION", 30],
+  ["DEVICE_NOT_FOUND", 5],
+  [VERDICT_HITS, 50],
+]
+
+/** How challenges are counted that only the service with caches has spent. */
+export const SPENT_BY_MEMORY = "refused by both, and spent by what was remembered"
+
+const labelOf = (answer: unknown, { freshness: { kind } }: VerifyInput): string => {
+  if (typeof answer !== "object" || answer === null) return "nothing"
+  if ("code" in answer) return String(answer.code)
+  return `${kind}: ${"tier" in answer ? answer.tier : "nothing"}`
+}
