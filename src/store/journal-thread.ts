@@ -1,6 +1,12 @@
 import { Worker } from "node:worker_threads"
 import type { CommitGroup } from "./journal.ts"
-import { refusalFromMessage, type ThreadMessage, type ThreadStart, toMessage } from "./journal-message.ts"
+import {
+  outcomeOf,
+  type ThreadMessage,
+  type ThreadStart,
+  toMessage,
+  type WrittenMessage,
+} from "./journal-message.ts"
 
 /** The journal's thread, seen from the main one. */
 export interface JournalThread {
@@ -20,7 +26,7 @@ const ENTRY = new URL(`./journal-writer${EXTENSION}`, import.meta.url)
 
 /** One that waits for what becomes of its group. */
 interface Asked {
-  readonly resolve: (message: Extract<ThreadMessage, { kind: "written" }>) => void
+  readonly resolve: (message: WrittenMessage) => void
   readonly reject: (error: Error) => void
 }
 
@@ -71,14 +77,12 @@ export const startJournalThread = (start: ThreadStart, entry: URL = ENTRY): Jour
 
   return {
     commit: async (group) => {
-      const { refusals } = await new Promise<Extract<ThreadMessage, { kind: "written" }>>(
-        (resolve, reject) => {
-          if (worker === undefined) return reject(new Error("the journal's thread is not there"))
-          asked = { resolve, reject }
-          worker.postMessage(toMessage(group))
-        },
-      )
-      return refusals.map((refusal) => refusal && refusalFromMessage(refusal))
+      const message = await new Promise<WrittenMessage>((resolve, reject) => {
+        if (worker === undefined) return reject(new Error("the journal's thread is not there"))
+        worker.postMessage(toMessage(group))
+        asked = { resolve, reject }
+      })
+      return outcomeOf(message, group.length)
     },
     close: async () => {
       isClosed = true

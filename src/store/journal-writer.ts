@@ -5,12 +5,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { createChainWriter } from "./journal-append.ts"
 import { commitGroup } from "./journal-commit.ts"
-import {
-  type GroupMessage,
-  refusalToMessage,
-  type ThreadMessage,
-  type ThreadStart,
-} from "./journal-message.ts"
+import { fromMessage, type ThreadMessage, type ThreadStart, writtenMessage } from "./journal-message.ts"
 import { openSqlite, sqliteDatabase } from "./sqlite-database.ts"
 import { forgetUndone } from "./undone.ts"
 
@@ -18,15 +13,11 @@ const serve = (port: MessagePort, { path, writer }: ThreadStart): void => {
   const chains = createChainWriter(writer)
   const database = forgetUndone(sqliteDatabase(openSqlite(path)), chains)
   const answer = (message: ThreadMessage): void => port.postMessage(message)
-  port.on("message", ({ group }: GroupMessage) => {
+  port.on("message", (message: string) => {
     database
-      .write(() => commitGroup(chains, group))
+      .write(() => commitGroup(chains, fromMessage(message)))
       .then(
-        (refusals) =>
-          answer({
-            kind: "written",
-            refusals: refusals.map((refusal) => refusal && refusalToMessage(refusal)),
-          }),
+        (outcome) => answer(writtenMessage(outcome)),
         (cause: unknown) =>
           answer({ kind: "failed", reason: cause instanceof Error ? cause.message : "unknown" }),
       )

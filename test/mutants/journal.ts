@@ -524,6 +524,22 @@ export const JOURNAL: readonly Mutant[] = [
       "A disk that takes nothing would be taken for one that does.",
     ],
   ]),
+  ...mutantsOf("src/store/journal-message.ts", "test/store/journal-message.test.ts", [
+    [
+      "message-other-group",
+      "S-07",
+      "if (written + refusals.length !== size) throw",
+      "if (written < 0) throw",
+      "Records that nobody wrote would count as written.",
+    ],
+    [
+      "message-absent",
+      "S-04",
+      "  value === undefined ? [] : [convert(value)]",
+      "  value === undefined || Number.isNaN(value) || value === Infinity ? [] : [convert(value)]",
+      "A generation of trust that is none would not be compared.",
+    ],
+  ]),
   ...mutantsOf("src/store/journal-thread.ts", "test/store/journal-thread.test.ts", [
     [
       "thread-restart",

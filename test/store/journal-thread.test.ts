@@ -7,7 +7,7 @@ import { AssayError } from "../../src/errors.ts"
 import { type CommitGroup, createJournal } from "../../src/store/journal.ts"
 import { createChainWriter } from "../../src/store/journal-append.ts"
 import { commitGroup } from "../../src/store/journal-commit.ts"
-import { refusalFromMessage, refusalToMessage, toMessage } from "../../src/store/journal-message.ts"
+import { fromMessage, outcomeOf, toMessage, writtenMessage } from "../../src/store/journal-message.ts"
 import { startJournalThread } from "../../src/store/journal-thread.ts"
 import { openServedStore } from "../../src/store/sqlite.ts"
 import { openSqlite, sqliteDatabase } from "../../src/store/sqlite-database.ts"
@@ -38,10 +38,9 @@ journalConformance(test, "messages", () => {
   const database = sqliteDatabase(file())
   const chains = createChainWriter("local")
   const commit: CommitGroup = async (entries) => {
-    const { group } = structuredClone(toMessage(entries))
-    const refusals = await database.write(() => commitGroup(chains, group))
-    const answer = structuredClone(refusals.map((refusal) => refusal && refusalToMessage(refusal)))
-    return answer.map((refusal) => refusal && refusalFromMessage(refusal))
+    const group = fromMessage(structuredClone(toMessage(entries)))
+    const outcome = await database.write(() => commitGroup(chains, group))
+    return outcomeOf(structuredClone(writtenMessage(outcome)), entries.length)
   }
   return createStore(database, { writer: "local", thread: { commit, close: async () => {} } })
 })
