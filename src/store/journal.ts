@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises"
 import { AssayError } from "../errors.ts"
 import type { Journal, JournalRecord } from "../service/ports.ts"
 import { type Database, storeError } from "./database.ts"
@@ -30,6 +29,10 @@ export interface JournalLimits {
   readonly waitingMax?: number
   /** How long one group may take. */
   readonly commitMs?: number
+  /** From the start of one group to the start of the next, under load. */
+  readonly paceMs?: number
+  /** How busy the event loop was since this was asked last, from 0 to 1. */
+  readonly utilization?: () => number
 }
 
 /** A scan blocks the event loop. */
@@ -41,6 +44,16 @@ const GROUP_MAX = 1000
 
 /** Records that wait while a group is written: some seconds' worth of them. */
 const WAITING_MAX = 20_000
+
+/**
+ * From the start of one group to the start of the next, while there is much to do: PACED_MIN records in the last group, and the
+ * event loop busy for more than half of the time since the one before. What a group costs beside its records is shared by
+ * more of them so. Measured at 2000 records a second, CPU time of both threads a record: 210 us in groups as soon as may be,
+ * of 2 or 3; 137 at 4 ms; 118 at 6 ms. Where the event loop idles, to wait would save nothing that is short.
+ */
+const PACE_MS = 5
+const PACED_MIN = 3
+const BUSY_MIN = 0.5
 
 /** A disk that takes longer is as good as none. */
 const COMMIT_MS = 5000
@@ -65,8 +78,9 @@ export type CommitGroup = (group: readonly GroupEntry[]) => Promise<readonly (As
 
 /**
  * The journal of one writer, with group commit: all records that arrive in one turn of the event loop, or while others are
- * being written, share one transaction, and so one synchronization with the disk. The groups grow with the load, and an idle
- * service waits for nobody. A record that is refused leaves no trace and touches no other of its group.
+ * being written, share one transaction, and so one synchronization with the disk; under load, all of a few milliseconds. The
+ * groups grow with the load, and an idle service waits for nobody. A record that is refused leaves no trace and touches no
+ * other of its group.
  *
  * So many wait and no more, and none waits longer than a disk may take: then all of them are refused, and so is what comes
  * until the disk has answered.
@@ -74,10 +88,14 @@ export type CommitGroup = (group: readonly GroupEntry[]) => Promise<readonly (As
 export function createJournal(
   database: Database,
   commit: CommitGroup,
-  { waitingMax = WAITING_MAX, commitMs = COMMIT_MS }: JournalLimits = {},
+  limits: JournalLimits = {},
 ): StoredJournal {
+  const { waitingMax = WAITING_MAX, commitMs = COMMIT_MS, paceMs = PACE_MS } = limits
+  const { utilization = eventLoopUtilization() } = limits
   const waiting: Waiting[] = []
-  let scheduled: NodeJS.Immediate | undefined
+  /** Takes back that the next group begins by itself. */
+  let unschedule: (() => void) | undefined
+  let pacedUntilMs = 0
   let writing: Promise<void> | undefined
   /** Why the last group was not written. */
   let failure: string | undefined
@@ -100,6 +118,8 @@ export function createJournal(
   /** An empty group is a look whether the disk takes anything. */
   const write = async (): Promise<void> => {
     const group = waiting.splice(0, GROUP_MAX)
+    const isBusy = utilization() > BUSY_MIN && group.length >= PACED_MIN
+    pacedUntilMs = isBusy ? performance.now() + paceMs : 0
     const committed = commit(group).then(
       (refusals) => settle(group, refusals),
       (cause: unknown) => refuse(group, cause),
@@ -116,14 +136,20 @@ export function createJournal(
     schedule()
   }
   const begin = (): void => {
+    unschedule?.()
+    unschedule = undefined
     if (!isStuck) writing ??= write()
   }
   const schedule = (): void => {
-    if (waiting.length > 0 && writing === undefined)
-      scheduled ??= setImmediate(() => {
-        scheduled = undefined
-        begin()
-      })
+    if (waiting.length === 0 || writing !== undefined || unschedule !== undefined) return
+    const pauseMs = pacedUntilMs - performance.now()
+    if (pauseMs < 1) {
+      const immediate = setImmediate(begin)
+      unschedule = () => clearImmediate(immediate)
+    } else {
+      const timer = setTimeout(begin, pauseMs)
+      unschedule = () => clearTimeout(timer)
+    }
   }
   return {
     append: (record, commit) =>
@@ -149,8 +175,6 @@ export function createJournal(
       return `the journal cannot be written: ${failure}`
     },
     flush: async () => {
-      clearImmediate(scheduled)
-      scheduled = undefined
       while (!isStuck && (writing !== undefined || waiting.length > 0)) {
         begin()
         await writing
@@ -159,14 +183,25 @@ export function createJournal(
   }
 }
 
-/** Whether `act` ends within so long. */
-const isWithin = async (ms: number, act: Promise<void>): Promise<boolean> => {
-  const limit = new AbortController()
-  const late = sleep(ms, false, { signal: limit.signal }).catch(() => false)
-  const inTime = await Promise.race([act.then(() => true), late])
-  limit.abort()
-  return inTime
+const eventLoopUtilization = (): (() => number) => {
+  let last = performance.eventLoopUtilization()
+  return () => {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, last)
+    last = now
+    return utilization
+  }
 }
+
+/** Whether `act`, which never fails, ends within so long. */
+const isWithin = (ms: number, act: Promise<void>): Promise<boolean> =>
+  new Promise((resolve) => {
+    const late = setTimeout(resolve, ms, false)
+    void act.then(() => {
+      clearTimeout(late)
+      resolve(true)
+    })
+  })
 
 /** Another one each time. */
 const refusalOf = (cause: unknown): AssayError =>

@@ -282,6 +282,59 @@ test("lets no more than so many wait, and tells the rest at once", async () => {
   await database.close()
 })
 
+/** What becomes of a journal's groups as soon as they are begun: their sizes. */
+const paced = async (paceMs: number, utilization = 0.9) => {
+  const database = sqliteDatabase(openSqlite(path()))
+  const sizes: number[] = []
+  const commit: CommitGroup = async (group) => {
+    sizes.push(group.length)
+    return group.map(() => undefined)
+  }
+  const journal = createJournal(database, commit, { paceMs, utilization: () => utilization })
+  const append = (i: number) => journal.append(newRecord(`device-${i}`))
+  return { append, sizes, flush: journal.flush, close: database.close }
+}
+
+test("shares groups among all that come in some milliseconds while there are many", async () => {
+  const { append, sizes, close } = await paced(100)
+  await Promise.all([1, 2, 3].map(append))
+  const beganMs = performance.now()
+  const later: Promise<void>[] = []
+  for (let i = 0; i < 5; i += 1) {
+    later.push(append(i))
+    await sleep(5)
+  }
+  await Promise.all(later)
+  const tookMs = performance.now() - beganMs
+  assert.equal([sizes.length, sizes[0]], [2, 3], `${sizes} in ${tookMs} ms`)
+  assert.ok(tookMs > 80, `${tookMs} ms`)
+  await close()
+})
+
+test("lets nobody wait for others that do not come", async () => {
+  const { append, sizes, close } = await paced(60_000)
+  for (let i = 0; i < 5; i += 1) await Promise.all([append(i), append(i)])
+  assert.equal(sizes, [2, 2, 2, 2, 2])
+  await close()
+})
+
+test("waits for nothing while there is time for all of it", async () => {
+  const { append, sizes, close } = await paced(60_000, 0.4)
+  for (let i = 0; i < 5; i += 1) await Promise.all([1, 2, 3, 4].map(append))
+  assert.equal(sizes, [4, 4, 4, 4, 4])
+  await close()
+})
+
+test("does not wait for more when it is flushed", async () => {
+  const { append, sizes, flush, close } = await paced(60_000)
+  await Promise.all([1, 2, 3].map(append))
+  const last = append(4)
+  await flush()
+  await last
+  assert.equal(sizes, [3, 1])
+  await close()
+})
+
 test("gives refusals back as they were made", async () => {
   const { journal } = served()
   const error = await rejectsCode(() => journal.append(newRecord("device-1"), newCommit()), "SNAPSHOT_MOVED")
