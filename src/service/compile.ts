@@ -22,8 +22,10 @@ export const compile = (
     const { endorsement } = snapshot.device
     const area = parsePublicArea(snapshot.device.akPublic)
     if (!sameBytes(area.name, snapshot.device.akName)) throw new Error("the key is not the one of its Name")
+    // Contexts are remembered by the hundred thousand: what says the same twice is held once.
+    const device = { ...snapshot.device, akPublic: area.bytes, akName: area.name }
     return {
-      snapshot,
+      snapshot: { ...snapshot, device },
       ak: createAttestationKey(area),
       policy: snapshot.policy === undefined ? undefined : read(snapshot.policy),
       akChain: parseChain(endorsement.akCertificateChain, "ak_certificate_chain"),

@@ -22,10 +22,13 @@ export function chainColumn(chain: readonly Uint8Array[]): Uint8Array | null {
   return column
 }
 
+/** Most devices have none, and a hundred thousand of those may be remembered. */
+const NO_CHAIN: readonly Uint8Array[] = []
+
 /** The chain of a column that `chainColumn` made. @throws {Error} if the column is not such a one. */
 export function chainFrom(row: Row, column: string): readonly Uint8Array[] {
   const bytes = optional(blob, row, column)
-  if (bytes === undefined) return []
+  if (bytes === undefined) return NO_CHAIN
   const r = new Reader(bytes, column)
   const chain: Uint8Array[] = []
   try {

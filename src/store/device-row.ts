@@ -119,11 +119,14 @@ export const resultFrom = (row: Row): LastResult => ({
 export const labelsColumn = (labels: ReadonlyMap<string, string>): string =>
   JSON.stringify([...labels].sort(([a], [b]) => (a < b ? -1 : 1)))
 
+/** Held once for all devices without any. */
+const NO_LABELS: ReadonlyMap<string, string> = new Map()
+
 /** The labels of a column that `labelsColumn` made. @throws {Error} if the column is not such a one. */
 export const labelsFrom = (row: Row, column: string): ReadonlyMap<string, string> => {
   const pairs: unknown = JSON.parse(text(row, column))
   if (!Array.isArray(pairs)) throw new Error(`column ${column} holds no labels`)
-  return new Map(pairs.map((pair: unknown) => labelFrom(pair, column)))
+  return pairs.length === 0 ? NO_LABELS : new Map(pairs.map((pair: unknown) => labelFrom(pair, column)))
 }
 
 const labelFrom = (pair: unknown, column: string): readonly [string, string] => {

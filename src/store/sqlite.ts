@@ -42,7 +42,7 @@ export function openServedStore(
   const { commit, close } = startThread({ path, writer })
   const thread = { commit: (group: readonly GroupEntry[]) => turns.take(() => commit(group)), close }
   try {
-    return prepared(createStore(sqliteDatabase(file, turns), { writer, thread }))
+    return prepared(file, createStore(sqliteDatabase(file, turns), { writer, thread }))
   } catch (cause) {
     void close()
     throw storeError("REGISTRY", cause)
@@ -59,14 +59,20 @@ export function createSqliteStore(
   options: { readonly trust?: TrustOptions; readonly logs?: LogOptions } = {},
 ): Store {
   try {
-    return prepared(createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options }))
+    return prepared(file, createStore(sqliteDatabase(file), { writer: LOCAL_WRITER, ...options }))
   } catch (cause) {
     throw storeError("REGISTRY", cause)
   }
 }
 
-/** Builds and prepares what every verification asks, so that the first one need not wait for it. */
-const prepared = (store: Store): Store => {
-  void store.registry.snapshotFor("", new Uint8Array()).catch(() => {})
+/**
+ * Builds and prepares what every verification asks, and asks it of some device that is there, so that the first one need
+ * not wait until all of that has been read and compiled.
+ */
+const prepared = (file: DatabaseSync, store: Store): Store => {
+  const { tenant = "", ak_name: name } =
+    file.prepare("SELECT tenant, ak_name FROM devices WHERE ak_name IS NOT NULL LIMIT 1").get() ?? {}
+  const akName = name instanceof Uint8Array ? name : new Uint8Array()
+  void store.registry.snapshotFor(String(tenant), akName).catch(() => {})
   return store
 }
