@@ -161,7 +161,7 @@ export const CODES = {
   TRUST_FULL: entry("exhausted"),
   LOG_SIZE: entry("exhausted"),
   DEPTH: entry("exhausted", "X-16", "G-07"),
-  PATH: entry("exhausted", "X-17"),
+  PATH: entry("exhausted", "X-17", "G-09"),
 
   // Something cannot give a sure answer.
   RNG: entry("unavailable", "N-02"),

@@ -231,6 +231,26 @@ export const EDGE_ATTACKS: readonly AttackClass[] = [
     gets: "INVALID_ARGUMENT with `PROTO`, or `FIELD` and the path of the field.",
   },
   {
+    id: "G-08",
+    title: "Names that every object has, and texts that grow when they are read",
+    words:
+      "A member called `__proto__`, a label called `constructor`, a PCR called `toString`: a name that somebody else chose is looked for in maps and in own members, never in what all objects share. A policy is read without aliases, each member once, and no larger than a policy is.",
+    gets: "INVALID_ARGUMENT with `POLICY_SCHEMA` or `FIELD`, or an answer as to any other name.",
+  },
+  {
+    id: "G-09",
+    title: "Work that keeps everybody else waiting",
+    words:
+      "The largest legal log, a chain of expensive keys, a list of a hundred thousand certificates: what takes longer than a few milliseconds is done in slices, and others have their turn between. What changes meanwhile is found when the decision is written, as ever. Signatures are paid for out of a budget.",
+  },
+  {
+    id: "G-10",
+    title: "Exceptions where nobody waits for them",
+    words:
+      "Whatever throws, at once, by a promise or after a while, and whatever a connection does in the middle of a handshake, a message or an answer: it ends one call or one connection. What was thrown stays in the log.",
+    gets: "INTERNAL without a word of the cause.",
+  },
+  {
     id: "G-11",
     title: "A way around who calls",
     words:

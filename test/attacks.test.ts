@@ -45,6 +45,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
 const SETTLED: Readonly<Record<string, Code>> = {
   POLICY_STORE: "REGISTRY",
   AUDIT: "JOURNAL",
+  CPU: "PATH",
   POLICY_VERSION: "POLICY_VERSION",
 }
 const CATALOGUE = resolve(VECTORS, "../reference/attack-catalogue.md")

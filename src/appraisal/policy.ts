@@ -1,4 +1,4 @@
-import { isScalar, parseDocument, type YAMLError } from "yaml"
+import { isScalar, Lexer, LineCounter, parseDocument, visit, type Document as YamlDocument } from "yaml"
 import { z } from "zod"
 import { AssayError } from "../errors.ts"
 import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
@@ -144,6 +144,8 @@ export interface Policy extends DeepReadonly<Omit<Document, "references">> {
 }
 
 const DOCUMENT_CHARACTERS_MAX = 262_144
+/** What YAML is made of, spaces included: a policy of that many characters has half as many, and each costs time. */
+const DOCUMENT_TOKENS_MAX = 40_000
 
 /**
  * Parses a policy document, YAML 1.2 (core schema, no aliases, no tags of others) or JSON. An empty document, an empty
@@ -179,13 +181,15 @@ const WHOLE_DOCUMENT = "(document)"
 
 /** What the parser of YAML only warns of, such as a tag that it does not know, is a fault too. */
 const readYaml = (document: string): unknown => {
-  const yaml = parseDocument(document, {
-    schema: "core",
-    // 7 and "7" are one member of a JSON object: the second would silently win.
-    uniqueKeys: (a, b) => isScalar(a) && isScalar(b) && String(a.value) === String(b.value),
-  })
+  let tokens = 0
+  for (const _ of new Lexer().lex(document))
+    if (++tokens > DOCUMENT_TOKENS_MAX) throw yamlError("the policy document has too many parts")
+  const lineCounter = new LineCounter()
+  // The library compares each key with each other one.
+  const yaml = parseDocument(document, { schema: "core", uniqueKeys: false, lineCounter })
   const [fault] = [...yaml.errors, ...yaml.warnings]
-  if (fault !== undefined) throw yamlError(fault.message, fault)
+  if (fault !== undefined) throw yamlError(fault.message, fault.linePos?.[0])
+  checkUnique(yaml, lineCounter)
   if (yaml.directives?.yaml.version !== "1.2") throw yamlError("not YAML 1.2")
   try {
     return yaml.toJS({ maxAliasCount: 0 })
@@ -194,8 +198,22 @@ const readYaml = (document: string): unknown => {
   }
 }
 
-const yamlError = (message: string, at?: YAMLError): AssayError => {
-  const place = at?.linePos?.[0]
+/** 7 and "7" are one member of a JSON object: the second would silently win. @throws {AssayError} POLICY_SCHEMA. */
+const checkUnique = (yaml: YamlDocument, lines: LineCounter): void => {
+  visit(yaml, {
+    Map(_, { items }) {
+      const names = new Set<string>()
+      for (const { key } of items) {
+        if (!isScalar(key)) continue
+        const name = String(key.value)
+        if (names.has(name)) throw yamlError("Map keys must be unique", lines.linePos(key.range?.[0] ?? 0))
+        names.add(name)
+      }
+    },
+  })
+}
+
+const yamlError = (message: string, place?: { readonly line: number; readonly col: number }): AssayError => {
   return new AssayError("POLICY_SCHEMA", message.split(/ at line |\n/, 1)[0] ?? message, {
     location: place === undefined ? WHOLE_DOCUMENT : `line ${place.line}, column ${place.col}`,
   })

@@ -3,7 +3,7 @@ import { type Evidence, parseSentLog, type SentLog } from "../evidence/evidence.
 import { createLogOutcome } from "../verification/log-outcome.ts"
 import type { Replay } from "../verification/replay.ts"
 import type { Freshness } from "./freshness.ts"
-import type { EventLogs, LogOwner, LogStore, ReadLog } from "./ports.ts"
+import type { Breathe, EventLogs, LogOwner, LogStore, ReadLog } from "./ports.ts"
 
 /** Event logs over where they are kept, each read again whenever it is asked for. */
 export const createEventLogs = (store: LogStore): EventLogs => ({
@@ -52,6 +52,17 @@ export const logOf = async (
       },
     )
   return known
+}
+
+/** Replays a log in slices, in the banks of the evidence: a long one holds nobody up. */
+export const replayInSlices = async (
+  { outcome }: ReadLog,
+  { pcrs }: Evidence,
+  breathe: Breathe,
+): Promise<void> => {
+  const banks = pcrs.kind === "indexed" ? [...pcrs.banks.keys()] : pcrs.banks.map(({ hash }) => hash)
+  const slices = outcome.replaying(banks)
+  while (slices !== undefined && slices.next().done !== true) await breathe()
 }
 
 /** Remembers a log that led to what was quoted, and lets its device name it if the quote answered a challenge. */

@@ -39,8 +39,8 @@ export interface ImportedDevices {
   readonly unchanged: number
 }
 
-/** As many are brought in together: few enough for one transaction, and enough that its cost is shared. */
-const BATCH = 500
+/** As many are brought in together: few enough that one transaction holds nobody up, and enough that its cost is shared. */
+const BATCH = 250
 /** Between which as many devices others get their turn: a key takes about 0.1 ms. */
 const BREATH = 16
 /** By how much another machine's clock may be ahead. */

@@ -11,7 +11,7 @@ import { checkNotDenied } from "../verification/weak-key.ts"
 import { bindSession, certify } from "./certify.ts"
 import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
-import { isLeading, logOf, readSent, rememberLog } from "./event-logs.ts"
+import { isLeading, logOf, readSent, rememberLog, replayInSlices } from "./event-logs.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import { isOwn, readOwn } from "./own-device.ts"
 import type { Caller, Context, FoundContext, Judged, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
@@ -154,6 +154,7 @@ const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promis
   if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)
   const log = await logOf(ports.logs, evidence, sent, ownerOf(context))
   await call.spend() // now, and never unspent
+  if (log !== undefined) await replayInSlices(log, evidence, ports.breathe)
   if (endorsing !== undefined)
     for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, context.snapshot.device.id)
   return judge(quote, evidence, log, endorsing, context, call, ports) // judge

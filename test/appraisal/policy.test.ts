@@ -291,4 +291,25 @@ test("gives two readers of one document policies that share nothing", () => {
   assert.is.not(parsePolicy(document).evidence, parsePolicy(document).evidence)
 })
 
+const WHOLE = 262_144
+const costly: [name: string, document: string][] = [
+  ["tags", "!a ".repeat(WHOLE / 3)],
+  ["lists in each other", "[".repeat(WHOLE)],
+  ["lists beside each other", "[],".repeat(WHOLE / 3)],
+  ["members by numbers", `{${Array.from({ length: 14_000 }, (_, i) => `"${i * 65_536}":0`).join()}}`],
+  [
+    "members by numbers, as many as may be",
+    `{${Array.from({ length: 9000 }, (_, i) => `"${i * 65_536}":0`).join()}}`,
+  ],
+  ["comments", "#\n".repeat(WHOLE / 2)],
+  ["anchors", `[${"&a 1,".repeat(WHOLE / 6)}]`],
+]
+for (const [name, document] of costly)
+  test(`refuses G-08 and G-09 a document of ${name} before it costs anything`, () => {
+    const since = process.cpuUsage()
+    throwsCode(() => parsePolicy(document), "POLICY_SCHEMA")
+    const { user, system } = process.cpuUsage(since)
+    assert.ok(user + system < 1_500_000, `${user + system} µs`)
+  })
+
 test.run()

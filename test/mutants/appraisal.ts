@@ -336,8 +336,8 @@ export const APPRAISAL: readonly Mutant[] = [
       ],
       [
         "policy-key-twice",
-        "isScalar(a) && isScalar(b) && String(a.value) === String(b.value)",
-        "isScalar(a) && isScalar(b) && a.value === b.value",
+        "const name = String(key.value)",
+        "const name = typeof key.value + String(key.value)",
       ],
       ["policy-unknown-tag", "[...yaml.errors, ...yaml.warnings]", "[...yaml.errors]"],
       ["policy-minus-zero", "(index) => !Object.is(index, -0)", "(index) => index < 24"],

@@ -1,7 +1,10 @@
 import type { Mutant } from "./mutant.ts"
 
 /** The classes of `CLASSES` that these stand for. */
-const IN_SCOPE: readonly string[] = ["G-01", "G-02", "G-03", "G-04", "G-05", "G-06", "G-11", "N-07"]
+const IN_SCOPE: readonly string[] = [
+  ...["G-01", "G-02", "G-03", "G-04", "G-05", "G-06"],
+  ...["G-10", "G-11", "N-07"],
+]
 
 const of = (id: string, file: string, test: string) =>
   ({
@@ -243,5 +246,42 @@ export const EDGE: readonly Mutant[] = [
     find: "tpm.eventLogDigest.length === 32",
     replace: "true",
     why: "A digest of any length would be looked for.",
+  },
+  {
+    id: "fault-told",
+    ...of("G-10", "errors", "failures"),
+    find: 'message: isFault ? "internal error" : message.slice',
+    replace: "message: message.slice",
+    why: "What a fault says would be told to its caller.",
+  },
+  {
+    id: "policy-parts",
+    named: "G-08",
+    covers: ["G-08", "G-09"],
+    file: "src/appraisal/policy.ts",
+    tests: ["test/appraisal/policy.test.ts"],
+    find: "if (++tokens > DOCUMENT_TOKENS_MAX)",
+    replace: "if (tokens < 0)",
+    why: "A document of tags would keep everybody waiting for nine seconds.",
+  },
+  {
+    id: "replay-unsliced",
+    named: "G-09",
+    covers: ["G-09"],
+    file: "src/verification/replay.ts",
+    tests: ["test/service/replay-slices.test.ts"],
+    find: "if (++count % SLICE === 0) yield undefined",
+    replace: "if (++count < 0) yield undefined",
+    why: "The largest legal log would keep everybody else waiting for 50 ms.",
+  },
+  {
+    id: "replay-in-one",
+    named: "G-09",
+    covers: ["G-09"],
+    file: "src/service/verify.ts",
+    tests: ["test/service/replay-slices.test.ts"],
+    find: "  if (log !== undefined) await replayInSlices(log, evidence, ports.breathe)\n",
+    replace: "",
+    why: "The largest legal log would keep everybody else waiting for 50 ms.",
   },
 ]

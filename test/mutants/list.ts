@@ -92,7 +92,7 @@ export const CLASSES: readonly string[] = [
   "T-04",
   "T-07",
   "T-08",
-  ...Array.from({ length: 7 }, (_, i) => `G-0${i + 1}`),
+  ...Array.from({ length: 10 }, (_, i) => `G-${String(i + 1).padStart(2, "0")}`),
   "G-11",
   "G-12",
   "S-01",

@@ -303,7 +303,7 @@ export const MANAGING: readonly Mutant[] = [
     ],
     [
       "import-endless-batch",
-      "500 at a time",
+      "250 at a time",
       "if (batch.length === BATCH) await flush()",
       "if (batch.length === 2 ** 30) await flush()",
       "An import of a million devices would be held whole, and be one transaction.",

@@ -66,7 +66,7 @@ const odd: [name: string, value: unknown][] = [
   ],
 ]
 for (const [name, value] of odd)
-  test(`answers INTERNAL and no more when ${name} is thrown, and goes on`, async () => {
+  test(`answers G-10 INTERNAL and no more when ${name} is thrown, and goes on`, async () => {
     thrown = value
     const error = await rejectsCode(() => server.client.verify(goodVerify()), "INTERNAL")
     assert.is(error.message, "internal error")

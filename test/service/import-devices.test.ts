@@ -130,19 +130,19 @@ test("lets a device attest that was moved here, and never from an earlier boot",
     assert.equal([token.kind, findings[0]?.code], ["result", "CLOCK_INFO_ROLLBACK"])
   }))
 
-test("brings in 500 at a time; what came before a failure stays, and may come again", () =>
+test("brings in 250 at a time; what came before a failure stays, and may come again", () =>
   withService(async (world) => {
-    const devices = fleet(1101)
+    const devices = fleet(551)
     const broken = devices.map((device, i) =>
-      i === 1050 ? { ...device, akPublic: new Uint8Array(3) } : device,
+      i === 525 ? { ...device, akPublic: new Uint8Array(3) } : device,
     )
     const error = await rejectsCode(() => importAll(world.service, broken), ["FRAMING", "PUBLIC_AREA"])
-    assert.match(error.location ?? "", /^devices\[1050\]/)
+    assert.match(error.location ?? "", /^devices\[525\]/)
     const counted = async () => (await world.journal.records("default")).map(({ act }) => act)
     assert.equal(await counted(), ["import-devices", "import-devices"])
-    await world.registry.device("default", "gate-999")
-    await rejectsCode(() => world.registry.device("default", "gate-1000"), "DEVICE_NOT_FOUND")
-    assert.equal(await importAll(world.service, devices), { added: 101, unchanged: 1000 })
+    await world.registry.device("default", "gate-499")
+    await rejectsCode(() => world.registry.device("default", "gate-500"), "DEVICE_NOT_FOUND")
+    assert.equal(await importAll(world.service, devices), { added: 51, unchanged: 500 })
     assert.is((await counted()).length, 5)
   }))
 
@@ -167,11 +167,11 @@ test("asks for no more than it has room for", () =>
   withService(async (world) => {
     let given = 0
     const stored: number[] = []
-    const devices = fleet(1000)
+    const devices = fleet(500)
     const counting = async function* () {
       for (const device of devices) {
         given++
-        if (given % 500 === 1) stored.push((await world.journal.records("default")).length)
+        if (given % 250 === 1) stored.push((await world.journal.records("default")).length)
         yield device
       }
     }
@@ -269,8 +269,8 @@ test("keeps P-06 devices and policies of one tenant from another", () =>
 test("throws what its source throws, and keeps what came before", () =>
   withService(async (world) => {
     const broken = async function* () {
-      yield* fleet(500)
-      yield input("late", { akPublic: keyOf(501) })
+      yield* fleet(250)
+      yield input("late", { akPublic: keyOf(251) })
       throw new Error("the line went dead")
     }
     let thrown: unknown
@@ -278,7 +278,7 @@ test("throws what its source throws, and keeps what came before", () =>
       thrown = error
     })
     assert.instance(thrown, Error)
-    await world.registry.device("default", "gate-499")
+    await world.registry.device("default", "gate-249")
     await rejectsCode(() => world.registry.device("default", "late"), "DEVICE_NOT_FOUND")
   }))
 

@@ -1820,7 +1820,7 @@ export const DeviceService: GenService<{
     output: typeof AcceptFirmwareResponseSchema;
   },
   /**
-   * Brings devices in from an export, in the order they come: 500 at a time, and of those all or none. What came before a
+   * Brings devices in from an export, in the order they come: 250 at a time, and of those all or none. What came before a
    * failure stays, and may come again.
    *
    * @generated from rpc assay.v1.DeviceService.ImportDevices
