@@ -148,9 +148,18 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
 /** Everything that a log's outcome depends on: a SHA-256 is always as long, so that no two tenants' are one. */
 const logKey = (tenant: string, digest: Uint8Array): string => `${REPLAY_RULES} ${latin1(digest)} ${tenant}`
 
-/** The lengths keep apart what reads alike in a row. */
-const deviceKey = ({ tenant, device, akName }: LogOwner): string =>
-  `${tenant.length} ${device.length} ${tenant}${device}${latin1(akName)}`
+/** One owner is asked about several times in a call. */
+const deviceKeys = new WeakMap<LogOwner, string>()
+
+const deviceKey = (owner: LogOwner): string => {
+  const known = deviceKeys.get(owner)
+  if (known !== undefined) return known
+  const { tenant, device, akName } = owner
+  // The lengths keep apart what reads alike in a row.
+  const key = `${tenant.length} ${device.length} ${tenant}${device}${latin1(akName)}`
+  deviceKeys.set(owner, key)
+  return key
+}
 
 const linkKey = (owner: LogOwner, digest: Uint8Array): string => `${latin1(digest)}${deviceKey(owner)}`
 

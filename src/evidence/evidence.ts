@@ -166,7 +166,9 @@ function copyOf(raw: RawEvidence, log: ShownLog): CopiedParts {
   const parts = [raw.akName, raw.attest, raw.signature, nameOfLog, certificates]
   for (const { hash, values } of pcrBanks) parts.push(IDENTIFIERS[hash], values)
   if (certification !== undefined) parts.push(lengthPrefixed(...partsOf(certification)))
-  const copy = lengthPrefixedBriefly(parts)
+  // What is read out of certificates is kept for long, and must not keep more than itself.
+  const isKept = chain.length > 0 || certification !== undefined
+  const copy = isKept ? lengthPrefixed(...parts) : lengthPrefixedBriefly(parts)
   let end = 0
   /** What became of the next part. */
   const next = ({ length }: Uint8Array): Uint8Array => {

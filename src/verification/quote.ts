@@ -10,7 +10,7 @@ import { AssayError } from "../errors.ts"
 import { digestOf } from "../evidence/digest.ts"
 import { algorithmId, HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
 import type { Attest, ClockInfo } from "../evidence/tpm/attest.ts"
-import type { PcrValues, UntrustedPcrs } from "../evidence/tpm/pcrs.ts"
+import type { BankValues, PcrValues, UntrustedPcrs } from "../evidence/tpm/pcrs.ts"
 import type { PcrSelection } from "../evidence/tpm/selection.ts"
 import type { Signature } from "../evidence/tpm/signature.ts"
 import type { AttestationKey } from "./key.ts"
@@ -159,14 +159,14 @@ export function selectValues(pcrSelect: readonly PcrSelection[], pcrs: Untrusted
       expected: "at least one PCR",
       actual: "none",
     })
-  const values = new Map(
-    selected.map((bank) => [
+  const values = new Map<HashName, BankValues>()
+  for (const bank of selected)
+    values.set(
       bank.hash,
       pcrs.kind === "concatenated"
         ? split(bank, pcrs.banks.find(({ hash }) => hash === bank.hash)?.values)
         : pick(bank, pcrs.banks.get(bank.hash)),
-    ]),
-  )
+    )
   const claimed = pcrs.kind === "concatenated" ? pcrs.banks.map(({ hash }) => hash) : [...pcrs.banks.keys()]
   for (const hash of claimed) if (!values.has(hash)) throw unquoted(hash, "a bank that is not in the quote")
   return values
@@ -175,7 +175,7 @@ export function selectValues(pcrSelect: readonly PcrSelection[], pcrs: Untrusted
 /** The one digest over all values, in the order of the selection, by the signature scheme's hash. @throws {AssayError} PCR_DIGEST. */
 export function checkPcrDigest(quote: Pick<Quote, "hash" | "pcrDigest">, values: PcrValues): void {
   const all: Uint8Array[] = []
-  for (const bank of values.values()) all.push(...bank.values())
+  for (const bank of values.values()) for (const value of bank.values()) all.push(value)
   const actual = digestOf(quote.hash, concat(...all))
   if (!sameBytes(actual, quote.pcrDigest))
     throw new AssayError("PCR_DIGEST", "the PCR values are not those that were quoted", {
@@ -195,7 +195,13 @@ const split = (
     throw missing(hash, `${size} bytes for PCR ${pcrs.join(",")}`, `${values?.length ?? 0} bytes`)
   if (values.length > size)
     throw unquoted(hash, `${values.length - size} bytes more than the quoted PCRs have`)
-  return new Map(pcrs.map((pcr, i) => [pcr, values.subarray(i * sizeBytes, (i + 1) * sizeBytes)]))
+  const found = new Map<number, Uint8Array>()
+  let start = 0
+  for (const pcr of pcrs) {
+    found.set(pcr, values.subarray(start, start + sizeBytes))
+    start += sizeBytes
+  }
+  return found
 }
 
 const pick = ({ hash, pcrs }: PcrSelection, values: ReadonlyMap<number, Uint8Array> | undefined) => {

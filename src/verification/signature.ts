@@ -26,8 +26,8 @@ export function verifySignature(key: KeyObject, signature: Signature, message: U
     case "rsapss":
       return hasModulusSize(key, signature.value) && verifyPss(key, signature.hash, signature.value, message)
     case "ecdsa": {
-      const size = CURVE_BYTES.get(key.asymmetricKeyDetails?.namedCurve ?? "")
-      if (size === undefined || !fits(signature.r, size) || !fits(signature.s, size)) return false
+      const size = sizeOf(key)
+      if (key.asymmetricKeyType !== "ec" || !fits(signature.r, size) || !fits(signature.s, size)) return false
       const value = new Uint8Array(2 * size)
       value.set(signature.r, size - signature.r.length)
       value.set(signature.s, 2 * size - signature.s.length)
@@ -40,17 +40,28 @@ export function verifySignature(key: KeyObject, signature: Signature, message: U
 
 const fits = (integer: Uint8Array, size: number): boolean => integer.length > 0 && integer.length <= size
 
-const modulusBytes = (key: KeyObject): number => Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)
+/** What was found out by `sizeOf`: a key is used again and again, and its details are made anew each time. */
+const sizes = new WeakMap<KeyObject, number>()
+
+/** Bytes of an RSA key's modulus, or of a coordinate on an ECC key's curve; 0 for other curves. */
+const sizeOf = (key: KeyObject): number => {
+  const known = sizes.get(key)
+  if (known !== undefined) return known
+  const { modulusLength, namedCurve = "" } = key.asymmetricKeyDetails ?? {}
+  const size = modulusLength === undefined ? (CURVE_BYTES.get(namedCurve) ?? 0) : Math.ceil(modulusLength / 8)
+  sizes.set(key, size)
+  return size
+}
 
 const hasModulusSize = (key: KeyObject, value: Uint8Array): boolean =>
-  key.asymmetricKeyType === "rsa" && value.length === modulusBytes(key)
+  key.asymmetricKeyType === "rsa" && value.length === sizeOf(key)
 
 /** The encoded message of a modulus of whole bytes leaves room for the digest, one byte of padding and the trailer. */
 const PSS_OVERHEAD_BYTES = 2
 
 function verifyPss(key: KeyObject, hash: HashName, value: Uint8Array, message: Uint8Array): boolean {
   const { sizeBytes } = HASHES[hash]
-  const salts = [sizeBytes, modulusBytes(key) - sizeBytes - PSS_OVERHEAD_BYTES]
+  const salts = [sizeBytes, sizeOf(key) - sizeBytes - PSS_OVERHEAD_BYTES]
   return salts.some((saltLength) =>
     verify(hash, message, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }, value),
   )

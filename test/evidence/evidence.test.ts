@@ -137,6 +137,11 @@ test("copies what is shown of a key: whoever holds the input cannot change what 
   assert.is(parsed.certification?.csr.spki.length, 91)
 })
 
+test("keeps what may be held on to in memory that is not shared with others", () => {
+  const parsed = parseEvidence({ ...genuine, certification })
+  assert.ok((parsed.certification?.csr.spki.buffer.byteLength ?? 0) < 4096)
+})
+
 const others: [name: string, other: Partial<RawEvidence>][] = [
   ["another key's name", { akName: raw("p384-sha384").akName }],
   ["another quote", { attest: raw("p256-sha256").attest }],

@@ -111,8 +111,8 @@ export const EVENT_LOGS: readonly Mutant[] = [
     id: "log-cache-parts-run-together",
     ...of("C-03"),
     ...CACHE,
-    find: `  \`\${tenant.length} \${device.length} \${tenant}`,
-    replace: `  \`\${tenant}`,
+    find: `const key = \`\${tenant.length} \${device.length} \${tenant}`,
+    replace: `const key = \`\${tenant}`,
     why: "The end of a name could be the beginning of a key.",
   },
   {
