@@ -1,4 +1,4 @@
-import type { KeyObject } from "node:crypto"
+import { hash, type KeyObject } from "node:crypto"
 import { toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { algorithmId } from "../evidence/tpm/algorithm.ts"
@@ -40,7 +40,8 @@ const unfitSigner = (area: PublicArea): Signer | undefined => {
   if (keyObject === undefined) return undefined
   const hasScheme = scheme.kind !== "null" && scheme.kind !== "unsupported"
   const spki = keyObject.export({ type: "spki", format: "der" })
-  return { keyObject, ak: hasScheme ? { area, keyObject, spki, scheme } : undefined }
+  const spkiDigest = hash("sha256", spki, "hex")
+  return { keyObject, ak: hasScheme ? { area, keyObject, spki, spkiDigest, scheme } : undefined }
 }
 
 const attempt = <T>(act: () => T): readonly [value: T | undefined, flaw: AssayError | undefined] => {

@@ -7,7 +7,7 @@ import { type CertifiedKey, verifyCertification } from "../verification/certific
 import { verifyClaims } from "../verification/claims.ts"
 import { proveQuote, type Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
-import { checkNotDenied } from "../verification/weak-key.ts"
+import { checkDigestNotDenied, checkNotDenied } from "../verification/weak-key.ts"
 import { bindSession, certify } from "./certify.ts"
 import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
@@ -233,7 +233,7 @@ const judge = (
   const { advisoriesFor, denied, measure } = ports
   const isEndorsed = endorsing !== undefined
   const claims = refutable(() => {
-    checkNotDenied(context.ak.spki, denied, "attestation key")
+    checkDigestNotDenied(context.ak.spkiDigest, denied, "attestation key")
     const endorsements = proveEndorsements(ports, endorsing, context, at)
     const key = proveKey(quote, evidence, context, freshness)
     if (key !== undefined) checkNotDenied(key.spki, denied, "certification.key_public")

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject } from "node:crypto"
+import { createPublicKey, hash, type KeyObject } from "node:crypto"
 import { toBase64Url } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
@@ -11,8 +11,10 @@ import { checkRsa } from "./weak-key.ts"
 export interface AttestationKey {
   readonly area: PublicArea
   readonly keyObject: KeyObject
-  /** SubjectPublicKeyInfo, DER: what lists of denied keys name it by. */
+  /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array
+  /** SHA-256 of it in lowercase hexadecimal: what lists of denied keys name it by. */
+  readonly spkiDigest: string
   /** The key's own scheme; a signature that says another is refused. */
   readonly scheme: { readonly kind: SchemeName; readonly hash: HashName }
 }
@@ -54,7 +56,8 @@ export function createAttestationKey(area: PublicArea): Verified<AttestationKey>
   if ((scheme.kind === "ecdsa") !== (area.key.kind === "ecc"))
     throw algorithmError("scheme", `a scheme of ${area.key.kind} keys`, scheme.kind)
   const keyObject = createKeyObject(area.key)
-  return vouch({ area, keyObject, spki: keyObject.export({ type: "spki", format: "der" }), scheme })
+  const spki = keyObject.export({ type: "spki", format: "der" })
+  return vouch({ area, keyObject, spki, spkiDigest: hash("sha256", spki, "hex"), scheme })
 }
 
 /**

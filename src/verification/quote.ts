@@ -64,18 +64,16 @@ export function proveQuote(
 }
 
 /** The signature's scheme and hash are those of the key itself. @throws {AssayError} SIG_ALG. */
-export function checkScheme(signature: Signature, ak: AttestationKey): void {
-  const expected = `${ak.scheme.kind}:${ak.scheme.hash}`
-  const actual =
-    signature.kind === "unsupported"
-      ? `${algorithmId(signature.sigAlg)}:${signature.hashAlg === undefined ? "?" : algorithmId(signature.hashAlg)}`
-      : `${signature.kind}:${signature.hash}`
-  if (actual !== expected)
-    throw new AssayError("SIG_ALG", "the signature is of another scheme than the key", {
-      location: "TPMT_SIGNATURE",
-      expected,
-      actual,
-    })
+export function checkScheme(signature: Signature, { scheme }: Pick<AttestationKey, "scheme">): void {
+  if (signature.kind === scheme.kind && signature.hash === scheme.hash) return
+  throw new AssayError("SIG_ALG", "the signature is of another scheme than the key", {
+    location: "TPMT_SIGNATURE",
+    expected: `${scheme.kind}:${scheme.hash}`,
+    actual:
+      signature.kind === "unsupported"
+        ? `${algorithmId(signature.sigAlg)}:${signature.hashAlg === undefined ? "?" : algorithmId(signature.hashAlg)}`
+        : `${signature.kind}:${signature.hash}`,
+  })
 }
 
 /** The key signed exactly these bytes. @throws {AssayError} SIGNATURE. */

@@ -255,7 +255,7 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "K-08",
     covers: ["K-08"],
     ...VERIFY,
-    find: '    checkNotDenied(context.ak.spki, denied, "attestation key")\n',
+    find: '    checkDigestNotDenied(context.ak.spkiDigest, denied, "attestation key")\n',
     replace: "",
     why: "A key that leaked after its device was registered would still be let in.",
   },

@@ -22,8 +22,8 @@ export const VERIFICATION: readonly Mutant[] = [
     named: "Q-14",
     covers: ["row-2", "Q-13", "Q-14"],
     ...QUOTE,
-    find: '  if (actual !== expected)\n    throw new AssayError("SIG_ALG"',
-    replace: '  if (actual === "")\n    throw new AssayError("SIG_ALG"',
+    find: "if (signature.kind === scheme.kind && signature.hash === scheme.hash) return",
+    replace: 'if (signature.kind !== "unsupported") return',
     why: "A signature by SHA-1 or by another scheme of the same key would do.",
   },
   {
@@ -31,8 +31,8 @@ export const VERIFICATION: readonly Mutant[] = [
     named: "Q-14",
     covers: ["row-2", "Q-14"],
     ...QUOTE,
-    find: "if (actual !== expected)",
-    replace: 'if (actual.split(":")[0] !== ak.scheme.kind)',
+    find: " && signature.hash === scheme.hash",
+    replace: "",
     why: "A signature by a weaker hash than the key's would do.",
   },
   {
@@ -40,8 +40,8 @@ export const VERIFICATION: readonly Mutant[] = [
     named: "Q-13",
     covers: ["row-2", "Q-13"],
     ...QUOTE,
-    find: "if (actual !== expected)",
-    replace: 'if (actual.split(":")[1] !== ak.scheme.hash)',
+    find: "signature.kind === scheme.kind && ",
+    replace: 'signature.kind !== "unsupported" && ',
     why: "A signature of another kind would be looked at.",
   },
   {
