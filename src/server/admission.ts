@@ -239,10 +239,10 @@ export class Admission {
   /** The first of the line whose turn it is. */
   #next(): Waiting | undefined {
     for (;;) {
-      const [line] = this.#lines.values()
+      const line = this.#lines.values().next().value
       if (line === undefined) return undefined
       const { caller } = line
-      const [head] = line.waiting
+      const head = line.waiting[0]
       if (head !== undefined && line.credit >= head.weight) {
         line.waiting.shift()
         line.credit -= head.weight

@@ -174,16 +174,17 @@ export const observed =
             const admit = (principal: Principal): void => {
               if (ended) return // while it was asked who calls
               caller = principal
+              const line = lineOf(principal)
               authorize(method, principal)
               release = limits?.limiter.call(principal, method, by) ?? release
-              if (connection !== undefined) limits?.connections.prove(connection, lineOf(principal))
+              if (connection !== undefined) limits?.connections.prove(connection, line)
               const prove = proverOf(principal, know)
-              guarded?.known(lineOf(principal), () => void attempt(prove, refuse))
+              guarded?.known(line, () => void attempt(prove, refuse))
               const request = (): void => limits?.limiter.request(principal, by.network)
               const gone = (): boolean => ended || stream.closed || stream.destroyed
               const taken = (): Taken => guarded?.taken() ?? NOTHING_HELD
               const enter = async (bytes = guarded?.bytes ?? 0) =>
-                limits === undefined ? () => {} : limits.admission.enter(lineOf(principal), bytes, gone)
+                limits === undefined ? () => {} : limits.admission.enter(line, bytes, gone)
               contexts.set(metadata, { id, caller, prove, request, taken, enter, fail, note })
               forward(metadata)
             }
@@ -230,7 +231,7 @@ function shownOn(
   const chain = connection?.chain
   if ((chain === undefined) === (transport === "tls"))
     throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
-  return { transport, peer: call.getPeer(), connection: connection?.id, chain: chain ?? [] }
+  return { transport, peer: () => call.getPeer(), connection: connection?.id, chain: chain ?? [] }
 }
 
 /** Looks again at who calls, who has to be the same. */

@@ -63,8 +63,8 @@ export function checkCredentials(credentials: readonly Credential[]): void {
 /** How a call came in. */
 export interface Shown {
   readonly transport: Transport
-  /** `address:port`, as grpc-js gives it. */
-  readonly peer: string
+  /** `address:port`, as grpc-js gives it; asking takes longer than all else does for most callers. */
+  readonly peer: () => string
   /** Its connection's id, where connections are counted. */
   readonly connection: string | undefined
   /** What a TLS client has shown: DER, its own certificate first. Empty if it has shown none. */
@@ -149,9 +149,10 @@ function peerOf({ transport, peer, chain }: Shown, { anonymous, holderOf }: Call
   }
   if (!anonymous) throw unknown("callers need a credential here")
   // With its port: without a credential a caller is one connection, and no other can use its challenges.
-  if (transport === "tcp" && !LOOPBACK_PEER.test(peer))
+  const end = transport === "tcp" ? peer() : transport
+  if (transport === "tcp" && !LOOPBACK_PEER.test(end))
     throw unknown("the connection is not from this machine, or gone")
-  return { tenant: TENANT, id: `local:${transport === "tcp" ? peer : transport}`, role: "gateway" }
+  return { tenant: TENANT, id: `local:${end}`, role: "gateway" }
 }
 
 /** Who holds what is sent along: a secret of this machine, an enrollment token, or a token of an issuer. */

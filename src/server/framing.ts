@@ -17,9 +17,10 @@ export interface Frame {
 /** Follows the bytes of one call. */
 export class Framing {
   readonly #begun: (frame: Frame) => void
-  readonly #header = new Uint8Array(HEADER_BYTES)
-  #headerBytes = 0
+  /** Of a header that comes in pieces. */
+  readonly #header: number[] = []
   #left = 0
+  #isWithin = false
 
   /** @param begun Told of each message as soon as its size is known. What it throws ends the call. */
   constructor(begun: (frame: Frame) => void) {
@@ -28,25 +29,22 @@ export class Framing {
 
   /** Whether the last message is not complete. */
   get partial(): boolean {
-    return this.#headerBytes > 0
+    return this.#isWithin || this.#header.length > 0
   }
 
   /** @throws {AssayError} PROTO for a flag that nobody has defined; whatever `begun` throws. */
   push(chunk: Uint8Array): void {
     let at = 0
     while (at < chunk.length) {
-      if (this.#headerBytes < HEADER_BYTES) {
-        const taken = chunk.subarray(at, at + HEADER_BYTES - this.#headerBytes)
-        this.#header.set(taken, this.#headerBytes)
-        this.#headerBytes += taken.length
-        at += taken.length
-        if (this.#headerBytes === HEADER_BYTES) this.#begin()
-      } else {
+      if (this.#isWithin) {
         const taken = Math.min(chunk.length - at, this.#left)
         this.#left -= taken
         at += taken
+      } else {
+        this.#header.push(chunk[at++] ?? 0)
+        if (this.#header.length === HEADER_BYTES) this.#begin()
       }
-      if (this.#headerBytes === HEADER_BYTES && this.#left === 0) this.#headerBytes = 0
+      if (this.#left === 0) this.#isWithin = false
     }
   }
 
@@ -58,6 +56,8 @@ export class Framing {
         expected: "0, or 1 for a compressed message",
         actual: String(flag),
       })
+    this.#header.length = 0
+    this.#isWithin = true
     this.#left = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
     this.#begun({ compressed: flag === COMPRESSED, size: this.#left })
   }

@@ -129,9 +129,12 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
       request(principal, network)
       if (method === CREATE_CHALLENGE) take(challenges, key, "challenges of this caller")
       else if (method.startsWith(ENROLLMENT)) take(enrollments, key, "enrollments of this caller")
-      const ends = [calls.begin(key), ...(isStream ? [streams.begin(key)] : [])]
+      const end = calls.begin(key)
+      if (!isStream) return end
+      const endStream = streams.begin(key)
       return () => {
-        for (const end of ends) end()
+        end()
+        endStream()
       }
     },
   }

@@ -55,7 +55,7 @@ const callerOf = (
 ): Principal => {
   const known = createKnowCaller({ ...NO_TOKENS, ...parts })(metadata, {
     transport,
-    peer,
+    peer: () => peer,
     connection: undefined,
     chain: [],
   })
@@ -190,7 +190,8 @@ test("takes who holds an enrollment token for a device that enrolls, in the toke
   })
   const metadata = metadataOf("Bearer aet_0123456789abcdef")
   for (const transport of ["tls", "unix"] as const) {
-    const call = async () => know(metadata, { transport, peer: "unknown", connection: undefined, chain: [] })
+    const call = async () =>
+      know(metadata, { transport, peer: () => "unknown", connection: undefined, chain: [] })
     if (asked.length > 0) await rejectsCode(call, "CALLER_UNKNOWN")
     else
       assert.equal(await call(), {
@@ -204,7 +205,7 @@ test("takes who holds an enrollment token for a device that enrolls, in the toke
 })
 test("refuses G-11 an enrollment token where there are none, and while nobody can say", async () => {
   const metadata = metadataOf("Bearer aet_0123456789abcdef")
-  const connection = { transport: "tls", peer: "unknown", connection: undefined, chain: [] } as const
+  const connection = { transport: "tls", peer: () => "unknown", connection: undefined, chain: [] } as const
   const none = createKnowCaller({ ...NO_TOKENS, credentials, anonymous: false })
   await rejectsCode(async () => none(metadata, connection), "CALLER_UNKNOWN")
   const enrollmentToken = () => Promise.reject(new AssayError("REGISTRY", "down"))
