@@ -399,8 +399,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["N-04"],
     file: "src/server/caller.ts",
     tests: ["test/server/caller.test.ts", "test/e2e/attack.test.ts"],
-    find: "id: `local:${end}`",
-    replace: "id: `local:${transport}`",
+    find: '"tcp" ? peer() : transport',
+    replace: '"tcp" ? "127.0.0.1:1" : transport',
     why: "Any process of the machine could answer another's challenge.",
   },
   {
