@@ -19,6 +19,20 @@ export const faultAt =
     else if (point === wanted) process.kill(process.pid, "SIGKILL")
   }
 
+/** A function that passes a point before and after each of its calls. */
+export const passing =
+  <Arguments extends readonly unknown[], T>(
+    name: string,
+    act: (...args: Arguments) => Promise<T>,
+    fault: Fault,
+  ): ((...args: Arguments) => Promise<T>) =>
+  async (...args) => {
+    fault(`${name}:before`)
+    const value = await act(...args)
+    fault(`${name}:after`)
+    return value
+  }
+
 /** Values that are asked in every breath, and change nothing anywhere. */
 const QUIET: readonly string[] = ["clock", "random", "settings", "denied", "breathe"]
 

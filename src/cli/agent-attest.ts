@@ -9,6 +9,7 @@ import { type AgentState, openState, readState } from "./agent-state.ts"
 import {
   type AgentOptions,
   type AgentParts,
+  addressOf,
   settingsOf,
   withAddress,
   withAgent,
@@ -30,7 +31,7 @@ import { type Report, toJson } from "./output.ts"
 import { reachOf, type ServerOptions } from "./server-options.ts"
 
 interface AttestOptions extends AgentOptions, ServerOptions {
-  readonly address: string
+  readonly address?: string
   readonly audience: string
   readonly device?: string
   readonly policy: string
@@ -100,9 +101,14 @@ const writeCertificate = (
 }
 
 /** Keeps which log was shown where the device enrolled. What cannot be kept is shown again the next time. */
-const noteShownLog = (options: AttestOptions, state: AgentState, shown: Uint8Array | undefined): void => {
+const noteShownLog = (
+  options: AttestOptions,
+  address: string,
+  state: AgentState,
+  shown: Uint8Array | undefined,
+): void => {
   const shownLog = shown && toHex(shown)
-  if (state.address !== options.address || shownLog === undefined || shownLog === state.shownLog) return
+  if (state.address !== address || shownLog === undefined || shownLog === state.shownLog) return
   try {
     const file = openState(options)
     try {
@@ -124,8 +130,9 @@ const attestWith = async (
   parts: AgentParts,
   { io }: CommandContext,
 ): Promise<Report> => {
-  const { address, audience, policy } = options
+  const { audience, policy } = options
   const state = readState(options)
+  const address = addressOf(options, state)
   const device = options.device ?? state?.device ?? ""
   const key = await keyToCertify(options, attester)
   const own = { audience, confirmation: key === undefined ? confirmationOf(options) : named(key) }
@@ -140,7 +147,7 @@ const attestWith = async (
       request,
       shownBefore,
     )
-    if (state !== undefined) noteShownLog(options, state, shown)
+    if (state !== undefined) noteShownLog(options, address, state, shown)
     const certificate = writeCertificate(options, verdict)
     const token = verdict.token.value ?? ""
     const session = verdict.token.case === "sessionToken"

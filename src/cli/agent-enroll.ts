@@ -6,6 +6,7 @@ import {
   type AgentDevice,
   type AgentOptions,
   type AgentParts,
+  addressOf,
   settingsOf,
   withAddress,
   withAgent,
@@ -18,7 +19,7 @@ import type { CliIo, Reach } from "./parts.ts"
 import { reachOf, type ServerOptions } from "./server-options.ts"
 
 interface EnrollOptions extends AgentOptions, ServerOptions {
-  readonly address: string
+  readonly address?: string
   readonly name: string
   readonly akChain?: string[]
 }
@@ -63,14 +64,14 @@ const STATES: Readonly<Record<number, string>> = {
 }
 
 const enroll = async (options: EnrollOptions, parts: AgentParts, { io }: CommandContext): Promise<Report> => {
-  const { address } = options
+  const address = addressOf(options)
   const reach = await reachOf(address, options, io)
   return withAgent(parts, settingsOf(options), async (device) => {
     const shown = await shownBy(device, options, io)
     // Opened first: an enrollment that nobody remembers cannot be had again without the operator.
     const state = openState(options)
     try {
-      const joined = await join(device, shown, options, reach, parts)
+      const joined = await join(device, shown, { ...options, address }, reach, parts)
       state.write({ device: joined.device, tenant: joined.tenant, address })
       return enrolledReport({ ...joined, file: state.file })
     } finally {
@@ -83,7 +84,7 @@ const enroll = async (options: EnrollOptions, parts: AgentParts, { io }: Command
 const join = async (
   device: AgentDevice,
   shown: Awaited<ReturnType<typeof shownBy>>,
-  { address, name }: EnrollOptions,
+  { address, name }: EnrollOptions & { readonly address: string },
   reach: Reach,
   parts: AgentParts,
 ) => {

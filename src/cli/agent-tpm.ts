@@ -92,9 +92,20 @@ export const withTpm = (command: Command, { eventLogPath }: AgentParts): Command
       ".assay/software-tpm-maker.pem",
     )
 
+/** Where a server in development mode listens. */
+const ADDRESS = "127.0.0.1:7400"
+
+/** Where Assay is: as the options say, else where the device enrolled. */
+export const addressOf = (
+  { address }: { readonly address?: string },
+  state?: { readonly address: string },
+): string => address ?? state?.address ?? ADDRESS
+
 /** Adds the options that say where Assay is, and the file that an enrolled device knows itself by. */
 export const withAddress = (command: Command): Command =>
-  withServerOptions(command.option("--address <ADDRESS>", "Assay", "127.0.0.1:7400")).option(
+  withServerOptions(
+    command.option("--address <ADDRESS>", `Assay (default: where the device enrolled, else ${ADDRESS})`),
+  ).option(
     "--state <FILE>",
     "what the device knows of itself (default: agent.json with its TPM in software, else .assay-agent.json)",
   )

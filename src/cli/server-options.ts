@@ -37,6 +37,12 @@ export async function reachOf(address: string, options: ServerOptions, io: CliIo
       location: "--enrollment-token",
       expected: "one of them",
     })
+  const secret = credential === undefined ? "--enrollment-token" : "--credential"
+  if (tlsCert !== undefined && (credential ?? enrollmentToken) !== undefined)
+    throw new AssayError("INPUT", `${secret} and --tls-cert both say who you are: which of the two?`, {
+      location: secret,
+      expected: "one of them",
+    })
   const named = [tlsCa, tlsCert, tlsKey].some((file) => file !== undefined)
   const file = credential ?? enrollmentToken
   return {

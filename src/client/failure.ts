@@ -14,6 +14,9 @@ const isCode = (text: string): text is Code => Object.hasOwn(CODES, text)
 /** Statuses that gRPC gives by itself when no answer came, or none in time. */
 const NO_ANSWER: readonly status[] = [status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED]
 
+/** What OpenSSL says of bytes that are none of TLS. */
+const NOT_TLS = /wrong version number|packet length too long|EPROTO/
+
 /** The AssayError that the server answered with, rebuilt from its details; otherwise NO_ANSWER or INTERNAL with the cause. */
 export function errorFromStatus(error: unknown): AssayError {
   if (!isServiceError(error)) return new AssayError("INTERNAL", "the call failed", { cause: error })
@@ -21,7 +24,8 @@ export function errorFromStatus(error: unknown): AssayError {
   const details = bytes instanceof Buffer ? detailsOf(bytes) : undefined
   if (details === undefined || !isCode(details.reason)) {
     const code = NO_ANSWER.includes(error.code) ? "NO_ANSWER" : "INTERNAL"
-    return new AssayError(code, `${status[error.code]}: ${error.details}`, { cause: error })
+    const text = NOT_TLS.test(error.details) ? "no TLS is spoken there: is it Assay's port?" : error.details
+    return new AssayError(code, `${status[error.code]}: ${text}`, { cause: error })
   }
   const { location, expected, actual, challenge } = details.metadata
   const rebuilt = new AssayError(details.reason, error.details, {

@@ -5,6 +5,7 @@ import { sameBytes } from "../bytes.ts"
 import type { Config } from "../config.ts"
 import { AssayError } from "../errors.ts"
 import type { Certificate } from "../evidence/x509/certificate.ts"
+import { faultAt, passing } from "../faults.ts"
 import type { AssayServer } from "../server/server.ts"
 import { answerUse, type Members, type MemberUse, type MemberVerdict } from "../store/engine/members.ts"
 import type { SealingKey } from "../store/engine/sealing.ts"
@@ -45,7 +46,16 @@ export function work(): void {
       members,
       counts: "elsewhere",
       owns: (singleUse) => {
-        answer = (use) => answerUse(singleUse, own.id, use)
+        const use = (asked: MemberUse): Promise<MemberVerdict> => answerUse(singleUse, own.id, asked)
+        const { fault } = config
+        answer =
+          fault === undefined
+            ? use
+            : passing(
+                "owner.use",
+                use,
+                faultAt(fault, () => {}),
+              )
       },
       nudges: {
         listen: (act) => {

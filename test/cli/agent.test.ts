@@ -282,6 +282,21 @@ for (const [what, content] of states)
     assert.not(asked.some(([kind]) => kind === "challenge"))
   })
 
+test("attests where it enrolled, unless it is told where", () =>
+  inFolder(async (folder) => {
+    const { asked, run } = fakeWorld()
+    const state = join(folder, "state.json")
+    const attest = ["attest", "--audience", "orders", "--state", state]
+    await run(["enroll", "--address", "assay.example:7443", "--state", state])
+    await run(attest)
+    await run([...attest, "--address", "127.0.0.1:7401"])
+    await run(["enroll", "--state", join(folder, "other.json")])
+    assert.equal(
+      asked.filter(([what]) => what === "gateway" || what === "enrollment").map(([, address]) => address),
+      ["assay.example:7443", "assay.example:7443", "127.0.0.1:7401", "127.0.0.1:7400"],
+    )
+  }))
+
 test("refuses a state that was named and is not there", async () => {
   const { run } = fakeWorld()
   assert.is((await run(["attest", "--audience", "orders", "--state", "/nowhere/state.json"])).status, 2)
@@ -295,6 +310,11 @@ test("reaches a server elsewhere by TLS", () =>
     assert.equal(asked[1], ["enrollment", address, { tls: { ca: utf8("ca") } }])
     const two = ["--credential", fileOf("a"), "--enrollment-token", fileOf("b")]
     assert.is((await run(["enroll", ...two, "--state", join(folder, "s")])).status, 2)
+    const certificate = ["--tls-cert", fileOf("a"), "--tls-key", fileOf("b")]
+    for (const secret of ["--credential", "--enrollment-token"]) {
+      const both = [secret, fileOf("c"), ...certificate, "--state", join(folder, "s")]
+      assert.is((await run(["enroll", ...both])).status, 2)
+    }
   }))
 
 test("writes what registers it", () =>

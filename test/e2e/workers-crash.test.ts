@@ -53,15 +53,18 @@ const POINT = "singleUse.spend:after"
 const test = suite("workers that are killed")
 const folder = mkdtempSync(join(tmpdir(), "assay-crash-"))
 let server: ServerProcess
+let owned: ServerProcess | undefined
 const clients: AttestationClient[] = []
+const ownedClients: AttestationClient[] = []
 
 test.before(async () => {
   server = await serveWorkers(folder, { ASSAY_FAULT: POINT })
   await enroll(server, device, "device-1", policyDocument(device))
 })
 test.after(async () => {
-  for (const client of clients) client.close()
+  for (const client of [...clients, ...ownedClients]) client.close()
   await server.end("SIGKILL")
+  await owned?.end("SIGKILL")
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -79,6 +82,26 @@ for (const [name, maker, answering] of cases)
     await untilReady(server)
     await replay(clients.slice(-2), request)
     assert.is((await verifications(server)).length, before)
+  })
+
+/** Another server, whose workers end when they have spent what another asked them to, before they have said so. */
+for (const owner of [0, 1] as const)
+  test(`refuses S-07 a token to everybody after the ${owner === 0 ? "first" : "second"} dies, which owned what was spent`, async () => {
+    owned ??= await serveWorkers(join(folder, "owned"), { ASSAY_FAULT: "owner.use:after" })
+    const found = owned
+    await untilReady(found)
+    if (owner === 0) await enroll(found, device, "device-1", policyDocument(device))
+    ownedClients.push(...clientsOf(found, ownedClients.length, 2))
+    const two = await twoOf(ownedClients)
+    const dying = workersOf(found)
+    const { request } = await answered(two[owner], device)
+    const refusal = await refusalOf(two[owner === 0 ? 1 : 0], request)
+    assert.ok(["NONCE_FENCED", "NONCE_STORE"].includes(refusal), refusal)
+    await waitUntil(3000, () => workersOf(found).filter((pid) => dying.includes(pid)).length === 1)
+    await replay(ownedClients, request)
+    await untilReady(found)
+    await replay(ownedClients, request)
+    assert.is((await verifications(found)).length, 0)
   })
 
 test("refuses S-07 to go on without the supervisor: every worker ends with it", async () => {

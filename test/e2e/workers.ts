@@ -58,7 +58,7 @@ export const readiness = async ({
 
 /** Waits until all workers serve, and gives how long that took. */
 export const untilReady = (server: ServerProcess): Promise<number> =>
-  waitUntil(8000, async () => (await readiness(server)).status === 200)
+  waitUntil(20_000, async () => (await readiness(server)).status === 200)
 
 /** The processes of the workers. */
 export const workersOf = ({ child }: ServerProcess): readonly number[] =>

@@ -115,6 +115,13 @@ for (const [code, expected] of bare)
     assert.is(error.cause, cause)
     assert.is(error.message, `${status[code]}: no details`)
   })
+rebuild("says of a port without TLS that it is one, and nothing in OpenSSL's words", () => {
+  const said = "Last error: Error: 40A7:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:"
+  const cause = received({ code: status.UNAVAILABLE, details: said, metadata: new Metadata() })
+  const { code, message } = errorFromStatus(cause)
+  assert.is(code, "NO_ANSWER")
+  assert.is(message, "UNAVAILABLE: no TLS is spoken there: is it Assay's port?")
+})
 rebuild("makes INTERNAL of a code that it does not know, of another domain's and of broken details", () => {
   const known = toStatus(new AssayError("NONCE_SPENT", "spent"))
   const bytes = known.metadata.get("grpc-status-details-bin")[0]
