@@ -534,7 +534,10 @@ test("reaches servers as its options say: in plaintext here alone, and with whos
   await run([...show, "--admin", "assay.example:7443"])
   await run([...show, "--admin", "localhost:7443", "--tls-ca", ca ?? ""])
   const tls = ["--tls-ca", ca, "--tls-cert", cert, "--tls-key", key].map(String)
-  await run([...show, "--admin", "assay.example:7443", ...tls, "--credential", secret ?? ""])
+  await run([...show, "--admin", "assay.example:7443", ...tls])
+  const withSecret = ["--admin", "assay.example:7443", "--credential", secret ?? ""]
+  await run([...show, ...withSecret, "--tls-ca", ca ?? ""])
+  assert.is((await run([...show, ...withSecret, ...tls])).status, 2, "two who call")
   await run([...show, "--credential", fileOf({ secret: "aet_x", id: "et-1" })])
   assert.equal(
     reached.map(([, reach]) => reach),
@@ -542,14 +545,15 @@ test("reaches servers as its options say: in plaintext here alone, and with whos
       {},
       { tls: {} },
       { tls: { ca: utf8("ca") } },
-      { credential: "s3cret", tls: { ca: utf8("ca"), certificate: utf8("cert"), key: utf8("key") } },
+      { tls: { ca: utf8("ca"), certificate: utf8("cert"), key: utf8("key") } },
+      { credential: "s3cret", tls: { ca: utf8("ca") } },
       { credential: "aet_x" },
     ],
   )
   for (const content of ["", "{", '{"id": "et-1"}', '{"secret": 7}'])
     assert.is((await run([...show, "--credential", fileOf(content)])).status, 2, content)
   assert.is((await run([...show, "--tls-ca", "/nowhere"])).status, 2)
-  assert.is(reached.length, 5)
+  assert.is(reached.length, 6)
 })
 
 test.run()
