@@ -78,7 +78,7 @@ function portsOn(folder: string): Ports {
     signer: createSigner(key, clock),
     deviceAuthority: NO_AUTHORITY,
     verifyEndorsements,
-    measure: cachedMeasure(measure, { max: 100 }).measure,
+    measure: cachedMeasure(measure, { max: 100, maxBytes: 1 << 20 }).measure,
     verdicts: createVerdicts(),
     contexts: cachedContexts({ registry, compile }, { max: 100, maxBytes: 2 ** 24 }),
     settings: {

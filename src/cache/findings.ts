@@ -1,7 +1,7 @@
-import { LRUCache } from "lru-cache"
 import type { Measure } from "../appraisal/appraise.ts"
 import type { Finding } from "../appraisal/finding.ts"
 import type { Policy } from "../appraisal/policy.ts"
+import { createShares } from "./shares.ts"
 
 /** A `Measure` that remembers, and its counts since the start. */
 export interface CachedMeasure {
@@ -12,28 +12,37 @@ export interface CachedMeasure {
   readonly size: number
 }
 
+/** What is remembered at most, by all policies together. */
+export interface FindingBounds {
+  readonly max: number
+  /** What it takes, in bytes, as an estimate. */
+  readonly maxBytes: number
+}
+
+/** What findings take: their key, the list, most of whose members are shared with all others, and what is around them. */
+const ENTRY_BYTES = 500
+/** A finding that has something to say. */
+const FINDING_BYTES = 500
+
 /**
  * Wraps `measure` so that the same quoted values are judged once by each policy, whichever device shows them: a fleet that
  * boots alike has few.
  *
  * The key is all that the rules read: the policy as an object, which stands for one revision of one tenant and is never
  * changed; which PCRs of which banks were quoted, by which hash and to which digest, for that stands for their values; and
- * which banks a log led to. Findings say nothing of whose they are.
+ * which banks a log led to. Findings say nothing of whose they are. Each policy has a share: one by which no two devices are
+ * alike takes nothing from others.
  */
-export function cachedMeasure(measure: Measure, { max }: { readonly max: number }): CachedMeasure {
-  let [hits, misses, evictions, policies] = [0, 0, 0, 0]
-  const numbers = new WeakMap<Policy, number>()
-  const known = new LRUCache<string, readonly Finding[]>({
-    max,
-    dispose: (_findings, _key, reason) => {
-      if (reason === "evict") evictions++
-    },
-  })
-  const numberOf = (policy: Policy): number => {
-    const found = numbers.get(policy)
+export function cachedMeasure(measure: Measure, bounds: FindingBounds): CachedMeasure {
+  let [hits, misses, policies] = [0, 0, 0]
+  const shares = new WeakMap<Policy, string>()
+  const known = createShares<readonly Finding[]>({ ...bounds, sizeOf })
+  const shareOf = (policy: Policy): string => {
+    const found = shares.get(policy)
     if (found !== undefined) return found
-    numbers.set(policy, ++policies)
-    return policies
+    const share = String(++policies)
+    shares.set(policy, share)
+    return share
   }
   return {
     measure(quote, measured, policy) {
@@ -41,8 +50,9 @@ export function cachedMeasure(measure: Measure, { max }: { readonly max: number 
       const { buffer, byteOffset, length } = quote.pcrDigest
       const digest = Buffer.from(buffer, byteOffset, length).toString("latin1")
       const log = measured.replay === undefined ? "none" : [...measured.replay.explained.keys()].join()
-      const key = [numberOf(policy), quote.hash, selection, log, digest].join("|")
-      const found = known.get(key)
+      const share = shareOf(policy)
+      const key = [quote.hash, selection, log, digest].join("|")
+      const found = known.get(share, key)
       if (found !== undefined) {
         hits++
         return found
@@ -50,7 +60,7 @@ export function cachedMeasure(measure: Measure, { max }: { readonly max: number 
       misses++
       const findings = measure(quote, measured, policy)
       // A rule that failed may not fail again.
-      if (findings.every(({ code }) => code !== "RULE_FAILED")) known.set(key, findings)
+      if (findings.every(({ code }) => code !== "RULE_FAILED")) known.set(share, key, findings)
       return findings
     },
     get hits() {
@@ -60,10 +70,13 @@ export function cachedMeasure(measure: Measure, { max }: { readonly max: number 
       return misses
     },
     get evictions() {
-      return evictions
+      return known.evictions
     },
     get size() {
       return known.size
     },
   }
 }
+
+const sizeOf = (findings: readonly Finding[]): number =>
+  ENTRY_BYTES + FINDING_BYTES * findings.filter(({ code }) => code !== undefined).length

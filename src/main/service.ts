@@ -28,8 +28,7 @@ import { TENANT, VERSION } from "./constants.ts"
 import type { Agreement } from "./engine.ts"
 import { breathe, type OpenTrust } from "./trust.ts"
 
-/** Each some hundred bytes. */
-const FINDINGS_MAX = 20_000
+const FINDINGS = { max: 20_000, maxBytes: 20 * 1024 * 1024 }
 const LOG_BOUNDS = { logs: 10_000, bytes: 64 * 1024 * 1024, devices: 100_000 }
 /** For a device with an attestation key and no certificates, about 300 MiB. */
 const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
@@ -64,7 +63,7 @@ export const createDecisions = (
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
   const chains = cachedEndorsements(verifyEndorsements)
-  const findings = cachedMeasure(measure, { max: FINDINGS_MAX })
+  const findings = cachedMeasure(measure, FINDINGS)
   const logs = cachedEventLogs(createEventLogs(store.logs), LOG_BOUNDS)
   const contexts = cachedContexts({ registry: store.registry, compile }, CONTEXTS)
   const verdicts = cachedVerdicts(createVerdicts(), VERDICTS)

@@ -21,7 +21,7 @@ const shown = (value: number, pcrs = BOOT, bank: HashName = "sha256") => ({
 })
 
 test("judges what was judged before once, and counts both", () => {
-  const cached = cachedMeasure(measure, { max: 10 })
+  const cached = cachedMeasure(measure, { max: 10, maxBytes: 1 << 20 })
   const policy = policyOf()
   const { quote, measured } = shown(1)
   const first = cached.measure(quote, measured, policy)
@@ -63,7 +63,7 @@ const others: readonly [name: string, other: Parameters<typeof measure>][] = [
 ]
 for (const [name, other] of others)
   test(`judges ${name} anew`, () => {
-    const cached = cachedMeasure(measure, { max: 10 })
+    const cached = cachedMeasure(measure, { max: 10, maxBytes: 1 << 20 })
     const policy = policyOf()
     const { quote, measured } = shown(1)
     cached.measure(quote, measured, policy)
@@ -77,7 +77,7 @@ for (const [name, other] of others)
   })
 
 test("remembers no rule that failed", () => {
-  const cached = cachedMeasure(measure, { max: 10 })
+  const cached = cachedMeasure(measure, { max: 10, maxBytes: 1 << 20 })
   const policy = policyOf()
   const { quote, measured } = shown(1)
   const broken: Policy = Object.defineProperty({ ...policy }, "references", {
@@ -91,10 +91,27 @@ test("remembers no rule that failed", () => {
 })
 
 test("holds no more than it may, and counts what went", () => {
-  const cached = cachedMeasure(measure, { max: 3 })
+  const cached = cachedMeasure(measure, { max: 3, maxBytes: 1 << 20 })
   const policy = policyOf()
   for (let i = 0; i < 10; i++) cached.measure(shown(i).quote, shown(i).measured, policy)
   assert.equal([cached.size, cached.evictions], [3, 7])
+})
+
+test("is bounded by bytes too, and findings that say more take more", () => {
+  const cached = cachedMeasure(measure, { max: 1000, maxBytes: 20_000 })
+  const policy = policyOf()
+  for (let i = 0; i < 100; i++) cached.measure(shown(i).quote, shown(i).measured, policy)
+  assert.ok(cached.size > 0 && cached.size < 20, String(cached.size))
+})
+
+test("lets C-06 one policy by which no two devices are alike take nothing from another", () => {
+  const cached = cachedMeasure(measure, { max: 10, maxBytes: 1 << 20 })
+  const [small, large] = [policyOf(), policyOf()]
+  for (let i = 0; i < 2; i++) cached.measure(shown(i).quote, shown(i).measured, small)
+  for (let i = 0; i < 100; i++) cached.measure(shown(i).quote, shown(i).measured, large)
+  const before = cached.hits
+  for (let i = 0; i < 2; i++) cached.measure(shown(i).quote, shown(i).measured, small)
+  assert.equal([cached.hits - before, cached.size], [2, 10])
 })
 
 test.run()

@@ -559,8 +559,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: [],
     file: "src/cache/findings.ts",
     tests: ["test/cache/findings.test.ts"],
-    find: "[numberOf(policy), quote.hash, selection",
-    replace: "[numberOf(policy), selection",
+    find: "[quote.hash, selection",
+    replace: "[selection",
     why: "A digest by another hash would stand for the same values.",
   },
   {
@@ -589,8 +589,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: [],
     file: "src/cache/findings.ts",
     tests: ["test/cache/findings.test.ts"],
-    find: "[numberOf(policy), quote",
-    replace: "[quote",
+    find: "const share = shareOf(policy)",
+    replace: "const share = shareOf(measure as never)",
     why: "A tightened policy, or another tenant's, would not be asked.",
   },
   {

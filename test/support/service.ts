@@ -122,7 +122,8 @@ export const createTestService = (options: ServiceOptions = {}) => {
       options.cached === true
         ? cachedEndorsements(verifyEndorsements).verifyEndorsements
         : verifyEndorsements,
-    measure: options.cached === true ? cachedMeasure(measure, { max: 100 }).measure : measure,
+    measure:
+      options.cached === true ? cachedMeasure(measure, { max: 100, maxBytes: 1 << 20 }).measure : measure,
     settings: {
       issuer: "https://assay.example",
       build: "test",

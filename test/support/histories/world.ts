@@ -188,7 +188,7 @@ const worldOf = (shared: Shared, keys: Keys, remembers: boolean): World => {
     contexts: cachedContexts({ registry: ports.registry, compile }, CONTEXT_BOUNDS),
     loadTrust: cachedLoadTrust(ports.loadTrust, { max: 2 }).loadTrust,
     verifyEndorsements: cachedEndorsements(verifyEndorsements).verifyEndorsements,
-    measure: cachedMeasure(measure, { max: 4 }).measure,
+    measure: cachedMeasure(measure, { max: 4, maxBytes: 1 << 14 }).measure,
     verdicts,
   })
   return { service, elsewhere, ports, store, verdicts, close }
