@@ -8,10 +8,6 @@ const encoder = new TextEncoder()
 /** The UTF-8 bytes of `text`. */
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
-/** The text that UTF-8 bytes of our own making spell. What others made is decoded by whoever refuses what is no UTF-8. */
-export const ownText = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
-  byteLength === 0 ? "" : Buffer.from(buffer, byteOffset, byteLength).toString()
-
 /** Lowercase hexadecimal, two digits a byte. */
 export const toHex = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")

@@ -3,7 +3,6 @@ import type { Claims } from "../verification/claims.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import {
-  byTier,
   CRYPTO_VALIDATION_FAILED,
   type Finding,
   type Tier,
@@ -12,6 +11,7 @@ import {
   type TrustVector,
   tierOf,
   vectorOf,
+  worstFirst,
   worstTier,
 } from "./finding.ts"
 import type { Policy } from "./policy.ts"
@@ -135,8 +135,5 @@ const summarize = (findings: readonly Finding[]): Appraisal => {
   const vector = vectorOf(findings)
   const tiers = findings.map((finding) => finding.tier)
   for (const claim of TRUST_CLAIMS) tiers.push(tierOf(vector[claim] ?? 0))
-  const tier = worstTier(tiers)
-  // Of one tier they are in order: what is let in without a warning mostly is.
-  const inOrder = findings.every((finding) => finding.tier === tier) ? findings : findings.toSorted(byTier)
-  return { tier, vector, findings: inOrder }
+  return { tier: worstTier(tiers), vector, findings: worstFirst(findings) }
 }

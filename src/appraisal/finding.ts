@@ -12,8 +12,15 @@ export const worstTier = (tiers: Iterable<Tier>): Tier => {
   return worst
 }
 
-/** Orders findings for people: the worst first. */
-export const byTier = (a: Finding, b: Finding): number => RANK[b.tier] - RANK[a.tier]
+const WORST_FIRST: readonly Tier[] = ["contraindicated", "warning", "affirming", "none"]
+
+/** Findings as people read them: the worst first, those of one tier in their order. */
+export const worstFirst = (findings: readonly Finding[]): Finding[] => {
+  const ordered: Finding[] = []
+  for (const tier of WORST_FIRST)
+    for (const finding of findings) if (finding.tier === tier) ordered.push(finding)
+  return ordered
+}
 
 /** The claims of an AR4SI trustworthiness vector (AR4SI, 2.3; names as in EAR). */
 export const TRUST_CLAIMS = [

@@ -14,6 +14,8 @@ export class Reader {
   readonly #view: DataView
   readonly #structure: string
   readonly #littleEndian: boolean
+  /** The same bytes, once any of them are text. */
+  #text: Buffer | undefined
   #offset = 0
   /** Stands for the `[]` in the name of a field, so that reading a long list builds no string for each of its items. */
   index = 0
@@ -86,6 +88,20 @@ export class Reader {
   /** As `sized`, with a u32 size. */
   sized32(field: string, max: number): Uint8Array {
     return this.take(field, this.#bounded(field, this.u32(field), max))
+  }
+
+  /**
+   * Text with a u32 size, of our own writing: bytes that are no UTF-8 are not refused.
+   *
+   * @throws {AssayError} LENGTH, FRAMING as `sized32`.
+   */
+  ownText32(field: string, max: number): string {
+    const size = this.#bounded(field, this.u32(field), max)
+    const start = this.#advance(size, field)
+    if (size === 0) return ""
+    const { buffer, byteOffset, byteLength } = this.#bytes
+    this.#text ??= Buffer.from(buffer, byteOffset, byteLength)
+    return this.#text.toString("utf8", start, start + size)
   }
 
   /** A u32 count of what follows, at most `max`. @throws {AssayError} LENGTH, FRAMING. */

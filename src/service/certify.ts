@@ -20,8 +20,9 @@ export const certify = async (
   { deviceAuthority, signer }: Ports,
 ): Promise<SessionCertificate | undefined> => {
   const certifiedKey = proven?.certifiedKey
+  if (keyName === undefined || certifiedKey === undefined) return undefined
   const notAfter = sessionEndOf(appraisal, told, signer)
-  if (keyName === undefined || certifiedKey === undefined || notAfter === undefined) return undefined
+  if (notAfter === undefined) return undefined
   const { tenant, device, evaluatedAt: at } = told
   return deviceAuthority.issue({ tenant, device, spki: certifiedKey.spki, at, notAfter })
 }

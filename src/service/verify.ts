@@ -121,8 +121,8 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
   const judged = await verdictOn(ports, call, context)
   const { appraisal, isEndorsed, proven } = judged
   const told = draft(judged, copy, context, freshness, caller, at, ports)
-  const certificate = await certify(judged, told, freshness, ports)
-  const result = issue(appraisal, { ...told, ...bindSession(freshness, certificate) }, ports.signer) // tell
+  const { session, certificate } = bindSession(freshness, await certify(judged, told, freshness, ports))
+  const result = issue(appraisal, { ...told, session, certificate }, ports.signer) // tell
   ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
   const trust = isEndorsed ? snapshot.trustGeneration : undefined
   const committed = commit(judged, found, trust, freshness, result)

@@ -134,19 +134,27 @@ export function compareBank(
   for (const [pcr, value] of quoted) {
     const expected = replayed.get(pcr) ?? (pcr <= BOOT_PCR_MAX ? log.firstValue(bank, pcr) : undefined)
     if (expected !== undefined && !sameBytes(expected, value))
-      mismatches.push({
-        bank,
-        pcr,
-        replayed: expected,
-        quoted: value,
-        // Only worked out for those who ask: it costs as much as the replay of the PCR.
-        get event() {
-          return firstDeviation(log.log(), bank, pcr, value)
-        },
-      })
+      mismatches.push(mismatchOf(log, bank, pcr, expected, value))
   }
   return mismatches
 }
+
+const mismatchOf = (
+  log: LogOutcome,
+  bank: HashName,
+  pcr: number,
+  replayed: Uint8Array,
+  quoted: Uint8Array,
+): Mismatch => ({
+  bank,
+  pcr,
+  replayed,
+  quoted,
+  // Only worked out for those who ask: it costs as much as the replay of the PCR.
+  get event() {
+    return firstDeviation(log.log(), bank, pcr, quoted)
+  },
+})
 
 /** What a PCR holds after a TPM reset. */
 export const resetValue = (bank: HashName, pcr: number): Uint8Array =>

@@ -2,12 +2,12 @@ import fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import {
-  byTier,
   type Finding,
   type Tier,
   TRUST_CLAIMS,
   tierOf,
   vectorOf,
+  worstFirst,
   worstTier,
 } from "../../src/appraisal/finding.ts"
 
@@ -87,8 +87,7 @@ test("puts the worst first and keeps the order otherwise", () => {
     (tier, i): Finding => ({ rule: String(i), tier }),
   )
   assert.is(
-    list
-      .toSorted(byTier)
+    worstFirst(list)
       .map(({ rule }) => rule)
       .join(""),
     "14302",

@@ -1,6 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { fromHex } from "../../src/bytes.ts"
+import { concat, fromHex, lengthPrefixed, utf8 } from "../../src/bytes.ts"
 import type { Code } from "../../src/errors.ts"
 import { Reader } from "../../src/evidence/reader.ts"
 import { throwsCode } from "../support/assert.ts"
@@ -56,6 +56,21 @@ test("reads sized fields up to their maximum, with both sizes of size", () => {
   r.end()
 })
 
+test("reads text with a size before it, from wherever its bytes begin in memory", () => {
+  const text = ["", "a", "\u00e4\u20ac\u{1f512}", "\ufeff"]
+  const encoded = lengthPrefixed(...text.map(utf8), Uint8Array.of(7))
+  const shifted = concat(new Uint8Array(3), encoded).subarray(3)
+  for (const bytes of [encoded, shifted, Buffer.from(encoded)]) {
+    const r = new Reader(bytes, "X")
+    assert.equal(
+      text.map(() => r.ownText32("text", 9)),
+      text,
+    )
+    assert.equal(r.sized32("rest", 1), Uint8Array.of(7))
+    r.end()
+  }
+})
+
 test("reads 0 and 1 as NO and YES", () => {
   const r = new Reader(Uint8Array.of(0, 1), "X")
   assert.equal([r.flag("a"), r.flag("b")], [false, true])
@@ -78,6 +93,8 @@ const refused: [name: string, hex: string, read: (r: Reader) => unknown, code: C
     (r) => r.sized32("f", 64),
     "LENGTH",
   ],
+  ["Q-12 a text of one more byte than the maximum", "000000024141", (r) => r.ownText32("f", 1), "LENGTH"],
+  ["Q-11 an input that ends within a text", "0000000241", (r) => r.ownText32("f", 2), "FRAMING"],
   ["Q-12 a count of 2^31", "80000000", (r) => r.count("f", 16), "LENGTH"],
   ["Q-12 a count of 0xffffffff", "ffffffff", (r) => r.count("f", 16), "LENGTH"],
   ["Q-12 a size within the maximum, but over the input", "0040aabb", (r) => r.sized("f", 64), "FRAMING"],

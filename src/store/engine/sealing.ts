@@ -4,7 +4,7 @@
  */
 
 import { createCipheriv, createDecipheriv, hash, type KeyObject } from "node:crypto"
-import { concat, lengthPrefixed, ownText, utf8 } from "../../bytes.ts"
+import { concat, lengthPrefixed, utf8 } from "../../bytes.ts"
 import { AssayError } from "../../errors.ts"
 import { Reader } from "../../evidence/reader.ts"
 import type { OpenedValue, Random, SealedPurpose, SingleUseValue } from "../../service/ports.ts"
@@ -150,10 +150,10 @@ const encode = (value: SingleUseValue, fence: string): Uint8Array => {
 const decode = (purpose: SealedPurpose, plain: Uint8Array, keyId: Uint8Array): OpenedValue => {
   const r = new Reader(plain, "sealed value")
   const max = SEALED_BYTES_MAX[purpose]
-  const fence = ownText(r.sized32("fence", max))
+  const fence = r.ownText32("fence", max)
   const value = {
     purpose,
-    tenant: ownText(r.sized32("tenant", max)),
+    tenant: r.ownText32("tenant", max),
     id: r.sized32("id", ID_BYTES),
     content: r.sized32("content", max),
     expiresAt: new Date(Number(r.u64("expiresAt"))),
