@@ -283,7 +283,7 @@ test("lets no more than so many wait, and tells the rest at once", async () => {
 })
 
 /** What becomes of a journal's groups as soon as they are begun: their sizes. */
-const paced = async (paceMs: number, utilization = 0.9) => {
+const paced = async (paceMs: number, utilization = 1) => {
   const database = sqliteDatabase(openSqlite(path()))
   const sizes: number[] = []
   const commit: CommitGroup = async (group) => {
@@ -322,6 +322,17 @@ test("waits for nothing while there is time for all of it", async () => {
   const { append, sizes, close } = await paced(60_000, 0.4)
   for (let i = 0; i < 5; i += 1) await Promise.all([1, 2, 3, 4].map(append))
   assert.equal(sizes, [4, 4, 4, 4, 4])
+  await close()
+})
+
+test("waits for less the more time is left", async () => {
+  const { append, sizes, close } = await paced(400, 0.6)
+  await Promise.all([1, 2, 3].map(append))
+  const beganMs = performance.now()
+  await append(4)
+  const tookMs = performance.now() - beganMs
+  assert.equal(sizes, [3, 1])
+  assert.ok(tookMs > 60 && tookMs < 300, `${tookMs} ms`)
   await close()
 })
 
