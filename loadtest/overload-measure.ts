@@ -2,15 +2,19 @@
  * What becomes of a server of which more is asked than it can answer.
  *
  * First as much is asked as it answers, which is its capacity; then twice as much, whether it answers or not; then one caller
- * goes on like that while another asks for a fifth of the capacity. Each request is a Verify over a nonce of its own device,
- * and is answered with a result or refused. The server has its default settings: what it refuses, it refuses by itself.
+ * goes on like that while another asks for a fifth of the capacity, and at last sends logs of half a megabyte instead, as
+ * many bytes as are as dear. Each request is a Verify over a nonce of its own device, and is answered with a result or refused. The
+ * server has its default settings: what it refuses, it refuses by itself.
  *
  * Capacity is counted for each second of CPU time that the server was given: those who ask share the machine with it.
  */
 import { readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { toBinary } from "@bufbuild/protobuf"
+import { utf8 } from "../src/bytes.ts"
 import { tpmEvidence } from "../src/device/attester.ts"
+import { EV_IPL, standardBoot } from "../src/device/boot.ts"
+import { createSoftwareDevice, type SoftwareDevice } from "../src/device/software.ts"
 import { VerifyRequestSchema } from "../src/gen/assay/v1/attestation_pb.ts"
 import type { AskerFunctions } from "./asker.ts"
 import { type Child, type Cost, startChild } from "./child.ts"
@@ -27,6 +31,10 @@ const DEVICES = 16
 /** For the compiler, and for the memory that a busy server settles at. */
 const WARM_SECONDS = 5
 const NONCE_BYTES = 32
+/** Of the logs that are sent to do harm: so many records of so many bytes. */
+const [RECORDS, RECORD_BYTES] = [128, 4096]
+/** So many bytes of a request cost about as much as one without a log. */
+const BYTES_OF_ONE = 8192
 
 const cpuSeconds = ({ userMs, systemMs }: Cost): number => (userMs + systemMs) / 1000
 const once = (value: number): Spread => ({ median: value, min: value, max: value })
@@ -44,17 +52,29 @@ const createAsker = async (
   return child
 }
 
-/** Evidence that is shown over and over: the policy does without its log, and so does whoever has shown it before. */
-const requestsOf = async (target: Target): Promise<readonly string[]> => {
-  const devices = Array.from({ length: DEVICES }, () => createDevice("rsa-2048"))
-  await register(target, devices)
-  return Promise.all(
+/** Evidence that is shown over and over, with the log or without: the policy does without it. */
+const requestsOf = (
+  devices: readonly SoftwareDevice[],
+  how: "with" | "without",
+): Promise<readonly string[]> =>
+  Promise.all(
     devices.map(async (device, i) => {
       const request = await device.answerNonce(TENANT, new Uint8Array(NONCE_BYTES).fill(i))
-      tpmEvidence(request).eventLog = new Uint8Array()
+      if (how === "without") tpmEvidence(request).eventLog = new Uint8Array()
       return Buffer.from(toBinary(VerifyRequestSchema, request)).toString("base64")
     }),
   )
+
+/** Devices that nobody minds, and as many that measured half a megabyte. */
+const fleetOf = () => {
+  const records = Array.from({ length: RECORDS }, (_, n) => ({
+    ...{ pcr: 8, type: EV_IPL, data: utf8(`${n} `.padEnd(RECORD_BYTES, "x")) },
+  }))
+  const events = [...standardBoot(), ...records]
+  return {
+    common: Array.from({ length: DEVICES }, () => createDevice("rsa-2048")),
+    dear: Array.from({ length: DEVICES }, () => createSoftwareDevice({ algorithm: "p256", events })),
+  }
 }
 
 /** Measures it. */
@@ -64,7 +84,9 @@ export const measureOverload = ({
   withFolder(async (folder, cleanup) => {
     const target = await startTarget(join(folder, "data"), cleanup, { settings: {} })
     const pid = await target.child.ask("pid")
-    const requests = await requestsOf(target)
+    const { common, dear } = fleetOf()
+    await register(target, [...common, ...dear])
+    const requests = await requestsOf(common, "without")
     const greedy = await createAsker(target, target.credential, requests, cleanup)
     /** What the server's CPU time was while something went on. */
     const measured = async <T>(act: () => Promise<T>) => {
@@ -85,10 +107,18 @@ export const measureOverload = ({
 
     const secret = join(dirname(target.admin.replace("unix:", "")), "backend.credential")
     const modest = await createAsker(target, readFileSync(secret, "utf8").trim(), requests, cleanup)
-    const [, fair] = await Promise.all([
-      greedy.ask("open", TIMES * perSecond, stretch),
-      modest.ask("open", FAIR_PART * perSecond, stretch),
-    ])
+    const large = await requestsOf(dear, "with")
+    const hostile = await createAsker(target, target.credential, large, cleanup)
+    const weight = 1 + (RECORDS * RECORD_BYTES) / BYTES_OF_ONE
+    const beside = async (one: Child<AskerFunctions>, itsPerSecond: number) => {
+      const [worst, fair] = await Promise.all([
+        one.ask("open", itsPerSecond, stretch),
+        modest.ask("open", FAIR_PART * perSecond, stretch),
+      ])
+      return { worst, fair, percent: (100 * fair.ok) / fair.asked }
+    }
+    const more = await beside(greedy, TIMES * perSecond)
+    const larger = await beside(hostile, (TIMES * perSecond) / weight)
     const goodput = {
       ofCpu: (100 * over.ok) / cpu / perCpu,
       ofTime: (100 * over.ok) / seconds / perSecond,
@@ -98,11 +128,12 @@ export const measureOverload = ({
         goodput: once(goodput.ofCpu),
         refusal: once(over.refusedMs[1]),
         growth: once(after.residentMiB / before.residentMiB),
-        fair: once((100 * fair.ok) / fair.asked),
+        fair: once(Math.min(more.percent, larger.percent)),
       },
       details: {
         ...{ seconds, times: TIMES, perSecond, perCpuSecond: perCpu, goodput },
-        ...{ full: full.value, over, fair, memory: { before, after } },
+        ...{ full: full.value, over, memory: { before, after } },
+        beside: { more, larger },
       },
       differences: [],
       excesses: [
