@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache"
 import { type Policy, parsePolicy } from "../appraisal/policy.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
-import type { compile } from "../service/compile.ts"
+import { type compile, compileKey } from "../service/compile.ts"
 import type { Context, Contexts, PolicyRecord, Registry } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
 import { createShares } from "./shares.ts"
@@ -27,14 +27,33 @@ export interface ContextBounds {
   readonly max: number
   /** What they take, in bytes, as an estimate. */
   readonly maxBytes: number
+  /** Of devices without certificates, those whose keys are ready. By default 20,000. */
+  readonly keysMax?: number
 }
 
 /** Revisions of policies: each is held once, however many devices are judged by it. */
 const POLICIES_MAX = 1000
+/**
+ * Keys that are ready to verify with: one takes 3 KB beside what its device brings, more than all the rest of a context, and is
+ * made again in some ten microseconds.
+ */
+const KEYS_MAX = 20_000
 /** What a context takes beside what its device brings: the key, the records and what is around them. */
 const CONTEXT_BYTES = 3000
 /** A parsed certificate takes several times its own bytes. */
 const CERTIFICATE_FACTOR = 4
+
+/**
+ * What is remembered of a device: all of it where it has certificates, for what is known of those is known of its key as an object,
+ * and everything but the key where it has none.
+ */
+type Kept = Context | Omit<Context, "ak">
+
+const keptOf = (context: Context): Kept => {
+  if (context.akChain.length > 0 || context.ekChain.length > 0) return context
+  const { ak: _, ...kept } = context
+  return kept
+}
 
 /**
  * Remembers what devices are judged by. It is never taken at its word: what is decided by a remembered context is written only
@@ -46,9 +65,12 @@ const CERTIFICATE_FACTOR = 4
  */
 export function cachedContexts(
   { registry, compile }: ContextParts,
-  { max, maxBytes }: ContextBounds,
+  { max, maxBytes, keysMax = KEYS_MAX }: ContextBounds,
 ): CachedContexts {
-  const known = createShares<Context>({ max, maxBytes, sizeOf })
+  const known = createShares<Kept>({ max, maxBytes, sizeOf })
+  const ready = new LRUCache<string, { readonly kept: Kept; readonly context: Context }>({
+    max: Math.min(max, keysMax),
+  })
   const policies = new LRUCache<string, { readonly record: PolicyRecord; readonly policy: Policy }>({
     max: POLICIES_MAX,
   })
@@ -61,6 +83,21 @@ export function cachedContexts(
     policies.set(key, found)
     return found
   }
+  const remember = (tenant: string, akName: string, context: Context): Context => {
+    const kept = keptOf(context)
+    known.set(tenant, akName, kept)
+    if (kept !== context) ready.set(`${tenant} ${akName}`, { kept, context })
+    return context
+  }
+  const whole = (tenant: string, akName: string, kept: Kept): Context => {
+    if ("ak" in kept) return kept
+    const key = `${tenant} ${akName}`
+    const held = ready.get(key)
+    if (held?.kept === kept) return held.context
+    const context = { ...kept, ak: compileKey(kept.snapshot.device.akPublic) }
+    ready.set(key, { kept, context })
+    return context
+  }
   const readContext: Contexts["readContext"] = async (tenant, akName) => {
     const snapshot = await registry.snapshotFor(tenant, akName)
     let shared: PolicyRecord | undefined
@@ -69,9 +106,9 @@ export function cachedContexts(
       shared = one
       return policy
     })
-    const kept = shared === undefined ? context : { ...context, snapshot: { ...snapshot, policy: shared } }
-    known.set(tenant, latin1(akName), kept)
-    return kept
+    const sharing =
+      shared === undefined ? context : { ...context, snapshot: { ...context.snapshot, policy: shared } }
+    return remember(tenant, latin1(akName), sharing)
   }
   return {
     readContext,
@@ -80,7 +117,7 @@ export function cachedContexts(
       const found = known.get(tenant, key)
       if (found !== undefined) {
         hits++
-        return { context: found, isRemembered: true }
+        return { context: whole(tenant, key, found), isRemembered: true }
       }
       misses++
       const flight = JSON.stringify([tenant, key])
@@ -88,7 +125,7 @@ export function cachedContexts(
       const isRemembered = flights.has(flight)
       return { context: await flights.join(flight, () => readContext(tenant, akName)), isRemembered }
     },
-    moved({ snapshot: { device } }, counters) {
+    moved({ ak, snapshot: { device } }, counters) {
       const key = latin1(device.akName)
       const held = known.peek(device.tenant, key)
       if (held === undefined || held.snapshot.device.revision !== device.revision) return
@@ -96,8 +133,9 @@ export function cachedContexts(
       // Of two answers that were under way at a time the later counts, whichever is told first.
       if (isRollback(counters, { before, freshSince: END_OF_TIME })) return
       const { snapshot } = held
-      known.set(device.tenant, key, {
+      remember(device.tenant, key, {
         ...held,
+        ak,
         snapshot: { ...snapshot, device: { ...snapshot.device, counters } },
       })
     },
@@ -119,7 +157,7 @@ export function cachedContexts(
 /** Every earlier clock of a boot is a rollback. */
 const END_OF_TIME = new Date(8.64e15)
 
-const sizeOf = ({ snapshot: { device } }: Context): number => {
+const sizeOf = ({ snapshot: { device } }: Kept): number => {
   const { akCertificateChain, ekCertificateChain } = device.endorsement
   const certificates = [...akCertificateChain, ...ekCertificateChain]
   return certificates.reduce((sum, { length }) => sum + CERTIFICATE_FACTOR * length, CONTEXT_BYTES)

@@ -3,8 +3,17 @@ import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { parseChain } from "../evidence/evidence.ts"
 import { parsePublicArea } from "../evidence/tpm/public.ts"
-import { createAttestationKey } from "../verification/key.ts"
+import { type AttestationKey, createAttestationKey } from "../verification/key.ts"
+import type { Verified } from "../verification/verified.ts"
 import type { Context, PolicyRecord, Snapshot } from "./ports.ts"
+
+/**
+ * The key that quotes of a device are verified with, of its TPMT_PUBLIC, which was accepted once.
+ *
+ * @throws {AssayError} as `parsePublicArea` and `createAttestationKey`.
+ */
+export const compileKey = (akPublic: Uint8Array): Verified<AttestationKey> =>
+  createAttestationKey(parsePublicArea(akPublic))
 
 /** Reads a policy. @throws {AssayError} as `parsePolicy`. */
 export type ReadPolicy = (policy: PolicyRecord) => Policy

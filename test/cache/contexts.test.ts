@@ -1,5 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
+import { sameBytes } from "../../src/bytes.ts"
 import { cachedContexts } from "../../src/cache/contexts.ts"
 import { createShares } from "../../src/cache/shares.ts"
 import { AssayError } from "../../src/errors.ts"
@@ -63,6 +64,32 @@ test("reads a device once for many calls, says that it remembers, and counts bot
   }
   assert.is(store.reads, 1)
   assert.equal([cached.hits, cached.misses, cached.size], [5, 1, 1])
+})
+
+test("makes the key of a device again that it has no room to keep ready", async () => {
+  const both = [p256, rsa].map(({ bytes, name }) => snapshotOf({ akPublic: bytes, akName: name }))
+  let reads = 0
+  const registry = {
+    snapshotFor: async (_: string, akName: Uint8Array): Promise<Snapshot> => {
+      reads++
+      const found = both.find(({ device }) => sameBytes(device.akName, akName))
+      if (found === undefined) throw new AssayError("DEVICE_NOT_FOUND", "none")
+      return structuredClone(found)
+    },
+  }
+  const cached = cachedContexts({ registry, compile }, { max: 10, maxBytes: 2 ** 20, keysMax: 1 })
+  const found = async (name: Uint8Array) => (await cached.contextFor("default", name)).context
+  const [first, other] = [await found(p256.name), await found(rsa.name)]
+  const again = await found(p256.name)
+  assert.is.not(again.ak, first.ak)
+  assert.equal(again, first)
+  assert.is(await found(p256.name), again)
+  cached.moved(other, newCounters({ clockMs: 7n }))
+  const moved = await found(rsa.name)
+  assert.is(moved.snapshot.device.counters?.clockMs, 7n)
+  assert.is(moved.ak, other.ak)
+  assert.is((await found(p256.name)).snapshot.device.counters, undefined)
+  assert.equal([reads, cached.misses, cached.hits, cached.size], [2, 2, 4, 2])
 })
 
 test("shares one read among calls that come at a time, and says of all but the first that it may be old", async () => {
