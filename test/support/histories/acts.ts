@@ -229,7 +229,7 @@ export const act = async (pair: Pair, step: Step): Promise<void> => {
     case "second":
       return pass(pair, 1000)
     case "minutes":
-      return pass(pair, 150_000 * (step.n + 1))
+      return pass(pair, 90_000 * (step.n + 1))
     case "hour":
       return pass(pair, HOUR_MS)
     case "clock back":
@@ -254,6 +254,7 @@ export const act = async (pair: Pair, step: Step): Promise<void> => {
     case "anchor":
       return setAnchor(pair, !standing.anchor)
     case "revocation":
+      if (standing.revocation === "off" && step.n > 0) await publish(pair, step.n === 1)
       return setAnchor(pair, true, standing.revocation === "off" ? "require" : "off")
     case "lists":
       return publish(pair, step.n === 0)
