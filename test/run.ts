@@ -1,13 +1,20 @@
 /**
- * Runs every test file in a process of its own, a few at once, and ends with one line
+ * Runs every test file, a few at once, and ends with one line
  * `N passed, N failed`. A file that ends otherwise than with status 0, runs no test, or has a suite that is
  * never run counts as a failure. Arguments name files or parts of their paths; without any, all run.
+ *
+ * Each has a process of its own, but for those of rooms that start nothing and keep nothing: several of them share one, for a
+ * process costs more than most of them. When such a process does not end as well as it can, each of its files runs again, alone.
  */
 import { spawn } from "node:child_process"
 import { globSync, readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
+import { FILE_MARK } from "./batch.ts"
 
 const FILE_LIMIT_MS = 120_000
+/** Files of these folders share processes, so many at a time. */
+const SHARING = /^test\/(?:appraisal|cache|config|evidence|jwt|result|service|verification)\//
+const SHARED_MAX = 8
 
 interface Outcome {
   readonly file: string
@@ -29,58 +36,102 @@ const faultOf = (source: string): string | undefined => {
   return /\.only\(/.test(source) ? "a test is singled out with .only" : undefined
 }
 
-const runFile = (file: string): Promise<Outcome> =>
+/** How a process ended, and what it said. */
+interface Ended {
+  readonly status: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly text: string
+  readonly ms: number
+}
+
+const runNode = (args: readonly string[], limitMs: number): Promise<Ended> =>
   new Promise((resolve) => {
     const start = performance.now()
-    const child = spawn(process.execPath, [file], {
+    const child = spawn(process.execPath, args, {
       env: { NODE_COMPILE_CACHE: `${process.cwd()}/.cache/compile`, ...process.env, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: FILE_LIMIT_MS,
+      timeout: limitMs,
       killSignal: "SIGKILL",
     })
     const chunks: Buffer[] = []
     child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk))
     child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk))
-    child.on("close", (status, signal) => {
-      const text = Buffer.concat(chunks).toString()
-      const total = count(text, "Total")
-      const passed = count(text, "Passed")
-      const skipped = count(text, "Skipped")
-      const fault =
-        faultOf(readFileSync(file, "utf8")) ??
-        (total + skipped === 0 ? "no test ran" : undefined) ??
-        (status !== 0 && passed === total ? `ended with ${signal ?? `status ${status}`}` : undefined)
-      resolve({
-        file,
-        passed,
-        failed: total - passed + (fault === undefined ? 0 : 1),
-        skipped,
-        ms: performance.now() - start,
-        output: fault === undefined ? text : `${text}\n${file}: ${fault}\n`,
-      })
-    })
+    child.on("close", (status, signal) =>
+      resolve({ status, signal, text: Buffer.concat(chunks).toString(), ms: performance.now() - start }),
+    )
   })
+
+const outcomeOf = (file: string, { status, signal, text, ms }: Ended): Outcome => {
+  const total = count(text, "Total")
+  const passed = count(text, "Passed")
+  const skipped = count(text, "Skipped")
+  const fault =
+    faultOf(readFileSync(file, "utf8")) ??
+    (total + skipped === 0 ? "no test ran" : undefined) ??
+    (status !== 0 && passed === total ? `ended with ${signal ?? `status ${status}`}` : undefined)
+  return {
+    file,
+    passed,
+    failed: total - passed + (fault === undefined ? 0 : 1),
+    skipped,
+    ms,
+    output: fault === undefined ? text : `${text}\n${file}: ${fault}\n`,
+  }
+}
+
+const runFile = async (file: string): Promise<Outcome> =>
+  outcomeOf(file, await runNode([file], FILE_LIMIT_MS))
+
+/** Runs files in one process, and again alone unless all is well. */
+const runTogether = async (files: readonly string[]): Promise<readonly Outcome[]> => {
+  const [only, ...others] = files
+  if (only === undefined) return []
+  if (others.length === 0) return [await runFile(only)]
+  const ended = await runNode(["test/batch.ts", ...files], 2 * FILE_LIMIT_MS)
+  const texts = new Map(
+    ended.text.split(`\n${FILE_MARK}`).map((part): [string, string] => {
+      const end = part.indexOf("\n")
+      return [part.slice(0, end), part.slice(end)]
+    }),
+  )
+  const ms = ended.ms / files.length
+  const outcomes = files.map((file) => outcomeOf(file, { ...ended, text: texts.get(file) ?? "", ms }))
+  if (ended.status === 0 && outcomes.every(({ failed }) => failed === 0)) return outcomes
+  const alone: Outcome[] = []
+  for (const file of files) alone.push(await runFile(file))
+  return alone
+}
 
 const wanted = process.argv.slice(2)
 const files = globSync("test/**/*.test.ts")
   .sort()
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
 
+/** What runs together: whoever names files wants each for itself. */
+const groups: string[][] = []
+for (const file of files) {
+  const last = groups.at(-1)
+  const isShared = wanted.length === 0 && SHARING.test(file)
+  if (isShared && last !== undefined && last.length < SHARED_MAX && SHARING.test(last[0] ?? ""))
+    last.push(file)
+  else groups.push([file])
+}
+
 const outcomes: Outcome[] = []
-const queue = [...files]
+const report = (outcome: Outcome): void => {
+  outcomes.push(outcome)
+  const { file, passed, failed, skipped, ms } = outcome
+  const notes = [failed > 0 ? `${failed} failed` : "", skipped > 0 ? `${skipped} skipped` : ""].filter(
+    Boolean,
+  )
+  const note = notes.length === 0 ? "" : `, ${notes.join(", ")}`
+  console.log(`${failed > 0 ? "FAIL" : "  ok"} ${file}: ${passed} passed${note} (${Math.round(ms)} ms)`)
+  if (failed > 0) console.log(outcome.output)
+  else for (const [line] of outcome.output.matchAll(/^# .*$/gm)) console.log(`     ${line}`)
+}
 const worker = async (): Promise<void> => {
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-    const outcome = await runFile(file)
-    outcomes.push(outcome)
-    const { passed, failed, skipped, ms } = outcome
-    const notes = [failed > 0 ? `${failed} failed` : "", skipped > 0 ? `${skipped} skipped` : ""].filter(
-      Boolean,
-    )
-    const note = notes.length === 0 ? "" : `, ${notes.join(", ")}`
-    console.log(`${failed > 0 ? "FAIL" : "  ok"} ${file}: ${passed} passed${note} (${Math.round(ms)} ms)`)
-    if (failed > 0) console.log(outcome.output)
-    else for (const [line] of outcome.output.matchAll(/^# .*$/gm)) console.log(`     ${line}`)
-  }
+  for (let group = groups.shift(); group !== undefined; group = groups.shift())
+    for (const outcome of await runTogether(group)) report(outcome)
 }
 // One more than there are cores: some file always waits, for a server to come up or a deadline to pass.
 await Promise.all(Array.from({ length: availableParallelism() + 1 }, worker))
