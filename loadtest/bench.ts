@@ -47,7 +47,7 @@ const PARTS: Readonly<Record<string, Part>> = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    calls: { type: "string", default: "1500" },
+    calls: { type: "string", default: "1000" },
     rounds: { type: "string", default: "5" },
     "in-flight": { type: "string", default: "64" },
     hot: { type: "string", default: "100000" },

@@ -83,19 +83,16 @@ const runInOf = (calls: number): number => Math.ceil(calls / 4)
 const SIGNATURES_MAX = 500
 /** Rounds of each case before any is measured: until then the compiler still makes calls cheaper. */
 const WARM_ROUNDS = 4
-/** A busy machine takes longer: no round begins after this, but for the first. */
-const TIME_MAX_MS = 300_000
 
 /**
  * Measures all cases round by round, so that whatever else the machine does meets all of them alike. Floor and Verify
- * take turns at being first. There are fewer rounds than planned where the machine is too slow for them, never none.
+ * take turns at being first.
  */
 export async function measure(
   stage: Stage,
   cases: readonly Case[],
   plan: Plan,
 ): Promise<readonly Measured[]> {
-  const start = performance.now()
   const measured: Measured[] = []
   for (const one of cases) {
     let counts = NO_COUNTS
@@ -113,7 +110,6 @@ export async function measure(
     measured.push({ ...one, sizes, rounds: [], counts })
   }
   for (let round = 0; round < plan.rounds; round++) {
-    if (round > 0 && performance.now() - start > TIME_MAX_MS) break
     for (const [i, before] of measured.entries()) {
       const floorOf = () => floorRound(stage, before, plan, before.sizes)
       const first = round % 2 === 0 ? await floorOf() : undefined

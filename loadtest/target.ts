@@ -101,7 +101,10 @@ export async function ask(started: Started, folder: string, cleanup: Cleanup): P
     caller,
     challenges: async (count) => {
       const made = await caller.callAll(new Array(count).fill(WANTED), CHALLENGES_AT_ONCE, CREATE)
-      return made.map(({ message }) => challengeParts(fromBinary(CreateChallengeResponseSchema, message)))
+      return made.map(({ status, message }) => {
+        if (status !== "0") throw new Error(`a challenge ended with gRPC status ${status ?? "unknown"}`)
+        return challengeParts(fromBinary(CreateChallengeResponseSchema, message))
+      })
     },
     counted: async (act) => {
       const before = journalRecords()
