@@ -87,7 +87,6 @@ export const commit = (
   const { id, revision, counters } = snapshot.device
   const { freshSince } = freshness
   const answer = freshness.kind === "challenge" ? proven?.quote : undefined
-  const isBehind = clock !== undefined && isRollback(clock, { before: counters, freshSince })
   return {
     device: id,
     revisions: {
@@ -96,7 +95,7 @@ export const commit = (
       // Whether there is any trust at all is part of what was remembered.
       trust: isRemembered ? snapshot.trustGeneration : trust,
     },
-    remembered: isRemembered ? { before: counters, clock: isBehind ? undefined : clock } : undefined,
+    remembered: isRemembered ? { before: counters, clock } : undefined,
     freshSince,
     known: counters !== undefined,
     counters: answer && moved(answer, counters, freshSince, result.evaluatedAt),

@@ -126,10 +126,10 @@ const move = (held: Held | undefined, commit: Commit): void => {
       "SNAPSHOT_MOVED",
       "the device, its policy or the trust anchors changed while the evidence was judged: attest again",
     )
-  if (remembered !== undefined && !isSameBoot(remembered.before, held.counters)) throw answeredMeanwhile()
+  if (remembered !== undefined && !isJudgedAlike(remembered, held.counters, freshSince))
+    throw answeredMeanwhile()
   // Judged by what was stored then, it was none.
-  const clock = counters ?? remembered?.clock
-  if (clock !== undefined && isRollback(clock, { before: held.counters, freshSince }))
+  if (counters !== undefined && isRollback(counters, { before: held.counters, freshSince }))
     throw answeredMeanwhile()
   if (counters !== undefined) held.counters = laterCounters(held.counters, counters, known)
   if (result !== undefined) held.result = laterResult(held.result, result)
@@ -141,6 +141,22 @@ const answeredMeanwhile = (): AssayError =>
     "SNAPSHOT_MOVED",
     "the device has answered elsewhere while the evidence was judged: attest again",
   )
+
+/**
+ * Whether evidence is judged by the stored counters as it was by remembered ones. The clock within a boot moves with every
+ * answer, which matters to what lies behind alone.
+ */
+export const isJudgedAlike = (
+  { before, clock }: NonNullable<Commit["remembered"]>,
+  stored: Counters | undefined,
+  freshSince: Date,
+): boolean => {
+  if (!isSameBoot(before, stored)) return false
+  const isSameClock =
+    before?.clockMs === stored?.clockMs && before?.recordedAt.getTime() === stored?.recordedAt.getTime()
+  if (clock === undefined || isSameClock) return true
+  return [before, stored].every((known) => !isRollback(clock, { before: known, freshSince }))
+}
 
 /** Whether what counters say of boots and firmware is the same. The clock within a boot moves with every answer. */
 const isSameBoot = (a: Counters | undefined, b: Counters | undefined): boolean =>

@@ -82,12 +82,12 @@ export interface Commit {
   readonly known: boolean
   /**
    * What the evidence was judged by, if that may be older than the store: counters of another boot or firmware than the
-   * stored ones were nothing to judge by, and neither were those that the evidence lies behind.
+   * stored ones were nothing to judge by, and neither was another clock, if the evidence lies behind either of them.
    */
   readonly remembered:
     | {
         readonly before: Counters | undefined
-        /** What the evidence says of its clock, if it was proven and did not lie behind what it was judged by. */
+        /** What the evidence says of its clock, if it was proven. */
         readonly clock: ClockInfo | undefined
       }
     | undefined

@@ -77,6 +77,10 @@ const isSpentByMemory = (ours: readonly unknown[], others: readonly unknown[]): 
         others.filter(isRefused).every(({ code, challenge }) => code === one.code && challenge === "unspent"),
     )
 
+/** Which of the two is told first of a challenge that is both depends on what was forgotten. */
+const isOver = (one: unknown): boolean =>
+  isRefused(one) && (one.code === "NONCE_EXPIRED" || one.code === "NONCE_SPENT")
+
 /** What both say to a step, each as texts. */
 const take = async (pair: Pair, step: Step) => {
   await act(pair, step)
@@ -89,7 +93,9 @@ const take = async (pair: Pair, step: Step) => {
   // To one of the two it is of no use any more.
   if (isSpent)
     pair.shown.splice(0, SHOWN_MAX, ...pair.shown.filter(({ freshness }) => freshness !== input.freshness))
-  const answers = isSpent ? [[], []] : [ours, others]
+  pair.shared.spendsApart ||= isSpent
+  const areAlike = isSpent || (pair.shared.spendsApart && [...ours, ...others].every(isOver))
+  const answers = areAlike ? [[], []] : [ours, others]
   const texts = await Promise.all(
     pair.worlds.map(async (world, i) => [...spelled(answers[i] ?? []), ...spelled(await recordsOf(world))]),
   )

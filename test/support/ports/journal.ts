@@ -357,12 +357,27 @@ export const journalConformance = (
   const remembered: [what: string, remembered: NonNullable<Commit["remembered"]>, moved: boolean][] = [
     ["by what is stored", { before: stored, clock: stored }, false],
     ["by an earlier clock of the same boot", { before: newCounters({ clockMs: 1n }), clock: stored }, false],
+    ["to lie behind what is stored", { before: stored, clock: newCounters({ clockMs: 999n }) }, false],
+    [
+      "to lie behind another clock",
+      { before: newCounters({ clockMs: 5000n }), clock: newCounters({ clockMs: 2000n }) },
+      true,
+    ],
+    [
+      "to lie behind another answer",
+      { before: newCounters({ recordedAt: new Date(0) }), clock: newCounters({ clockMs: 999n }) },
+      true,
+    ],
     ["without a clock", { before: stored, clock: undefined }, false],
     ["by an earlier boot", { before: newCounters({ resetCount: 4 }), clock: stored }, true],
     ["by an earlier restart", { before: newCounters({ restartCount: 1 }), clock: stored }, true],
     ["by other firmware", { before: newCounters({ firmwareVersion: 1n }), clock: stored }, true],
     ["by nothing", { before: undefined, clock: stored }, true],
-    ["with a clock that lies behind", { before: stored, clock: newCounters({ clockMs: 999n }) }, true],
+    [
+      "not to lie behind, and does",
+      { before: newCounters({ clockMs: 1n }), clock: newCounters({ clockMs: 999n }) },
+      true,
+    ],
   ]
   for (const [what, by, isMoved] of remembered)
     check(

@@ -2,7 +2,6 @@ import { isRollback } from "../../../src/appraisal/rules/clock-order.ts"
 import { toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
 import type {
-  Counters,
   DeviceRecord,
   Devices,
   Journal,
@@ -14,6 +13,7 @@ import type {
 import { laterCounters } from "../../../src/store/counters.ts"
 import type { JournalReader } from "../../../src/store/journal.ts"
 import { actRecord } from "../../../src/store/journal-append.ts"
+import { isJudgedAlike } from "../../../src/store/journal-commit.ts"
 import { laterResult } from "../../../src/store/result.ts"
 import type { TrustOptions } from "../../../src/store/trust.ts"
 import { memoryDevices } from "./memory-devices.ts"
@@ -29,9 +29,6 @@ export interface MemoryStore {
 
 /** Keys of several parts: an array has one JSON spelling, and no part can run into the next. */
 export const keyOf = (...parts: readonly string[]): string => JSON.stringify(parts)
-
-const bootOf = (counters: Counters | undefined): string =>
-  [counters?.resetCount, counters?.restartCount, counters?.firmwareVersion].join()
 
 /** Registry, trust and journal in memory, for tests. Passes the suites that every adapter passes. */
 export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
@@ -126,14 +123,13 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
         const now = devices.get(key)
         const judged = now === undefined ? undefined : judging(now)
         const { revisions, counters, result, remembered, freshSince } = commit
-        const clock = counters ?? remembered?.clock
         if (
           now?.revision !== revisions.device ||
           judged?.name !== revisions.policy?.name ||
           judged?.revision !== revisions.policy?.revision ||
           (revisions.trust !== undefined && revisions.trust !== stateOf(record.tenant).generation) ||
-          (remembered !== undefined && bootOf(remembered.before) !== bootOf(now.counters)) ||
-          (clock !== undefined && isRollback(clock, { before: now.counters, freshSince }))
+          (remembered !== undefined && !isJudgedAlike(remembered, now.counters, freshSince)) ||
+          (counters !== undefined && isRollback(counters, { before: now.counters, freshSince }))
         )
           throw new AssayError("SNAPSHOT_MOVED", "the device, its policy or trust changed meanwhile")
         devices.set(key, {
