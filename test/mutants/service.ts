@@ -515,7 +515,7 @@ export const SERVICE: readonly Mutant[] = [
   },
   {
     id: "remembered-clock",
-    named: "K-09 over a nonce",
+    named: "K-09 over",
     covers: ["K-09"],
     file: "src/store/journal-commit.ts",
     tests: ["test/service/remembered.test.ts"],
