@@ -475,8 +475,8 @@ export const TERMINAL: readonly Mutant[] = [
     [
       "enroll-unremembered",
       "keep its id",
-      "    const state = openState(options)\n    try {\n      const joined = await join(device, shown, options, reach, parts)\n",
-      "    const joined = await join(device, shown, options, reach, parts)\n    const state = openState(options)\n    try {\n",
+      "    const state = openState(options)\n    try {\n      const joined = await join(device, shown, { ...options, address }, reach, parts)\n",
+      "    const joined = await join(device, shown, { ...options, address }, reach, parts)\n    const state = openState(options)\n    try {\n",
       "A device could enroll that cannot remember it, and would need its operator to do so again.",
     ],
   ]),
