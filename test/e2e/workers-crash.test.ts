@@ -64,7 +64,11 @@ test.before(async () => {
 test.after(async () => {
   for (const client of [...clients, ...ownedClients]) client.close()
   await server.end("SIGKILL")
-  await owned?.end("SIGKILL")
+  if (owned === undefined) return rmSync(folder, { recursive: true, force: true })
+  const left = workersOf(owned)
+  owned.child.kill("SIGKILL")
+  for (const pid of left) if (existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL")
+  await owned.end("SIGKILL")
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -107,9 +111,14 @@ for (const owner of [0, 1] as const)
 test("refuses S-07 to go on without the supervisor: every worker ends with it", async () => {
   const pids = workersOf(server)
   assert.is(pids.length, 2)
-  await server.end("SIGKILL")
+  server.child.kill("SIGKILL")
   const lives = (pid: number): boolean => existsSync(`/proc/${pid}`)
-  await waitUntil(3000, () => !pids.some(lives))
+  try {
+    await waitUntil(3000, () => !pids.some(lives))
+  } finally {
+    // Those that go on would keep their end of the pipes, and this process.
+    for (const pid of pids.filter(lives)) process.kill(pid, "SIGKILL")
+  }
 })
 
 test.run()
