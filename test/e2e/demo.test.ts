@@ -365,7 +365,7 @@ const references: Removal = [
 ]
 const memory: Removal = [
   [/first evidence once more/],
-  { file: "src/store/engine/memory.ts", before: "spent.add(keyOf(value), value.expiresAt)", now: "" },
+  { file: "src/store/engine/memory.ts", before: "spent.add(key, value.expiresAt)", now: "" },
 ]
 const spending: Removal = [
   [/session token/, /first evidence once more/],
