@@ -82,7 +82,7 @@ const runInOf = (calls: number): number => Math.ceil(calls / 4)
 /** Signatures in one loop of the floor. */
 const SIGNATURES_MAX = 500
 /** Rounds of each case before any is measured: until then the compiler still makes calls cheaper. */
-const WARM_ROUNDS = 4
+const WARM_ROUNDS = 8
 
 /**
  * Measures all cases round by round, so that whatever else the machine does meets all of them alike. Floor and Verify
