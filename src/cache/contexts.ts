@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache"
 import { type Policy, parsePolicy } from "../appraisal/policy.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
+import { latin1 } from "../bytes.ts"
 import { type compile, compileKey } from "../service/compile.ts"
 import type { Context, Contexts, PolicyRecord, Registry } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
@@ -162,7 +163,3 @@ const sizeOf = ({ snapshot: { device } }: Kept): number => {
   const certificates = [...akCertificateChain, ...ekCertificateChain]
   return certificates.reduce((sum, { length }) => sum + CERTIFICATE_FACTOR * length, CONTEXT_BYTES)
 }
-
-/** One character a byte: the Name is a digest, and has one spelling. */
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")

@@ -1,3 +1,4 @@
+import { latin1 } from "../bytes.ts"
 import type { EventLogs, LogOwner, ReadLog } from "../service/ports.ts"
 import { REPLAY_RULES } from "../verification/log-outcome.ts"
 import { createFlights } from "./flights.ts"
@@ -162,6 +163,3 @@ const deviceKey = (owner: LogOwner): string => {
 }
 
 const linkKey = (owner: LogOwner, digest: Uint8Array): string => `${latin1(digest)}${deviceKey(owner)}`
-
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")

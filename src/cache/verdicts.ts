@@ -1,5 +1,5 @@
 import { hash } from "node:crypto"
-import { lengthPrefixed, utf8 } from "../bytes.ts"
+import { latin1, lengthPrefixed, utf8 } from "../bytes.ts"
 import type { DeviceRecord, Judged, Showing, Snapshot, Verdict, Verdicts } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
 import { createShares } from "./shares.ts"
@@ -205,6 +205,3 @@ const sizeOf = ({ appraisal: { findings }, endorsements }: Verdict): number =>
   VERDICT_BYTES +
   ENDORSEMENT_BYTES * endorsements.length +
   FINDING_BYTES * findings.filter(({ code }) => code !== undefined).length
-
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")

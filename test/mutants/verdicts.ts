@@ -50,8 +50,8 @@ export const VERDICTS: readonly Mutant[] = [
     id: "verdict-key-runs-together",
     ...of("C-03"),
     ...CACHE,
-    find: "import { lengthPrefixed, utf8 }",
-    replace: "import { concat as lengthPrefixed, utf8 }",
+    find: "import { latin1, lengthPrefixed, utf8 }",
+    replace: "import { latin1, concat as lengthPrefixed, utf8 }",
     why: "Parts of one key would be parts of another.",
   },
   {

@@ -4,7 +4,7 @@
  */
 
 import { createSecretKey, type KeyObject } from "node:crypto"
-import { sameBytes } from "../../bytes.ts"
+import { latin1, sameBytes } from "../../bytes.ts"
 import type { AssayError } from "../../errors.ts"
 import type { OpenedValue, Random } from "../../service/ports.ts"
 import type { Engine } from "./engine.ts"
@@ -120,7 +120,3 @@ const refuse = (error: AssayError): never => {
 }
 
 const keyOf = ({ tenant, purpose, id }: OpenedValue): string => `${tenant}/${purpose}/${latin1(id)}`
-
-/** One character a byte. */
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")

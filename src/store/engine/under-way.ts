@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto"
+import { latin1 } from "../../bytes.ts"
 
 /** What is inside of a value that was sealed here, and what it was sealed under. */
 export interface Inside {
@@ -52,7 +53,3 @@ export function createUnderWay(maxBytes: number): UnderWay {
 }
 
 const sizeOf = (key: string, plain: Uint8Array): number => key.length + plain.length + ENTRY_BYTES
-
-/** One character a byte: a copy that nobody changes. */
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
