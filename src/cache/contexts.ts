@@ -3,7 +3,7 @@ import { type Policy, parsePolicy } from "../appraisal/policy.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { latin1 } from "../bytes.ts"
 import { type compile, compileKey } from "../service/compile.ts"
-import type { Context, Contexts, PolicyRecord, Registry } from "../service/ports.ts"
+import type { Context, Contexts, DeviceRecord, PolicyRecord, Registry } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
 import { createShares } from "./shares.ts"
 
@@ -129,7 +129,7 @@ export function cachedContexts(
     moved({ ak, snapshot: { device } }, counters) {
       const key = latin1(device.akName)
       const held = known.peek(device.tenant, key)
-      if (held === undefined || held.snapshot.device.revision !== device.revision) return
+      if (held === undefined || !isSameDevice(held.snapshot.device, device)) return
       const { counters: before } = held.snapshot.device
       // Of two answers that were under way at a time the later counts, whichever is told first.
       if (isRollback(counters, { before, freshSince: END_OF_TIME })) return
@@ -154,6 +154,9 @@ export function cachedContexts(
     },
   }
 }
+
+/** Each device counts its own revisions: under another id, a key may have come to the same one again. */
+const isSameDevice = (a: DeviceRecord, b: DeviceRecord): boolean => a.id === b.id && a.revision === b.revision
 
 /** Every earlier clock of a boot is a rollback. */
 const END_OF_TIME = new Date(8.64e15)

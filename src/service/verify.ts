@@ -107,7 +107,9 @@ const dependsOnContext = ({ kind, code }: AssayError): boolean =>
   JUDGED.includes(kind) || code === "TRUST" || code === "REVOCATION"
 const JUDGED: readonly Kind[] = ["stale", "denied", "missing"]
 
+/** Each device counts its own revisions: a key that is of another device now may have come to the same one again. */
 const isSame = (a: Snapshot, b: Snapshot): boolean =>
+  a.device.id === b.device.id &&
   a.device.revision === b.device.revision &&
   a.policy?.name === b.policy?.name &&
   a.policy?.revision === b.policy?.revision &&

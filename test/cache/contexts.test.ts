@@ -161,6 +161,16 @@ test("takes no counters of another revision of the device", async () => {
   assert.is(held.snapshot.device.counters, undefined)
 })
 
+test("takes no counters of what the key was of before, under the same revision, C-01", async () => {
+  const { store, cached } = storeOf(snapshotOf({ counters: undefined }))
+  const { context } = await cached.contextFor("default", p256.name)
+  store.now = snapshotOf({ id: "device-2", counters: undefined })
+  await cached.readContext("default", p256.name)
+  cached.moved(context, newCounters({ clockMs: 300n }))
+  const { context: held } = await cached.contextFor("default", p256.name)
+  assert.equal([held.snapshot.device.id, held.snapshot.device.counters], ["device-2", undefined])
+})
+
 test("takes from the tenant that has most when there are too many, and counts what went", () => {
   const shares = createShares<object>({ max: 10, maxBytes: 1000, sizeOf: () => 1 })
   for (let i = 0; i < 3; i++) shares.set("small", `${i}`, {})

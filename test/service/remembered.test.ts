@@ -9,8 +9,10 @@ import { compile } from "../../src/service/compile.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { createService, type Service, type VerifyInput } from "../../src/service/service.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { naming } from "../support/logs.ts"
 import { newAct } from "../support/ports/samples.ts"
 import {
+  answered as answeredBy,
   attest,
   codesOf,
   enroll,
@@ -143,6 +145,40 @@ test("C-01 lets a device speak for itself that was registered anew under another
     await rejectsCode(() => answer("device-1"), "PERMISSION")
     assert.is((await journal.records("default")).length, before)
   }))
+
+/** Under another id, which comes to the same revision, is judged by the same policy and trusts the same. */
+const registerAnew = async ({ ports, registry, service }: TestService): Promise<void> => {
+  const { akPublic, qualifiedName } = device
+  const { revision } = await registry.device("default", "device-1")
+  await ports.devices.remove("default", "device-1", undefined, newAct("delete-device"))
+  await service.registerDevice({ id: "device-2", akPublic, qualifiedName }, GATEWAY)
+  await service.assignPolicy({ policy: "test", device: "device-2" }, GATEWAY)
+  assert.is((await registry.device("default", "device-2")).revision, revision)
+}
+
+test("C-01 takes a challenge that names what a device is called since its key was last seen, and none that names what it was", () =>
+  withMemory(async (world) => {
+    const early = await answeredBy(world.service, device, { device: "device-1" })
+    await registerAnew(world)
+    const result = await attest(world.service, device, { device: "device-2" })
+    assert.equal([result.device, result.token.kind], ["device-2", "session"])
+    await rejectsCode(() => world.service.verify(early, GATEWAY), "NONCE_CONTEXT")
+  }))
+
+test("C-01 finds the log that a device has shown elsewhere under the id that it has since its key was last seen", () =>
+  withService(
+    async (world) => {
+      const { service } = world
+      await enroll(service, device, policyDocument(device, { evidence: { eventLog: "optional" } }))
+      const { freshness, evidence } = await answered(world)
+      await service.verify({ freshness, evidence: { ...evidence, eventLog: undefined } }, GATEWAY)
+      await registerAnew(world)
+      assert.is((await replicaOf(world).verify(await answered(world), GATEWAY)).token.kind, "session")
+      const result = await service.verify(naming(await answered(world)), GATEWAY)
+      assert.equal([result.device, result.token.kind], ["device-2", "session"])
+    },
+    { cached: true },
+  ))
 
 test("lets in by a policy that was loosened since the device was last seen", () =>
   withMemory(async (world) => {
