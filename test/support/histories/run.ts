@@ -8,7 +8,7 @@ import type { AttestationResult } from "../../../src/result/result.ts"
 import type { Caller, JournalRecord } from "../../../src/service/ports.ts"
 import type { VerifyInput } from "../../../src/service/service.ts"
 import { act, each, restore, settle } from "./acts.ts"
-import { callerOf, SHOWN_MAX, showing } from "./show.ts"
+import { callerOf, showing } from "./show.ts"
 import { historyOf, type Step } from "./steps.ts"
 import { createPair, type Pair, type World } from "./world.ts"
 
@@ -77,9 +77,15 @@ const isSpentByMemory = (ours: readonly unknown[], others: readonly unknown[]): 
         others.filter(isRefused).every(({ code, challenge }) => code === one.code && challenge === "unspent"),
     )
 
-/** Which of the two is told first of a challenge that is both depends on what was forgotten. */
-const isOver = (one: unknown): boolean =>
-  isRefused(one) && (one.code === "NONCE_EXPIRED" || one.code === "NONCE_SPENT")
+const butForChallenge = (answers: readonly unknown[]): readonly unknown[] =>
+  answers.filter(isRefused).map(({ challenge: _, ...rest }) => rest)
+
+/** Spends in the other what only memory has spent: from then on, both have spent and forgotten the same. */
+const spendIn = async ({ ports }: World, { freshness }: VerifyInput): Promise<void> => {
+  if (freshness.kind !== "challenge") return
+  const now = ports.clock.now()
+  await ports.singleUse.spend(await ports.singleUse.open("attest", freshness.challenge, now), now)
+}
 
 /** What both say to a step, each as texts. */
 const take = async (pair: Pair, step: Step) => {
@@ -90,12 +96,8 @@ const take = async (pair: Pair, step: Step) => {
     Promise.all(Array.from({ length: step.abreast }, () => answer(world, input, caller))),
   )
   const isSpent = isSpentByMemory(ours, others)
-  // To one of the two it is of no use any more.
-  if (isSpent)
-    pair.shown.splice(0, SHOWN_MAX, ...pair.shown.filter(({ freshness }) => freshness !== input.freshness))
-  pair.shared.spendsApart ||= isSpent
-  const areAlike = isSpent || (pair.shared.spendsApart && [...ours, ...others].every(isOver))
-  const answers = areAlike ? [[], []] : [ours, others]
+  if (isSpent) await spendIn(pair.worlds[1], input)
+  const answers = isSpent ? [ours, others].map(butForChallenge) : [ours, others]
   const texts = await Promise.all(
     pair.worlds.map(async (world, i) => [...spelled(answers[i] ?? []), ...spelled(await recordsOf(world))]),
   )

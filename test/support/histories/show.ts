@@ -14,7 +14,7 @@ import type { Step } from "./steps.ts"
 import type { Pair, Slot } from "./world.ts"
 
 /** How much of what was shown may be shown again. */
-export const SHOWN_MAX = 12
+const SHOWN_MAX = 12
 /** Certificates begin and end while epochs last. */
 const SOON_MS = 70_000
 const NONCE = new Uint8Array(32).fill(7)

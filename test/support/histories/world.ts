@@ -35,8 +35,6 @@ const KEY_LIFETIME_MS = 1e12
 /** What both services have in common. */
 export interface Shared {
   now: Date
-  /** Whether one of the two has spent a challenge that the other has not: from then on they forget at other times. */
-  spendsApart: boolean
   /** Which of two keys signs, and which makes epochs. */
   signingKey: number
   epochKey: number
@@ -198,7 +196,7 @@ const worldOf = (shared: Shared, keys: Keys, remembers: boolean): World => {
 
 /** Two services that know nobody yet, and devices that nobody knows. */
 export const createPair = (): Pair => {
-  const shared = { now: START, spendsApart: false, signingKey: 0, epochKey: 0 }
+  const shared = { now: START, signingKey: 0, epochKey: 0 }
   const created = { createdAt: START, notAfter: new Date(START.getTime() + KEY_LIFETIME_MS) }
   const keys: Keys = {
     signing: [generateSigningKey("ES256", created), generateSigningKey("ES256", created)],
