@@ -46,16 +46,17 @@ export const encodeJws = (
   return `${input}.${toBase64Url(signer.sign(Buffer.from(input, "latin1")))}`
 }
 
-/** Headers that were written before: a signer has one of each type. */
-const headers = new WeakMap<TokenSigner, Map<JwsType, string>>()
+/** The last header of each type, and the key that it names. */
+const headers = new Map<
+  JwsType,
+  { readonly algorithm: string; readonly keyId: string; readonly header: string }
+>()
 
-const headerOf = (type: JwsType, signer: TokenSigner): string => {
-  const known = headers.get(signer) ?? new Map<JwsType, string>()
-  headers.set(signer, known)
-  const header =
-    known.get(type) ??
-    textToBase64Url(JSON.stringify({ alg: signer.algorithm, kid: signer.keyId, typ: type }))
-  known.set(type, header)
+const headerOf = (type: JwsType, { algorithm, keyId }: TokenSigner): string => {
+  const last = headers.get(type)
+  if (last?.keyId === keyId && last.algorithm === algorithm) return last.header
+  const header = textToBase64Url(JSON.stringify({ alg: algorithm, kid: keyId, typ: type }))
+  headers.set(type, { algorithm, keyId, header })
   return header
 }
 

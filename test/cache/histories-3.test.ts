@@ -18,6 +18,7 @@ const FOUND: readonly (readonly [what: string, from: number, to: number])[] = [
   ["a log that was named by three at a time", 9776, 9785],
   ["a challenge that memory alone had spent, when the clock steps back", 96_160, 96_198],
   ["the same with an anchor that goes", 89_230, 89_263],
+  ["a key that had signed for memory alone when another came", 24_200, 24_216],
 ]
 for (const [what, from, to] of FOUND)
   test(`answers alike with every cache and with none, C-01, C-04 and C-05, where it did not once: ${what}`, async () => {

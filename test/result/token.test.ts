@@ -3,7 +3,13 @@ import { compactVerify, decodeProtectedHeader, jwtVerify } from "jose"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { fromBase64Url, utf8 } from "../../src/bytes.ts"
-import { encodeToken, type RegisteredClaims, seconds, type TokenSigner } from "../../src/result/token.ts"
+import {
+  encodeToken,
+  type RegisteredClaims,
+  seconds,
+  type TokenSigner,
+  type TokenType,
+} from "../../src/result/token.ts"
 
 const test = suite("encodeToken")
 
@@ -63,6 +69,27 @@ for (const algorithm of ["ES256", "EdDSA"] as const) {
     assert.not(held(utf8(`${header}.${payload.slice(0, -1)}`)))
   })
 }
+
+test("names C-01 the key that signs it, as what it is, whatever was signed before", () => {
+  const [one, other] = [signerOf("ES256"), signerOf("EdDSA")]
+  let current = "key-2"
+  const changing: TokenSigner = {
+    ...one,
+    get keyId() {
+      return current
+    },
+  }
+  const headerBy = (signer: TokenSigner, type: TokenType) =>
+    decodeProtectedHeader(encodeToken(type, claims, signer))
+  for (const typ of ["assay-session+jwt", "ear+jwt", "assay-session+jwt"] as const) {
+    assert.equal(headerBy(one, typ), { alg: "ES256", kid: "key-1", typ })
+    assert.equal(headerBy(other, typ), { alg: "EdDSA", kid: "key-1", typ })
+    for (const kid of ["key-2", "key-3", "key-2"]) {
+      current = kid
+      assert.equal(headerBy(changing, typ), { alg: "ES256", kid, typ })
+    }
+  }
+})
 
 test("is refused by jose with any of its parts changed", async () => {
   const compact = encodeToken("ear+jwt", claims, signerOf("ES256"))

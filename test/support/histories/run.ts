@@ -5,7 +5,7 @@
 import { toHex } from "../../../src/bytes.ts"
 import { AssayError, type ChallengeState } from "../../../src/errors.ts"
 import type { AttestationResult } from "../../../src/result/result.ts"
-import type { Caller, JournalRecord } from "../../../src/service/ports.ts"
+import type { Caller, JournalRecord, Ports } from "../../../src/service/ports.ts"
 import type { VerifyInput } from "../../../src/service/service.ts"
 import { act, each, restore, settle } from "./acts.ts"
 import { callerOf, showing } from "./show.ts"
@@ -19,14 +19,17 @@ const partOf = (token: string, part: number): Record<string, unknown> =>
   JSON.parse(Buffer.from(token.split(".")[part] ?? "", "base64url").toString())
 
 /** All that is told, but for what is random: the result's id, which is the token's too, and the signature. */
-const told = ({ id, token, ...result }: AttestationResult) => {
+const told = ({ id, token, ...result }: AttestationResult, { signer }: Pick<Ports, "signer">) => {
   const { jti, ...claims } = partOf(token.compact, 1)
-  return { ...result, claims, header: partOf(token.compact, 0), ends: token.expiresAt, isNamed: jti === id }
+  const header = partOf(token.compact, 0)
+  // What both say in vain would not show.
+  if (header["kid"] !== signer.keyId) throw new Error("a token names another key than the one that signs")
+  return { ...result, claims, header, ends: token.expiresAt, isNamed: jti === id }
 }
 
-const answer = async ({ service }: World, input: VerifyInput, caller: Caller): Promise<unknown> => {
+const answer = async ({ service, ports }: World, input: VerifyInput, caller: Caller): Promise<unknown> => {
   try {
-    return told(await service.verify(input, caller))
+    return told(await service.verify(input, caller), ports)
   } catch (error) {
     if (!(error instanceof AssayError)) throw error
     const { code, message, location, expected, actual, challenge } = error
