@@ -3,6 +3,7 @@
 // hands over to the one that npm installed beside it.
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
+import module from "node:module"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
 
@@ -10,6 +11,8 @@ const NODE_MAJOR_MIN = 24
 const WRONG_USE = 2
 
 const main = new URL("../dist/main.js", import.meta.url)
+/** Of this installation alone, for what is kept there is run: whoever may write to it may as well change the program. */
+const compiled = fileURLToPath(new URL("../.cache/compile", import.meta.url))
 const pinned = fileURLToPath(new URL(`../node_modules/node-linux-${process.arch}/bin/node`, import.meta.url))
 
 const fail = (message) => {
@@ -17,12 +20,16 @@ const fail = (message) => {
   process.exitCode = WRONG_USE
 }
 
-const run = () =>
-  import(main.href)
+const run = () => {
+  // By the environment, for threads and workers too. Where it cannot be written, everything is compiled at each start.
+  process.env.NODE_COMPILE_CACHE ??= compiled
+  module.enableCompileCache()
+  return import(main.href)
     .then((program) => program.main(process.argv.slice(2)))
     .then((status) => {
       process.exitCode = status
     })
+}
 
 const handOver = () => {
   // Before there is a child: it may be up, and somebody may want it stopped, before this process is told so.

@@ -1,3 +1,4 @@
 /** What `bin/assay.js` and tests start. The parts meet in the folder beside it. */
-export { createLog, main, parts, start } from "./main/command-line.ts"
+export { main, parts, start } from "./main/command-line.ts"
 export { VERSION } from "./main/constants.ts"
+export { createLog } from "./main/log.ts"

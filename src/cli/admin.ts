@@ -29,7 +29,7 @@ export const withAdmin = async <T>(
   act: (client: AdminCalls) => Promise<T>,
 ): Promise<T> => {
   const address = adminAddress(options.admin, io)
-  const client = parts.adminClient(address, await reachOf(address, options, io))
+  const client = await parts.adminClient(address, await reachOf(address, options, io))
   try {
     return await act(client)
   } catch (error) {

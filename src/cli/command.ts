@@ -19,6 +19,12 @@ export interface CommandContext {
 /** Adds one command to the program. */
 export type AddCommand = (program: Command, context: CommandContext) => void
 
+/** A command of the program by its name. What it is made of is loaded when a command line needs it. */
+export interface NamedCommand {
+  readonly name: string
+  readonly load: () => AddCommand | Promise<AddCommand>
+}
+
 /** Writes a report in the form that was asked for. */
 export const writeReport = ({ json, table }: Report, output: Output, { out, colors }: CliIo): void => {
   const text = output === "json" ? toJson(json) : table(painter(colors)).join("\n")

@@ -26,7 +26,7 @@ import type {
   RemoveTrustResponse,
 } from "../gen/assay/v1/trust_pb.ts"
 import type { VerifyJws } from "../verification/journal/checkpoint.ts"
-import type { AddCommand } from "./command.ts"
+import type { NamedCommand } from "./command.ts"
 import type { DeviceCalls } from "./device-calls.ts"
 import type { JournalCalls } from "./journal-calls.ts"
 
@@ -93,13 +93,13 @@ export interface CliParts {
   /** Of this program. */
   readonly version: string
   /** `unix:/absolute/path` or a loopback address, with TLS any other. @throws {AssayError} INPUT. */
-  readonly adminClient: (address: string, reach: Reach) => AdminCalls
+  readonly adminClient: (address: string, reach: Reach) => AdminCalls | Promise<AdminCalls>
   /** @throws {AssayError} of the kind `denied`. */
   readonly verifySessionToken: (token: string, check: SessionCheck) => CheckedSession
   /** Verifies by any of these key sets. @throws {AssayError} TOKEN_KEY for one that is none. */
   readonly verifyJws: (sets: readonly { readonly keys: readonly object[] }[]) => VerifyJws
   /** Commands that reach further than this room may, such as `serve` and `demo`. */
-  readonly commands: readonly AddCommand[]
+  readonly commands: readonly NamedCommand[]
 }
 
 /** The process that a command runs in. Tests hand in another. */

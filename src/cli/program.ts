@@ -1,39 +1,52 @@
 import { Command, CommanderError, Option } from "commander"
 import { AssayError } from "../errors.ts"
-import { addAppraise } from "./appraise.ts"
-import { addCheck } from "./check.ts"
-import { type AddCommand, type CommandContext, reportStatus, writeReport } from "./command.ts"
-import { addDevice } from "./device.ts"
-import { addEnrollmentToken } from "./enrollment-token.ts"
-import { addInspect } from "./inspect.ts"
-import { addJournal } from "./journal.ts"
+import {
+  type AddCommand,
+  type CommandContext,
+  type NamedCommand,
+  reportStatus,
+  writeReport,
+} from "./command.ts"
 import { asAssayError, errorJson, errorLine, OUTPUTS, type Output, statusOf, toJson } from "./output.ts"
 import type { CliIo, CliParts } from "./parts.ts"
-import { addPolicy } from "./policy.ts"
-import { addReplay } from "./replay.ts"
-import { addTrust } from "./trust.ts"
 
-const COMMANDS: readonly AddCommand[] = [
-  addInspect,
-  addReplay,
-  addCheck,
-  addAppraise,
-  addDevice,
-  addEnrollmentToken,
-  addPolicy,
-  addTrust,
-  addJournal,
+const COMMANDS: readonly NamedCommand[] = [
+  { name: "inspect", load: async () => (await import("./inspect.ts")).addInspect },
+  { name: "replay", load: async () => (await import("./replay.ts")).addReplay },
+  { name: "check", load: async () => (await import("./check.ts")).addCheck },
+  { name: "appraise", load: async () => (await import("./appraise.ts")).addAppraise },
+  { name: "device", load: async () => (await import("./device.ts")).addDevice },
+  { name: "enrollment-token", load: async () => (await import("./enrollment-token.ts")).addEnrollmentToken },
+  { name: "policy", load: async () => (await import("./policy.ts")).addPolicy },
+  { name: "trust", load: async () => (await import("./trust.ts")).addTrust },
+  { name: "journal", load: async () => (await import("./journal.ts")).addJournal },
 ]
 
+/** What asks for no command at all. */
+const VERSION_FLAGS = ["--version", "-V"]
+/** Options of the program that another argument belongs to. */
+const VALUED = ["-o", "--output"]
+
+/**
+ * The commands that a command line needs: the one that it names, as loading the others would take longer than most commands
+ * do. All, where none is named: for help, and to say what was meant.
+ */
+const neededBy = (argv: readonly string[], commands: readonly NamedCommand[]): readonly NamedCommand[] => {
+  if (argv.length === 1 && VERSION_FLAGS.includes(argv[0] ?? "")) return []
+  const name = argv.find((word, i) => !word.startsWith("-") && !VALUED.includes(argv[i - 1] ?? ""))
+  const named = commands.filter((command) => command.name === name)
+  return named.length === 0 ? commands : named
+}
+
 /** The program, and the status that the command which ran ended with. */
-export interface Program {
+interface Program {
   readonly command: Command
   readonly output: () => Output
   readonly status: () => number
 }
 
-/** Every command of `assay`, ready to parse arguments. Nothing is read or written before. */
-export function createProgram(parts: CliParts, io: CliIo): Program {
+/** The commands of `assay` that are given, ready to parse arguments. Nothing is read or written before. */
+function createProgram(parts: CliParts, io: CliIo, commands: readonly AddCommand[]): Program {
   const command = new Command("assay")
   let status = 0
   const output = (): Output =>
@@ -68,7 +81,7 @@ export function createProgram(parts: CliParts, io: CliIo): Program {
     .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", EXIT_STATUS)
-  for (const add of [...COMMANDS, ...parts.commands]) add(command, context)
+  for (const add of commands) add(command, context)
   return { command, output, status: () => status }
 }
 
@@ -83,7 +96,12 @@ A FILE of - is standard input.`
  *   JSON also as `{"error":{…}}` on `out`.
  */
 export async function runCli(argv: readonly string[], parts: CliParts, io: CliIo): Promise<number> {
-  const { command, output, status } = createProgram(parts, io)
+  const needed = neededBy(argv, [...COMMANDS, ...parts.commands])
+  const { command, output, status } = createProgram(
+    parts,
+    io,
+    await Promise.all(needed.map(({ load }) => load())),
+  )
   try {
     await command.parseAsync([...argv], { from: "user" })
     return status()

@@ -39,7 +39,7 @@ export interface ServeParts {
 
 /** `assay serve`: serves until it is told to stop, then drains and ends with status 0. */
 export const addServe =
-  ({ start, createLog, stopped }: ServeParts): AddCommand =>
+  ({ start, createLog, stopped }: Omit<ServeParts, "init">): AddCommand =>
   (program, { io, output }) => {
     settingOptions(
       program.command("serve").description("Serve gRPC: with TLS anywhere, without it on this machine only."),

@@ -2,7 +2,14 @@
 import { closeSync, fsyncSync, linkSync, openSync, rmSync, statSync, writeSync } from "node:fs"
 import { userInfo } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
-import type { BackupDone, BackupParts, RestoreDone, RestoreWish } from "../cli/backup.ts"
+import {
+  addBackup,
+  type BackupDone,
+  type BackupParts,
+  type RestoreDone,
+  type RestoreWish,
+} from "../cli/backup.ts"
+import { addRestore } from "../cli/restore.ts"
 import type { Config } from "../config.ts"
 import { AssayError } from "../errors.ts"
 import type { Database } from "../store/database.ts"
@@ -66,6 +73,12 @@ const restore = async (config: Config, path: string, wish: RestoreWish): Promise
 
 /** What the commands are given. */
 export const backupParts: BackupParts = { backUp, restore, operator: () => userInfo().username }
+
+/** `assay backup`. */
+export const backupCommand = addBackup(backupParts)
+
+/** `assay restore`. */
+export const restoreCommand = addRestore(backupParts)
 
 /** A file, for it is read twice. */
 const openInput = (path: string): number => {

@@ -1,7 +1,7 @@
 /** What a server of some settings would be, without starting one. Nothing is written, opened or asked for. */
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
-import type { CheckedSetting } from "../cli/check-config.ts"
+import { addConfig, type CheckedSetting } from "../cli/check-config.ts"
 import type { Config } from "../config.ts"
 import { AssayError } from "../errors.ts"
 import { nameText } from "../evidence/x509/name.ts"
@@ -53,6 +53,9 @@ export function checkConfig(config: Config, at: Date): readonly CheckedSetting[]
     }
   })
 }
+
+/** `assay config`. */
+export const configCommand = addConfig({ check: async (config, at) => checkConfig(config, at) })
 
 const dataOf = ({ development }: Config, folder: string): string => {
   if (existsSync(folder)) return folder

@@ -39,7 +39,7 @@ import {
   type ListenAddress,
   SOCKET_MODE,
 } from "./listen.ts"
-import { addReflection } from "./reflection.ts"
+import { reflectionOf } from "./reflection.ts"
 import { TRUST_FIELDS_MAX, trustHandlers } from "./trust.ts"
 import { warm } from "./validate.ts"
 import { decodeStrictly, strictDecoder } from "./wire.ts"
@@ -148,6 +148,7 @@ export function createServer(config: ServerConfig): AssayServer {
   const logCall = createCallLog(config.log)
   const draining = new AbortController()
   const open = new Set<object>()
+  const addReflection = reflectionOf(SERVICES)
   const listeners = addresses.map(({ address, transport }) => {
     const edge: Edge = {
       log: config.log,
@@ -179,7 +180,7 @@ export function createServer(config: ServerConfig): AssayServer {
       for (const name of ["", ...SERVICES.map(({ typeName }) => typeName)]) health.setStatus(name, status)
     }
     health.addToServer(server)
-    if (config.reflection) addReflection(server, SERVICES)
+    if (config.reflection) addReflection(server)
     const parts =
       transport === "admin"
         ? { mode: ADMIN_MODE, connections: administering }
@@ -204,7 +205,6 @@ export function createServer(config: ServerConfig): AssayServer {
   }
   return {
     start: async () => {
-      SERVICES.forEach(warm)
       try {
         for (const { server, address, parts } of listeners) {
           const shared = { ...parts, tls }
@@ -219,6 +219,7 @@ export function createServer(config: ServerConfig): AssayServer {
         throw error
       }
       for (const { setHealth } of listeners) setHealth("SERVING")
+      void warm(SERVICES)
       sweeping = setInterval(() => {
         connections.sweep()
         guard.sweep()

@@ -1,4 +1,5 @@
 /** The rules that the schema states for each field, judged before anything else sees a request. */
+import { setImmediate } from "node:timers/promises"
 import { create, type DescMessage, type DescService, type MessageShape } from "@bufbuild/protobuf"
 import { pathToString } from "@bufbuild/protobuf/reflect"
 import { createValidator } from "@bufbuild/protovalidate"
@@ -49,7 +50,13 @@ export function check<I extends DescMessage>(
   }
 }
 
-/** Compiles the rules of every request of a service, which takes 60 to 100 ms that no caller should wait for. */
-export function warm(service: DescService): void {
-  for (const { input } of service.methods) validator.validate(input, create(input))
+/**
+ * Compiles the rules of every request of services, which takes 150 ms in all: request by request, so that others have the
+ * event loop in between. Whoever asks before has his request's compiled then.
+ */
+export async function warm(services: readonly DescService[]): Promise<void> {
+  for (const { input } of services.flatMap(({ methods }) => methods)) {
+    await setImmediate()
+    validator.validate(input, create(input))
+  }
 }

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 
@@ -38,6 +38,7 @@ const run = (root: string, options: { old?: boolean } = {}) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, parameters, {
     encoding: "utf8",
     cwd: tmpdir(),
+    env: { ...process.env, NODE_COMPILE_CACHE: undefined },
   })
   return { status, stdout, stderr }
 }
@@ -54,6 +55,26 @@ test("says what to do before the first build, and ends with 2", () => {
 
 test("starts the build with its arguments, and ends as it does", () => {
   assert.equal(run(checkout(BUILT)), { status: 1, stdout: "main check quote -o a b\n", stderr: "" })
+})
+
+test("keeps what was compiled in the installation, for threads and children too", () => {
+  const main =
+    "import module from 'node:module'\n" +
+    "export const main = async () => (console.log(module.getCompileCacheDir(), process.env.NODE_COMPILE_CACHE), 0)"
+  const root = checkout({ "dist/main.js": main })
+  const [used = "", told] = run(root).stdout.trim().split(" ")
+  const folder = join(root, ".cache/compile")
+  assert.is(told, folder)
+  assert.is(dirname(used), folder)
+  assert.ok(statSync(used).isDirectory())
+})
+
+test("goes on where nothing can be kept", () => {
+  assert.equal(run(checkout({ ...BUILT, ".cache": "no folder" })), {
+    status: 1,
+    stdout: "main check quote -o a b\n",
+    stderr: "",
+  })
 })
 
 test("hands over to the pinned Node where the running one is too old", () => {

@@ -102,7 +102,10 @@ const fakeWorld = (
   }
   const parts = { ...base, ...changed(base) }
   const run = async (argv: readonly string[], isTerminal = false) => {
-    const ran = await assay(["agent", ...argv], { parts: { commands: [addAgent(parts)] }, isTerminal })
+    const ran = await assay(["agent", ...argv], {
+      parts: { commands: [{ name: "agent", load: () => addAgent(parts) }] },
+      isTerminal,
+    })
     assert.is(open, 0, "everything is closed")
     return ran
   }

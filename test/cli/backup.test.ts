@@ -12,7 +12,13 @@ import { newAct, newDevice } from "../support/ports/samples.ts"
 import { assay, jsonOf, noParts, type Ran } from "./run.ts"
 
 const test = suite("assay backup and restore")
-const parts = { ...noParts, commands: [addBackup(backupParts), addRestore(backupParts)] }
+const parts = {
+  ...noParts,
+  commands: [
+    { name: "backup", load: () => addBackup(backupParts) },
+    { name: "restore", load: () => addRestore(backupParts) },
+  ],
+}
 const run = (...argv: readonly string[]): Promise<Ran> => assay(argv, { parts })
 
 const withBackup = (act: (folder: string, out: string) => Promise<void>): Promise<void> =>
@@ -150,7 +156,9 @@ test("tells how far it is once it takes longer than a second", async () => {
       return { rows: {}, tenants: {}, sha256: "00" }
     },
   }
-  const ran = await assay(["backup", "--out", "x"], { parts: { ...noParts, commands: [addBackup(slow)] } })
+  const ran = await assay(["backup", "--out", "x"], {
+    parts: { ...noParts, commands: [{ name: "backup", load: () => addBackup(slow) }] },
+  })
   assert.equal([ran.status, ran.err], [0, "5000 rows written\n"])
 })
 

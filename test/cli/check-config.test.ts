@@ -19,12 +19,16 @@ const seen: Config[] = []
 const checking = (...checked: readonly CheckedSetting[]) => ({
   ...noParts,
   commands: [
-    addConfig({
-      check: async (config) => {
-        seen.push(config)
-        return checked
-      },
-    }),
+    {
+      name: "config",
+      load: () =>
+        addConfig({
+          check: async (config) => {
+            seen.push(config)
+            return checked
+          },
+        }),
+    },
   ],
 })
 

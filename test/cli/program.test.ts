@@ -147,7 +147,7 @@ const FAILING: AddCommand = (program, { reporting }) => {
 }
 
 test("ends with 1 for what is refuted, away or our own fault, and with a line for each", async () => {
-  const parts = { commands: [FAILING] }
+  const parts = { commands: [{ name: "fail", load: () => FAILING }] }
   for (const [code, line] of [
     ["SIGNATURE", "assay: SIGNATURE: no (here)\n"],
     ["NO_ANSWER", "assay: NO_ANSWER: no (here)\n"],
@@ -166,8 +166,46 @@ test("takes commands that others hand in, with a status of their own", async () 
       exitWith(1)
     })
   }
-  assert.equal(await assay(["own"], { parts: { commands: [own] } }), { status: 1, out: "done\n", err: "" })
+  assert.equal(await assay(["own"], { parts: { commands: [{ name: "own", load: () => own }] } }), {
+    status: 1,
+    out: "done\n",
+    err: "",
+  })
 })
+
+const loads: readonly (readonly [argv: readonly string[], loaded: readonly string[]])[] = [
+  [["one"], ["one"]],
+  [["one", "two"], ["one"]],
+  [["-o", "two", "one"], ["one"]],
+  [["--output", "json", "two"], ["two"]],
+  [["--output=json", "two"], ["two"]],
+  [["--version"], []],
+  [["-V"], []],
+  [["--help"], ["one", "two"]],
+  [
+    ["help", "one"],
+    ["one", "two"],
+  ],
+  [["three"], ["one", "two"]],
+  [
+    ["-o", "one"],
+    ["one", "two"],
+  ],
+  [[], ["one", "two"]],
+]
+for (const [argv, expected] of loads)
+  test(`loads for "assay ${argv.join(" ")}" the commands ${JSON.stringify(expected)}`, async () => {
+    const loaded: string[] = []
+    const commands = ["one", "two"].map((name) => ({
+      name,
+      load: (): AddCommand => {
+        loaded.push(name)
+        return (program) => void program.command(name).action(() => {})
+      },
+    }))
+    await assay(argv, { parts: { commands } })
+    assert.equal(loaded, expected)
+  })
 
 test("writes a failure as one line with everything that is known of it", () => {
   const details = { location: "TPMS_ATTEST.magic", expected: "ff544347", actual: "00\n00" }
