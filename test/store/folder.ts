@@ -1,13 +1,13 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import type { Test } from "uvu"
 import type { LogOptions } from "../../src/store/event-logs.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
-import { openSqlite } from "../../src/store/sqlite-database.ts"
 import type { Store } from "../../src/store/store.ts"
 import type { TrustOptions } from "../../src/store/trust.ts"
+import { openEmptySqlite } from "../support/database.ts"
 
 /** Places for databases, and stores in them, that are gone after the suite's last test. */
 export interface Scratch {
@@ -24,22 +24,9 @@ export const scratch = (test: Pick<Test, "after">): Scratch => {
   const stores: Store[] = []
   let count = 0
   const path = (): string => join(folder, `${count++}`, "assay.db")
-  let made: string | undefined
-  /** An empty database, made once: to make one takes the disk longer than most tests. */
-  const template = (): string => {
-    if (made === undefined) {
-      made = path()
-      openSqlite(made).close()
-    }
-    return made
-  }
   const files: DatabaseSync[] = []
   const file = (): DatabaseSync => {
-    const place = path()
-    mkdirSync(dirname(place))
-    copyFileSync(template(), place)
-    const opened = openSqlite(place)
-    opened.exec("PRAGMA synchronous = OFF")
+    const opened = openEmptySqlite(path())
     files.push(opened)
     return opened
   }

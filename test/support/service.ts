@@ -31,10 +31,11 @@ import {
 import { createVerdicts } from "../../src/service/verdicts.ts"
 import { createMemoryEngine } from "../../src/store/engine/memory.ts"
 import { createEpochs } from "../../src/store/epochs.ts"
-import { openSqliteStore } from "../../src/store/sqlite.ts"
+import { createSqliteStore } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { verifyEndorsements } from "../../src/verification/endorsements.ts"
 import { testDeviceAuthority } from "./authority.ts"
+import { openEmptySqlite } from "./database.ts"
 import { newAct, SETUP } from "./ports/samples.ts"
 import { makeChain } from "./x509.ts"
 
@@ -67,7 +68,7 @@ const VERDICT_BOUNDS = { devices: 100, bytes: 1 << 24, refutations: 10, refutedM
 export const createTestService = (options: ServiceOptions = {}) => {
   const folder = mkdtempSync(join(tmpdir(), "assay-test-"))
   const file = join(folder, "assay.db")
-  const store = openSqliteStore(file)
+  const store = createSqliteStore(openEmptySqlite(file))
   const random = createRandom()
   const engine = createMemoryEngine(
     random,
