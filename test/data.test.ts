@@ -8,7 +8,8 @@ import {
   firmwareOfQuote,
   parseAdvisories,
 } from "../src/verification/advisory.ts"
-import { checkNotDenied, parseDeniedKeys } from "../src/verification/weak-key.ts"
+import { parseDeniedKeys } from "../src/verification/denied-keys.ts"
+import { checkNotDenied } from "../src/verification/weak-key.ts"
 import { throwsCode } from "./support/assert.ts"
 import { needs, VECTORS } from "./support/vectors.ts"
 

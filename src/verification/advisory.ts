@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { parseData } from "./weak-key.ts"
+import { parseData } from "./denied-keys.ts"
 
 /** The TCG TPM Vendor ID Registry, family 1.2 and 2.0, version 1.07: the four octets, and the name that they spell. */
 const VENDORS = {

@@ -1,5 +1,4 @@
 import { hash } from "node:crypto"
-import { z } from "zod"
 import { toHex } from "../bytes.ts"
 import { AssayError, type Code } from "../errors.ts"
 
@@ -180,23 +179,6 @@ export function checkPoint(curve: keyof typeof CURVES, x: Uint8Array, y: Uint8Ar
 
 const toInteger = (octets: Uint8Array): bigint => BigInt(`0x${toHex(octets)}`)
 
-const deniedKeysSchema = z.strictObject({
-  /** Of this schema. */
-  version: z.literal(1),
-  keys: z
-    .array(
-      z.strictObject({
-        spkiSha256: z.string().regex(/^[0-9a-f]{64}$/, "64 lowercase hexadecimal digits"),
-        subject: z.string().min(1),
-        reason: z.string().min(1),
-        source: z.url({ protocol: /^https$/ }),
-        published: z.iso.date(),
-        derivation: z.string().min(1),
-      }),
-    )
-    .refine((keys) => new Set(keys.map((key) => key.spkiSha256)).size === keys.length, "a key twice"),
-})
-
 /** Why a key is denied, and who says so. */
 export interface DeniedKey {
   readonly reason: string
@@ -209,22 +191,6 @@ export interface DeniedKeys {
   readonly size: number
   /** By SHA-256 of the SubjectPublicKeyInfo, in hexadecimal of either case. */
   find(spkiSha256: string): DeniedKey | undefined
-}
-
-/**
- * Reads a parsed `data/denied-keys.json`; `data/README.md` says what is in it.
- *
- * @throws {AssayError} INPUT, with the path of the first fault.
- */
-export function parseDeniedKeys(document: unknown): DeniedKeys {
-  const { keys } = parseData("the list of denied keys", deniedKeysSchema, document)
-  const byDigest = new Map<string, DeniedKey>(
-    keys.map(({ spkiSha256, reason, source }) => [spkiSha256, Object.freeze({ reason, source })]),
-  )
-  return Object.freeze({
-    size: byDigest.size,
-    find: (spkiSha256: string) => byDigest.get(spkiSha256.toLowerCase()),
-  })
 }
 
 /**
@@ -245,20 +211,5 @@ export function checkDigestNotDenied(digest: string, denied: DeniedKeys, locatio
     location,
     expected: "a key that nobody else holds",
     actual: `one that is known: ${key.source}`,
-  })
-}
-
-/**
- * What `schema` makes of the content of a data file.
- *
- * @throws {AssayError} INPUT; `location` is the path of the first fault.
- */
-export function parseData<T>(name: string, schema: z.ZodType<T>, document: unknown): T {
-  const parsed = schema.safeParse(document)
-  if (parsed.success) return parsed.data
-  const [fault] = parsed.error.issues
-  const location = fault === undefined || fault.path.length === 0 ? "(document)" : fault.path.join(".")
-  throw new AssayError("INPUT", `${name} is not valid: ${location}: ${fault?.message ?? "not readable"}`, {
-    location,
   })
 }

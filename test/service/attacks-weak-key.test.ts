@@ -6,7 +6,7 @@ import { encodePublic } from "../../src/device/encode.ts"
 import { AK_ATTRIBUTES } from "../../src/device/tpm.ts"
 import { AssayError, type Code } from "../../src/errors.ts"
 import { type PublicKey, parsePublic } from "../../src/evidence/tpm/public.ts"
-import { parseDeniedKeys } from "../../src/verification/weak-key.ts"
+import { parseDeniedKeys } from "../../src/verification/denied-keys.ts"
 import { spent } from "../support/attack.ts"
 import { authority } from "../support/crl.ts"
 import {

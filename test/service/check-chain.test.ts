@@ -10,7 +10,7 @@ import {
   type NamedFile,
   SHOWN_MAX,
 } from "../../src/service/check-chain.ts"
-import { parseDeniedKeys } from "../../src/verification/weak-key.ts"
+import { parseDeniedKeys } from "../../src/verification/denied-keys.ts"
 import { NOTHING_DENIED } from "../support/chain.ts"
 import { entry, makeCrl } from "../support/crl.ts"
 import {

@@ -11,7 +11,7 @@ import {
   checkChain,
   type NamedFile,
 } from "../../src/service/check-chain.ts"
-import { parseDeniedKeys } from "../../src/verification/weak-key.ts"
+import { parseDeniedKeys } from "../../src/verification/denied-keys.ts"
 
 /** The list that Assay is shipped with. */
 export const DENIED = parseDeniedKeys(

@@ -9,8 +9,8 @@ import { algorithmText } from "../../src/evidence/x509/algorithm.ts"
 import { parseCertificate } from "../../src/evidence/x509/certificate.ts"
 import { publicKeyText } from "../../src/evidence/x509/public-key.ts"
 import { isSignedBy, keyObjectOf, plainSpkiOf } from "../../src/verification/certificate-key.ts"
+import { parseDeniedKeys } from "../../src/verification/denied-keys.ts"
 import { createTrust } from "../../src/verification/trust.ts"
-import { parseDeniedKeys } from "../../src/verification/weak-key.ts"
 import { throwsCode } from "../support/assert.ts"
 import {
   type Case,

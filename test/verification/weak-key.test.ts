@@ -6,13 +6,8 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat, toHex } from "../../src/bytes.ts"
 import type { Code } from "../../src/errors.ts"
-import {
-  checkNotDenied,
-  checkPoint,
-  checkRsa,
-  isRoca,
-  parseDeniedKeys,
-} from "../../src/verification/weak-key.ts"
+import { parseDeniedKeys } from "../../src/verification/denied-keys.ts"
+import { checkNotDenied, checkPoint, checkRsa, isRoca } from "../../src/verification/weak-key.ts"
 import { throwsCode } from "../support/assert.ts"
 import { needs, VECTORS } from "../support/vectors.ts"
 
