@@ -3,8 +3,9 @@
  * `N passed, N failed`. A file that ends otherwise than with status 0, runs no test, or has a suite that is
  * never run counts as a failure. Arguments name files or parts of their paths; without any, all run.
  *
- * Each has a process of its own, but for those of rooms that start nothing and keep nothing: several of them share one, for a
- * process costs more than most of them. When such a process does not end as well as it can, each of its files runs again, alone.
+ * Those that start programs have a process each and come first, those that take longest before the others. The rest share
+ * processes, for to load what they load costs more than most of them. When such a process does not end as well as it can, each
+ * of its files runs again, alone.
  */
 import { spawn } from "node:child_process"
 import { globSync, readFileSync } from "node:fs"
@@ -12,9 +13,19 @@ import { availableParallelism } from "node:os"
 import { FILE_MARK } from "./batch.ts"
 
 const FILE_LIMIT_MS = 120_000
-/** Files of these folders share processes, so many at a time. */
-const SHARING = /^test\/(?:appraisal|cache|config|evidence|jwt|result|service|verification)\//
-const SHARED_MAX = 8
+/** What the paths of files begin with that have a process each: those that take long and those that wait for others, in the order in which they start. */
+const ALONE = [
+  "test/cache/histories-",
+  "test/loadtest/",
+  "test/e2e/",
+  "test/faults/",
+  "test/attacks.test.ts",
+  "test/store/postgres-",
+  "test/store/backup/",
+  "test/workers/",
+]
+/** So many of the others share a process. */
+const SHARED_MAX = 16
 
 interface Outcome {
   readonly file: string
@@ -107,15 +118,20 @@ const files = globSync("test/**/*.test.ts")
   .sort()
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
 
+const placeOf = (file: string): number => ALONE.findIndex((start) => file.startsWith(start))
+const sharing = files.filter((file) => placeOf(file) < 0)
+const alone = files.filter((file) => placeOf(file) >= 0).sort((a, b) => placeOf(a) - placeOf(b))
+
 /** What runs together: whoever names files wants each for itself. */
-const groups: string[][] = []
-for (const file of files) {
-  const last = groups.at(-1)
-  const isShared = wanted.length === 0 && SHARING.test(file)
-  if (isShared && last !== undefined && last.length < SHARED_MAX && SHARING.test(last[0] ?? ""))
-    last.push(file)
-  else groups.push([file])
-}
+const groups: (readonly string[])[] =
+  wanted.length > 0
+    ? files.map((file) => [file])
+    : [
+        ...alone.map((file) => [file]),
+        ...Array.from({ length: Math.ceil(sharing.length / SHARED_MAX) }, (_, i) =>
+          sharing.slice(i * SHARED_MAX, (i + 1) * SHARED_MAX),
+        ),
+      ]
 
 const outcomes: Outcome[] = []
 const report = (outcome: Outcome): void => {

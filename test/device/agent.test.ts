@@ -42,10 +42,6 @@ const answered = async (agent: Attester, mine: Own = own) => {
   return { shown, pcrBanks, eventLog, quote: parseAttest(attest) }
 }
 
-// A folder of its own, for other tests use agents at the same time.
-const folder = mkdtempSync(join(tmpdir(), "agents-"))
-process.env["TMPDIR"] = folder
-
 const leftovers = (): readonly string[] =>
   readdirSync(tmpdir()).filter((name) => name.startsWith("assay-agent-"))
 
@@ -55,9 +51,17 @@ const tpm = async (): Promise<Swtpm> => {
   swtpm ??= await startSwtpm()
   return swtpm
 }
+
+// A folder of its own, for other tests use agents at the same time.
+const { TMPDIR: before } = process.env
+test.before(() => {
+  process.env["TMPDIR"] = mkdtempSync(join(tmpdir(), "agents-"))
+})
 test.after(async () => {
   await swtpm?.stop()
-  rmSync(folder, { recursive: true })
+  rmSync(tmpdir(), { recursive: true })
+  if (before === undefined) delete process.env["TMPDIR"]
+  else process.env["TMPDIR"] = before
 })
 
 const kinds = [

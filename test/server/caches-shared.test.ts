@@ -102,14 +102,18 @@ test("C-06 lets through gRPC a device in as soon as it is registered, however of
 test("C-06 lets through gRPC a device name its log as soon as it has shown it, however often it was refused before", () =>
   warm(async ({ client }) => {
     device.boot([...standardBoot(), { pcr: 9, type: EV_IPL, data: Uint8Array.of(1) }])
-    const naming = async (): Promise<Request> =>
-      withEvidence(await answering(client), ({ eventLog }) => ({
-        eventLog: new Uint8Array(),
-        eventLogDigest: logDigest(eventLog),
-      }))
-    for (let i = 0; i < 3; i++) assert.equal(await codesOf(client, await naming()), ["EVENT_LOG_NEEDED"])
-    await client.verify(await answering(client))
-    assert.not.ok((await codesOf(client, await naming())).includes("EVENT_LOG_NEEDED"))
+    try {
+      const naming = async (): Promise<Request> =>
+        withEvidence(await answering(client), ({ eventLog }) => ({
+          eventLog: new Uint8Array(),
+          eventLogDigest: logDigest(eventLog),
+        }))
+      for (let i = 0; i < 3; i++) assert.equal(await codesOf(client, await naming()), ["EVENT_LOG_NEEDED"])
+      await client.verify(await answering(client))
+      assert.not.ok((await codesOf(client, await naming())).includes("EVENT_LOG_NEEDED"))
+    } finally {
+      device.boot() // other tests have this device, too
+    }
   }))
 
 /** Evidence that nobody has shown yet, and how many judge it. */
