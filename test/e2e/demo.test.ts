@@ -1,8 +1,8 @@
 /** The demo, from outside: it is run as a user would, and what it prints is checked again by programs of others. */
 import { createPublicKey, type JsonWebKeyInput } from "node:crypto"
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from "jose"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
@@ -308,8 +308,8 @@ test("is readable as `make demo` starts it, and ends with status 0", async () =>
 })
 test.run()
 
-// With the checks gone that the demo is about, it has to say so at the steps that show them: a private copy of the
-// program with a line of each changed. That every other step still goes as told shows that nothing else is wrong with it.
+// With the checks gone that the demo is about, it has to say so at the steps that show them: the program is loaded with a
+// line of each changed. That every other step still goes as told shows that nothing else is wrong with it.
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -319,21 +319,30 @@ interface Edit {
   readonly now: string
 }
 
-/** A copy of the program in which each `file` has `now` where it had `before`, exactly once. */
+/** What has Node load the program with its `edits` made, each in a file that has `before` exactly once. */
 const sabotaged = (folder: string, edits: readonly Edit[]): string => {
-  for (const name of ["src", "data"]) cpSync(join(ROOT, name), join(folder, name), { recursive: true })
-  cpSync(join(ROOT, "package.json"), join(folder, "package.json"))
-  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"))
-  mkdirSync(join(folder, "test/e2e"), { recursive: true })
-  const program = join(folder, "test/e2e/assay.ts")
-  cpSync(ASSAY, program)
+  const changed = new Map<string, string>()
   for (const { file, before, now } of edits) {
-    const path = join(folder, file)
-    const parts = readFileSync(path, "utf8").split(before)
+    const path = join(ROOT, file)
+    const parts = (changed.get(path) ?? readFileSync(path, "utf8")).split(before)
     assert.is(parts.length, 2, `${file} has to have exactly once: ${before}`)
-    writeFileSync(path, parts.join(now))
+    changed.set(path, parts.join(now))
   }
-  return program
+  const sources = Object.fromEntries([...changed].map(([path, source]) => [pathToFileURL(path).href, source]))
+  const hooks = join(folder, "hooks.mjs")
+  writeFileSync(
+    hooks,
+    `import { registerHooks } from "node:module"
+const sources = ${JSON.stringify(sources)}
+registerHooks({
+  load: (url, context, next) =>
+    url in sources
+      ? { format: "module-typescript", source: sources[url], shortCircuit: true }
+      : next(url, context),
+})
+`,
+  )
+  return hooks
 }
 
 const sabotage = suite("demo of a program without its checks")
@@ -383,11 +392,12 @@ const removals: readonly [name: string, ...gone: readonly Removal[]][] = [
 for (const [name, ...gone] of removals)
   sabotage(`does not go as told without ${name}`, () =>
     inFolder(async (folder) => {
-      const program = sabotaged(
+      const hooks = sabotaged(
         folder,
         gone.map(([, edit]) => edit),
       )
-      const { status, stdout, stderr } = await run(process.execPath, [program, "demo", "-o", "json"])
+      const args = ["--import", hooks, ASSAY, "demo", "-o", "json"]
+      const { status, stdout, stderr } = await run(process.execPath, args)
       assert.is(status, 1, stderr)
       const { ok, steps } = JSON.parse(stdout) as Demo
       assert.not.ok(ok)

@@ -10,6 +10,7 @@ import type { AttestationResult } from "../../src/result/result.ts"
 import type { Encoded } from "../../src/rpc.ts"
 import { resultToProto } from "../../src/server/convert.ts"
 import { encodeResult, encodeStreamResult } from "../../src/server/encode-result.ts"
+import { character } from "../support/arbitrary.ts"
 
 const test = suite("encodeResult")
 
@@ -25,7 +26,7 @@ const instant = fc.date({ min: new Date(0), max: new Date("9999-12-31T23:59:59Z"
 const tier = fc.constantFrom("none", "affirming", "warning", "contraindicated")
 const shared: Finding = { rule: "ek", tier: "affirming" }
 const finding = fc.oneof(
-  fc.record({ rule: text, tier, expected: text, actual: fc.string({ unit: "binary" }), location: text }),
+  fc.record({ rule: text, tier, expected: text, actual: fc.string({ unit: character }), location: text }),
   fc.constant(shared),
 )
 const endorsement: fc.Arbitrary<EndorsementResult> = fc.record({

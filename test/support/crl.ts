@@ -8,6 +8,7 @@ import {
   extension,
   type Keys,
   makeCertificate,
+  nestedIn,
   octets,
   oid,
   p256Keys,
@@ -135,25 +136,8 @@ const NOTHING = new Uint8Array()
 export const crlOf = (issuer: Authority, changed: Partial<CrlParts> = {}): Crl =>
   parseCrl(makeCrl(issuer, changed))
 
-/** `count` SEQUENCEs, one in the other: 16,000 at most. */
-export const nested = (count: number): Uint8Array => {
-  const headers: number[][] = []
-  let size = 0
-  for (let i = 0; i < count; i++) {
-    const length =
-      size < 0x80
-        ? [size]
-        : size < 0x100
-          ? [0x81, size]
-          : size < 0x1_0000
-            ? [0x82, size >> 8, size & 0xff]
-            : undefined
-    if (length === undefined) throw new TypeError("too many")
-    headers.unshift([0x30, ...length])
-    size += 1 + length.length
-  }
-  return Uint8Array.from(headers.flat())
-}
+/** `count` SEQUENCEs, one in the other. */
+export const nested = (count: number): Uint8Array => nestedIn(NOTHING, count)
 
 /** An extension whose value is an OCTET STRING's worth of anything. */
 export const unknownExtension = (critical = false, value = octets()): Uint8Array =>

@@ -1,8 +1,8 @@
 /** Real PostgreSQL servers for tests, each with its data and its socket in a folder of its own. */
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, rmSync, statfsSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { Client } from "pg"
 import type { Test } from "uvu"
 import { isThere, postgresPrograms } from "./prerequisites.ts"
@@ -60,6 +60,39 @@ export interface PostgresServer {
   stop(): Promise<void>
 }
 
+/** Runs a program as whoever owns the data. */
+const asOwner = (...command: readonly string[]): void => {
+  execFileSync("setpriv", [...privileges(SYSTEM_USER), "--pdeathsig", "KILL", ...command], {
+    stdio: ["ignore", "ignore", "pipe"],
+    cwd: "/",
+  })
+}
+
+/** Where the data of a server that has never been started is kept, for all that are to come: initdb takes most of a second. */
+const emptyCluster = (programs: string): string => {
+  const kept = resolve(".cache", `initdb${programs.replaceAll("/", "-")}-${statSync(programs).mtimeMs}`)
+  if (existsSync(kept)) return kept
+  const folder = mkdtempSync(join(tmpdir(), "assay-initdb-"))
+  try {
+    if (process.getuid?.() === 0) execFileSync("chown", [`${SYSTEM_USER}:`, folder])
+    const made = join(folder, "data")
+    const settings = ["--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8"]
+    asOwner(join(programs, "initdb"), "-D", made, "-U", SUPERUSER, ...settings)
+    mkdirSync(dirname(kept), { recursive: true })
+    const copy = `${kept}.${process.pid}`
+    execFileSync("cp", ["-a", made, copy])
+    try {
+      renameSync(copy, kept)
+    } catch (error) {
+      rmSync(copy, { recursive: true })
+      if (!existsSync(kept)) throw error // else another process was faster
+    }
+    return kept
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 /**
  * A server that is not started yet.
  *
@@ -81,33 +114,13 @@ export const createPostgres = (
   let hasData = false
   let databases = 0
 
-  const asOwner = (program: string, ...args: readonly string[]): void => {
-    execFileSync(
-      "setpriv",
-      [...privileges(SYSTEM_USER), "--pdeathsig", "KILL", join(programs, program), ...args],
-      {
-        stdio: ["ignore", "ignore", "pipe"],
-        cwd: "/",
-      },
-    )
-  }
   const makeData = (): void => {
     if (process.getuid?.() === 0) execFileSync("chown", [`${SYSTEM_USER}:`, folder])
     if (options.standbyOf === undefined)
-      asOwner(
-        "initdb",
-        "-D",
-        data,
-        "-U",
-        SUPERUSER,
-        "--auth=trust",
-        "--no-sync",
-        "--no-locale",
-        "--encoding=UTF8",
-      )
+      execFileSync("cp", ["-a", "--reflink=auto", emptyCluster(programs), data])
     else
       asOwner(
-        "pg_basebackup",
+        join(programs, "pg_basebackup"),
         "-D",
         data,
         "-d",

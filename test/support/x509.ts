@@ -18,6 +18,18 @@ const lengthOf = (size: number): Uint8Array => {
   return Uint8Array.of(0x80 | octets.length, ...octets)
 }
 
+/** `inner` within `count` elements of a tag, one in the other. */
+export const nestedIn = (inner: Uint8Array, count: number, tag = 0x30): Uint8Array => {
+  const headers: Uint8Array[] = []
+  let size = inner.length
+  for (let i = 0; i < count; i++) {
+    const header = concat(Uint8Array.of(tag), lengthOf(size))
+    headers.push(header)
+    size += header.length
+  }
+  return concat(...headers.reverse(), inner)
+}
+
 export const seq = (...parts: readonly Uint8Array[]): Uint8Array => tlv(0x30, ...parts)
 export const set = (...parts: readonly Uint8Array[]): Uint8Array => tlv(0x31, ...parts)
 export const octets = (...parts: readonly Uint8Array[]): Uint8Array => tlv(0x04, ...parts)

@@ -29,6 +29,7 @@ import {
   LEAF_KEYS,
   makeChain,
   NULL,
+  nestedIn,
   octets,
   oid,
   seq,
@@ -280,12 +281,7 @@ test("accepts serial numbers from 1 to 2^159 - 1", () => {
 })
 
 /** So many sequences, one in another. */
-const nested = (depth: number): Uint8Array => {
-  let bytes: Uint8Array = NULL
-  for (let i = 0; i < depth; i++) bytes = seq(bytes)
-  return bytes
-}
-const DEEP = nested(10_000)
+const DEEP = nestedIn(NULL, 10_000)
 const deep: readonly [name: string, bytes: Uint8Array][] = [
   ["alone", DEEP],
   ["in place of the fields", outer(DEEP, ECDSA_SHA256, signed)],

@@ -6,7 +6,7 @@ import { AssayError, type Code } from "../../../src/errors.ts"
 import { checkDepth, DER_DEPTH_MAX, DerGate, type Deviation } from "../../../src/evidence/x509/der.ts"
 import { throwsCode } from "../../support/assert.ts"
 import { leastCpuMs } from "../../support/chain.ts"
-import { seq, tlv } from "../../support/x509.ts"
+import { nestedIn, seq, tlv } from "../../support/x509.ts"
 
 const test = suite("DerGate")
 
@@ -146,11 +146,7 @@ test("tolerates a SET out of order where it is told to, and says so", () => {
 })
 
 /** So many sequences, one in another. */
-const nested = (depth: number, tag = 0x30): Uint8Array => {
-  let bytes: Uint8Array = Uint8Array.of(5, 0)
-  for (let i = 0; i < depth; i++) bytes = tlv(tag, bytes)
-  return bytes
-}
+const nested = (depth: number, tag = 0x30): Uint8Array => nestedIn(Uint8Array.of(5, 0), depth, tag)
 
 test(`accepts ${DER_DEPTH_MAX} levels and refuses X-16 one more`, () => {
   for (const tag of [0x30, 0x31, 0xa0, 0xa3]) {
