@@ -5,6 +5,7 @@ import { latin1 } from "../bytes.ts"
 import { type compile, compileKey } from "../service/compile.ts"
 import type { Context, Contexts, DeviceRecord, PolicyRecord, Registry } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
+import { createPacker, type Packed, unpack } from "./packed.ts"
 import { createShares } from "./shares.ts"
 
 /** What devices are judged by, remembered, and the counts since the start. */
@@ -28,17 +29,17 @@ export interface ContextBounds {
   readonly max: number
   /** What they take, in bytes, as an estimate. */
   readonly maxBytes: number
-  /** Of devices without certificates, those whose keys are ready. By default 20,000. */
-  readonly keysMax?: number
+  /** Of devices without certificates, those that are ready to be judged. By default 10,000. */
+  readonly readyMax?: number
 }
 
 /** Revisions of policies: each is held once, however many devices are judged by it. */
 const POLICIES_MAX = 1000
 /**
- * Keys that are ready to verify with: one takes 3 KB beside what its device brings, more than all the rest of a context, and is
- * made again in some ten microseconds.
+ * Devices that are ready to be judged: with its key and as objects, one takes 6 KB, ten times what it takes packed, and is made
+ * again in some fifty microseconds.
  */
-const KEYS_MAX = 20_000
+const READY_MAX = 10_000
 /** What a context takes beside what its device brings: the key, the records and what is around them. */
 const CONTEXT_BYTES = 3000
 /** A parsed certificate takes several times its own bytes. */
@@ -46,15 +47,13 @@ const CERTIFICATE_FACTOR = 4
 
 /**
  * What is remembered of a device: all of it where it has certificates, for what is known of those is known of its key as an object,
- * and everything but the key where it has none.
+ * or if it is among those that are ready, else packed.
  */
-type Kept = Context | Omit<Context, "ak">
-
-const keptOf = (context: Context): Kept => {
-  if (context.akChain.length > 0 || context.ekChain.length > 0) return context
-  const { ak: _, ...kept } = context
-  return kept
+interface Held {
+  now: Context | Packed
 }
+
+const hasCertificates = ({ akChain, ekChain }: Context): boolean => akChain.length > 0 || ekChain.length > 0
 
 /**
  * Remembers what devices are judged by. It is never taken at its word: what is decided by a remembered context is written only
@@ -66,11 +65,15 @@ const keptOf = (context: Context): Kept => {
  */
 export function cachedContexts(
   { registry, compile }: ContextParts,
-  { max, maxBytes, keysMax = KEYS_MAX }: ContextBounds,
+  { max, maxBytes, readyMax = READY_MAX }: ContextBounds,
 ): CachedContexts {
-  const known = createShares<Kept>({ max, maxBytes, sizeOf })
-  const ready = new LRUCache<string, { readonly kept: Kept; readonly context: Context }>({
-    max: Math.min(max, keysMax),
+  const known = createShares<Held>({ max, maxBytes, sizeOf })
+  const pack = createPacker()
+  const ready = new LRUCache<string, Held>({
+    max: Math.min(max, readyMax),
+    dispose: (held, _, reason) => {
+      if (reason === "evict" && "ak" in held.now) held.now = pack(held.now)
+    },
   })
   const policies = new LRUCache<string, { readonly record: PolicyRecord; readonly policy: Policy }>({
     max: POLICIES_MAX,
@@ -85,18 +88,21 @@ export function cachedContexts(
     return found
   }
   const remember = (tenant: string, akName: string, context: Context): Context => {
-    const kept = keptOf(context)
-    known.set(tenant, akName, kept)
-    if (kept !== context) ready.set(`${tenant} ${akName}`, { kept, context })
+    const held = { now: context }
+    known.set(tenant, akName, held)
+    if (!hasCertificates(context)) ready.set(`${tenant} ${akName}`, held)
     return context
   }
-  const whole = (tenant: string, akName: string, kept: Kept): Context => {
-    if ("ak" in kept) return kept
+  const whole = (tenant: string, akName: string, held: Held): Context => {
     const key = `${tenant} ${akName}`
-    const held = ready.get(key)
-    if (held?.kept === kept) return held.context
+    if ("ak" in held.now) {
+      ready.get(key) // used again
+      return held.now
+    }
+    const kept = unpack(held.now)
     const context = { ...kept, ak: compileKey(kept.snapshot.device.akPublic) }
-    ready.set(key, { kept, context })
+    held.now = context
+    ready.set(key, held)
     return context
   }
   const readContext: Contexts["readContext"] = async (tenant, akName) => {
@@ -129,13 +135,15 @@ export function cachedContexts(
     moved({ ak, snapshot: { device } }, counters) {
       const key = latin1(device.akName)
       const held = known.peek(device.tenant, key)
-      if (held === undefined || !isSameDevice(held.snapshot.device, device)) return
-      const { counters: before } = held.snapshot.device
+      if (held === undefined) return
+      const kept = "ak" in held.now ? held.now : unpack(held.now)
+      const { snapshot } = kept
+      if (!isSameDevice(snapshot.device, device)) return
+      const { counters: before } = snapshot.device
       // Of two answers that were under way at a time the later counts, whichever is told first.
       if (isRollback(counters, { before, freshSince: END_OF_TIME })) return
-      const { snapshot } = held
       remember(device.tenant, key, {
-        ...held,
+        ...kept,
         ak,
         snapshot: { ...snapshot, device: { ...snapshot.device, counters } },
       })
@@ -161,7 +169,10 @@ const isSameDevice = (a: DeviceRecord, b: DeviceRecord): boolean => a.id === b.i
 /** Every earlier clock of a boot is a rollback. */
 const END_OF_TIME = new Date(8.64e15)
 
-const sizeOf = ({ snapshot: { device } }: Kept): number => {
+/** Only what is not packed is put there. */
+const sizeOf = ({ now }: Held): number => {
+  if (!("ak" in now)) return CONTEXT_BYTES
+  const { device } = now.snapshot
   const { akCertificateChain, ekCertificateChain } = device.endorsement
   const certificates = [...akCertificateChain, ...ekCertificateChain]
   return certificates.reduce((sum, { length }) => sum + CERTIFICATE_FACTOR * length, CONTEXT_BYTES)

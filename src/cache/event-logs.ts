@@ -96,7 +96,8 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
       if (logs.peek(tenant, key)?.bringer === bringer) logs.delete(tenant, key)
     }
     const kept = others.slice(-(DEVICE_LOGS_MAX - 1))
-    devices.set(tenant, bringer, [...kept, { digest: name, noted: noted ?? same?.noted }])
+    // Spread, it would have room for sixteen more, as often as there are devices.
+    devices.set(tenant, bringer, kept.concat({ digest: name, noted: noted ?? same?.noted }))
   }
 
   return {

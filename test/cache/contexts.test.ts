@@ -77,7 +77,7 @@ test("makes the key of a device again that it has no room to keep ready", async 
       return structuredClone(found)
     },
   }
-  const cached = cachedContexts({ registry, compile }, { max: 10, maxBytes: 2 ** 20, keysMax: 1 })
+  const cached = cachedContexts({ registry, compile }, { max: 10, maxBytes: 2 ** 20, readyMax: 1 })
   const found = async (name: Uint8Array) => (await cached.contextFor("default", name)).context
   const [first, other] = [await found(p256.name), await found(rsa.name)]
   const again = await found(p256.name)
