@@ -20,9 +20,25 @@ const fail = (message) => {
   process.exitCode = WRONG_USE
 }
 
+/**
+ * How a server uses memory, which only a process that begins can be told: V8 collects what is young when it comes to half of what
+ * is its default, and the allocator has one pool for the main thread and one for all others, instead of one for each, from
+ * which little is given back. Measured, neither costs a call time.
+ */
+const SERVING = ["--max-semi-space-size=16"]
+const POOLS = { MALLOC_ARENA_MAX: "2" }
+
+/** Begins this process anew as a server's, under the same id. */
+const beginServing = () => {
+  const { execPath, execArgv, argv, env } = process
+  process.execve(execPath, [execPath, ...SERVING, ...execArgv, ...argv.slice(1)], { ...POOLS, ...env })
+}
+const isTold = () => process.execArgv.some((flag) => SERVING.includes(flag))
+
 const run = () => {
   // By the environment, for threads and workers too. Where it cannot be written, everything is compiled at each start.
   process.env.NODE_COMPILE_CACHE ??= compiled
+  if (process.argv.includes("serve") && !isTold()) return beginServing()
   module.enableCompileCache()
   return import(main.href)
     .then((program) => program.main(process.argv.slice(2)))

@@ -2,6 +2,7 @@
 import type { Logger } from "pino"
 import type { Running } from "../cli/serve.ts"
 import type { Config } from "../config.ts"
+import { boundHeap } from "./heap.ts"
 import { adminOf, listenersOf } from "./listeners.ts"
 import { type Cleanup, open, reasonsOf, startBeside } from "./open.ts"
 import { servePages } from "./pages.ts"
@@ -20,6 +21,7 @@ export async function start(config: Config, log: Logger): Promise<Running> {
     for (const close of cleanup.splice(0).reverse()) await close()
   }
   try {
+    cleanup.push(boundHeap())
     const count = workersOf(config)
     const serve = count === 1 ? serveAlone : (await import("./supervise.ts")).supervise(count)
     return { ...(await serve(config, log, cleanup)), stop }

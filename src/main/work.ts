@@ -12,6 +12,7 @@ import type { SealingKey } from "../store/engine/sealing.ts"
 import { snapshotOf } from "../web/metrics-sum.ts"
 import { joinCrew, type Member } from "../workers/member.ts"
 import type { WorkerOffers } from "../workers/offers.ts"
+import { boundHeap } from "./heap.ts"
 import { listenersOf } from "./listeners.ts"
 import { createLog } from "./log.ts"
 import { type Cleanup, type Opened, open, type Place, reasonsToDecide } from "./open.ts"
@@ -69,6 +70,7 @@ export function work(): void {
   const offers: WorkerOffers<AssayTrade> = {
     async begin(begin) {
       keys = begin.keys.map(toSealingKey)
+      cleanup.push(boundHeap())
       const { config, member } = begin
       const log = createLog(config.logLevel).child({ worker: member })
       const parts = await open(config, log, cleanup, placeOf(begin))

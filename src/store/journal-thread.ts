@@ -20,6 +20,9 @@ export interface JournalThread {
 const BACKOFF_MS = 100
 const BACKOFF_MS_MAX = 5000
 
+/** What the thread makes of a group is garbage after it: more room would only stay taken. */
+const YOUNG_MIB = 8
+
 /** Of this module and its neighbor alike: TypeScript in the checkout, JavaScript when it is built. */
 const EXTENSION = import.meta.url.slice(import.meta.url.lastIndexOf("."))
 const ENTRY = new URL(`./journal-writer${EXTENSION}`, import.meta.url)
@@ -53,7 +56,10 @@ export const startJournalThread = (start: ThreadStart, entry: URL = ENTRY): Jour
     backoffMs = Math.min(2 * backoffMs, BACKOFF_MS_MAX)
   }
   const begin = (): void => {
-    const begun = new Worker(entry, { workerData: start, stdout: false, stderr: false })
+    const begun = new Worker(entry, {
+      ...{ workerData: start, stdout: false, stderr: false },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    })
     let reason = ""
     begun.on("error", (error) => {
       reason = error instanceof Error ? error.message : "unknown"

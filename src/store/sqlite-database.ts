@@ -18,7 +18,7 @@ const SQLITE_BUSY = 5
  */
 const CHECKPOINT_PAGES = 8000
 /** What a connection may remember of the file. */
-const CACHE_KIB = 32_768
+const CACHE_KIB = 8192
 
 /**
  * Opens the one file of the embedded store, and makes it, its tables and its folder where they are not there. The

@@ -1,5 +1,6 @@
 /** `bin/assay.js` beside a build and a pinned Node of the test's own. */
 import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -75,6 +76,28 @@ test("goes on where nothing can be kept", () => {
     stdout: "main check quote -o a b\n",
     stderr: "",
   })
+})
+
+test("begins a server anew in the same process, told how to use memory, and no other command", async () => {
+  const main =
+    "export const main = async (argv) => (console.log(JSON.stringify(" +
+    "[process.pid, process.execArgv, process.env.MALLOC_ARENA_MAX ?? null, argv])), 3)"
+  const root = checkout({ "dist/main.js": main })
+  const ran = async (argv: readonly string[], env: Readonly<Record<string, string>> = {}) => {
+    const child = spawn(process.execPath, ["--no-warnings", join(root, "bin/assay.js"), ...argv], {
+      env: { ...process.env, MALLOC_ARENA_MAX: undefined, ...env },
+    })
+    const texts = await child.stdout.setEncoding("utf8").toArray()
+    const status = child.exitCode ?? (await once(child, "exit"))[0]
+    const [pid, ...said]: unknown[] = JSON.parse(texts.join(""))
+    assert.equal([status, pid], [3, child.pid])
+    return said
+  }
+  const flags = ["--max-semi-space-size=16"]
+  const command = ["-o", "table", "serve", "--config", "a b"]
+  assert.equal(await ran(command), [[...flags, "--no-warnings"], "2", command])
+  assert.equal(await ran(["serve"], { MALLOC_ARENA_MAX: "4" }), [[...flags, "--no-warnings"], "4", ["serve"]])
+  assert.equal(await ran(["check"]), [["--no-warnings"], null, ["check"]])
 })
 
 test("hands over to the pinned Node where the running one is too old", () => {
