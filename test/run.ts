@@ -13,17 +13,20 @@ import { availableParallelism } from "node:os"
 import { FILE_MARK } from "./batch.ts"
 
 const FILE_LIMIT_MS = 120_000
-/** What the paths of files begin with that have a process each: those that take long and those that wait for others, in the order in which they start. */
+/**
+ * What the paths of files begin with that have a process each, in the order in which they start: what takes long and measures
+ * how long, and what would take others with it.
+ */
 const ALONE = [
-  "test/cache/histories-",
   "test/loadtest/",
+  "test/cache/histories-",
   "test/e2e/",
   "test/faults/",
   "test/attacks.test.ts",
-  "test/store/postgres-",
-  "test/store/backup/",
   "test/workers/",
 ]
+/** As above, of the others: those that wait for disks, servers and programs. */
+const WAITING = ["test/store/", "test/server/", "test/device/"]
 /** So many of the others share a process. */
 const SHARED_MAX = 16
 
@@ -118,9 +121,16 @@ const files = globSync("test/**/*.test.ts")
   .sort()
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
 
-const placeOf = (file: string): number => ALONE.findIndex((start) => file.startsWith(start))
-const sharing = files.filter((file) => placeOf(file) < 0)
-const alone = files.filter((file) => placeOf(file) >= 0).sort((a, b) => placeOf(a) - placeOf(b))
+/** Where a file stands in a list, or behind its end. */
+const placeIn = (starts: readonly string[], file: string): number => {
+  const place = starts.findIndex((start) => file.startsWith(start))
+  return place < 0 ? starts.length : place
+}
+const isAlone = (file: string): boolean => placeIn(ALONE, file) < ALONE.length
+const alone = files.filter(isAlone).sort((a, b) => placeIn(ALONE, a) - placeIn(ALONE, b))
+const sharing = files
+  .filter((file) => !isAlone(file))
+  .sort((a, b) => placeIn(WAITING, a) - placeIn(WAITING, b))
 
 /** What runs together: whoever names files wants each for itself. */
 const groups: (readonly string[])[] =
