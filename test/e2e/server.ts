@@ -113,7 +113,7 @@ export async function serve(folder: string, options: ServeOptions = {}): Promise
 
 /** A caller with a local credential of the development mode. */
 export const callerOf = (
-  { data }: ServerProcess,
+  { data }: Pick<ServerProcess, "data">,
   address: string,
   name: "gateway" | "backend",
 ): AttestationClient =>
@@ -123,7 +123,7 @@ export const callerOf = (
 
 /** What an operator does for a device: its key, a policy, and that the two belong together. */
 export const enroll = async (
-  { admin }: ServerProcess,
+  { admin }: Pick<ServerProcess, "admin">,
   device: SoftwareDevice,
   id: string,
   policy: string,
@@ -168,7 +168,7 @@ const RECORDS_MAX = 1000
 
 /** The records of an act in the journal, read beside the server. */
 export const recordsOf = async (
-  { data }: ServerProcess,
+  { data }: Pick<ServerProcess, "data">,
   wanted: JournalAct,
 ): Promise<readonly JournalRecord[]> => {
   const store = openSqliteStore(join(data, "assay.db"))

@@ -5,17 +5,22 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type ServeOptions, type ServerProcess, serve } from "../e2e/server.ts"
+import { readConfig } from "../../src/config.ts"
+import { createLog, start } from "../../src/main.ts"
+import { type ServerProcess, serve } from "../e2e/server.ts"
+
+/** What a scenario needs of a server, wherever it runs. */
+export type Served = Pick<ServerProcess, "data" | "unix" | "admin">
 
 /** One use case, and what must hold after a crash in it. */
 export interface Scenario<Outcome> {
   readonly name: string
   /** What the data folder holds before. */
-  prepare(server: ServerProcess): Promise<void>
+  prepare(server: Served): Promise<void>
   /** The calls in whose middle the server ends. What they throw then is no outcome. */
-  act(server: ServerProcess): Promise<Outcome>
+  act(server: Served): Promise<Outcome>
   /** Throws if something is there that must not be. `outcome` is nothing if the caller got no answer. */
-  check(server: ServerProcess, outcome: Outcome | undefined): Promise<void>
+  check(server: Served, outcome: Outcome | undefined): Promise<void>
 }
 
 /** What came of one crash. */
@@ -39,36 +44,35 @@ export interface PreparedScenario {
   close(): void
 }
 
-/** Makes a scenario's data. `options` are those of every server of it. */
-export async function prepareScenario<Outcome>(
-  scenario: Scenario<Outcome>,
-  options: ServeOptions = {},
-): Promise<PreparedScenario> {
+/** Makes a scenario's data. */
+export async function prepareScenario<Outcome>(scenario: Scenario<Outcome>): Promise<PreparedScenario> {
   const folder = mkdtempSync(join(tmpdir(), "assay-crash-"))
   const template = join(folder, "template")
-  await during(template, options, (server) => scenario.prepare(server))
+  await during(template, (server) => scenario.prepare(server))
   let runs = 0
   const copy = (): string => {
     const run = join(folder, `run-${runs++}`)
     cpSync(template, run, { recursive: true })
     return run
   }
-  const withFault = (fault: string): ServeOptions => ({
-    ...options,
-    env: { ...options.env, ASSAY_FAULT: fault },
-  })
+  const serveWithFault = (folder: string, fault: string): Promise<ServerProcess> =>
+    serve(folder, { env: { ASSAY_FAULT: fault } })
   return {
-    points: () =>
-      during(copy(), withFault("trace"), async (server) => {
+    async points() {
+      const server = await serveWithFault(copy(), "trace")
+      try {
         await scenario.act(server)
         return [...new Set(server.lines().flatMap(({ point }) => (typeof point === "string" ? [point] : [])))]
-      }),
+      } finally {
+        await server.end()
+      }
+    },
     async crashAt(point) {
       const run = copy()
-      const server = await serve(run, withFault(point))
+      const server = await serveWithFault(run, point)
       const outcome = await scenario.act(server).catch(() => undefined)
       const died = (await ended(server)) === "SIGKILL"
-      const failure = await during(run, options, (again) => scenario.check(again, outcome)).then(
+      const failure = await during(run, (again) => scenario.check(again, outcome)).then(
         () => undefined,
         (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error)),
       )
@@ -93,15 +97,16 @@ const ended = async (server: ServerProcess): Promise<number | NodeJS.Signals | n
   return child.signalCode ?? server.end()
 }
 
-const during = async <T>(
-  folder: string,
-  options: ServeOptions,
-  act: (server: ServerProcess) => Promise<T>,
-): Promise<T> => {
-  const server = await serve(folder, options)
+/** `act` with a server in this process, which saves the start of one: nothing is to happen to it. */
+const during = async <T>(folder: string, act: (server: Served) => Promise<T>): Promise<T> => {
+  const data = join(folder, "data")
+  const unix = `unix:${join(data, "assay.sock")}`
+  const flags = { development: true, data, listen: ["127.0.0.1:0", unix] }
+  const pages = { "web.public": "127.0.0.1:0", "web.private": "127.0.0.1:0" }
+  const { admin, stop } = await start(readConfig({ ...flags, ...pages }, {}, undefined), createLog("silent"))
   try {
-    return await act(server)
+    return await act({ data, unix, admin })
   } finally {
-    await server.end()
+    await stop()
   }
 }

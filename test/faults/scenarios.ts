@@ -11,22 +11,14 @@ import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/soft
 import type { VerifyRequest } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { type CompleteEnrollmentRequest, DeviceState } from "../../src/gen/assay/v1/enrollment_pb.ts"
 import type { JournalAct } from "../../src/service/ports.ts"
-import {
-  answered,
-  attest,
-  callerOf,
-  enroll,
-  recordsOf,
-  type ServerProcess,
-  sessionOf,
-} from "../e2e/server.ts"
+import { answered, attest, callerOf, enroll, recordsOf, sessionOf } from "../e2e/server.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
-import type { Scenario } from "./crash.ts"
+import type { Scenario, Served } from "./crash.ts"
 
 /** `act` with a gateway that is closed afterwards. */
 const withGateway = async <T>(
-  server: ServerProcess,
+  server: Served,
   act: (gateway: AttestationClient) => Promise<T>,
 ): Promise<T> => {
   const gateway = callerOf(server, server.unix, "gateway")
@@ -79,10 +71,7 @@ export const verifyScenario = (): Scenario<string> => {
 type Operator = ReturnType<typeof createAdminClient>
 
 /** `act` with an operator's client that is closed afterwards. */
-const withOperator = async <T>(
-  server: ServerProcess,
-  act: (operator: Operator) => Promise<T>,
-): Promise<T> => {
+const withOperator = async <T>(server: Served, act: (operator: Operator) => Promise<T>): Promise<T> => {
   const operator = createAdminClient(server.admin)
   try {
     return await act(operator)
@@ -93,7 +82,7 @@ const withOperator = async <T>(
 
 /** `act` with the client of a gateway that lets devices enroll, which is closed afterwards. */
 const withEnrollment = async <T>(
-  server: ServerProcess,
+  server: Served,
   act: (client: EnrollmentClient) => Promise<T>,
 ): Promise<T> => {
   const credential = readFileSync(join(server.data, "gateway.credential"), "utf8").trim()
@@ -106,7 +95,7 @@ const withEnrollment = async <T>(
 }
 
 /** What came of an act by the journal. */
-const codesOf = async (server: ServerProcess, act: JournalAct): Promise<string[]> =>
+const codesOf = async (server: Served, act: JournalAct): Promise<string[]> =>
   (await recordsOf(server, act)).map(({ device }) => device)
 
 /**
@@ -116,7 +105,7 @@ const codesOf = async (server: ServerProcess, act: JournalAct): Promise<string[]
 export const enrollScenario = (): Scenario<string> => {
   let device: SoftwareDevice | undefined
   let answer: CompleteEnrollmentRequest | undefined
-  const enrollNow = (server: ServerProcess): Promise<string> =>
+  const enrollNow = (server: Served): Promise<string> =>
     withEnrollment(server, async (client) => {
       const newcomer = present(device)
       const { certificate } = await newcomer.endorsement()
