@@ -4,6 +4,7 @@ import { AssayError } from "../errors.ts"
 import type { HashName } from "../evidence/tpm/algorithm.ts"
 import { type AttributeName, hasAttribute, type PublicArea, type PublicKey } from "../evidence/tpm/public.ts"
 import type { SchemeName } from "../evidence/tpm/signature.ts"
+import { ecSpki } from "./spki.ts"
 import { type Verified, vouch } from "./verified.ts"
 import { checkRsa } from "./weak-key.ts"
 
@@ -56,7 +57,7 @@ export function createAttestationKey(area: PublicArea): Verified<AttestationKey>
   if ((scheme.kind === "ecdsa") !== (area.key.kind === "ecc"))
     throw algorithmError("scheme", `a scheme of ${area.key.kind} keys`, scheme.kind)
   const keyObject = createKeyObject(area.key)
-  const spki = keyObject.export({ type: "spki", format: "der" })
+  const spki = spkiOf(area.key, keyObject)
   return vouch({ area, keyObject, spki, spkiDigest: hash("sha256", spki, "hex"), scheme })
 }
 
@@ -88,6 +89,9 @@ export function createKeyObject(key: PublicKey): KeyObject {
     })
   }
 }
+
+const spkiOf = (key: PublicKey, keyObject: KeyObject): Uint8Array =>
+  key.kind === "ecc" ? ecSpki(key.curve, key.x, key.y) : keyObject.export({ type: "spki", format: "der" })
 
 const attributeError = (name: string, expected: string, actual: string): AssayError =>
   new AssayError("AK_ATTRIBUTES", `the key is no attestation key: ${name} is ${actual}`, {

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, hash } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { encodePublic, type PublicFields } from "../../src/device/encode.ts"
@@ -32,6 +33,23 @@ const withoutBit = (name: AttributeName): number => ecc.attributes & ~(1 << ATTR
 test("accepts an attestation key of each kind, with its own scheme", () => {
   assert.equal(createAttestationKey(ecc).scheme, { kind: "ecdsa", hash: "sha256" })
   assert.equal(createAttestationKey(rsa).scheme, { kind: "rsassa", hash: "sha256" })
+})
+
+test("tells of a key of each kind what OpenSSL exports of it", () => {
+  const curves = ["P-256", "P-384", "P-521"] as const
+  const onCurves = curves.map((curve): PublicKey => {
+    const { x, y } = generateKeyPairSync("ec", { namedCurve: curve }).publicKey.export({ format: "jwk" })
+    const [left, right] = [x, y].map((text) => new Uint8Array(Buffer.from(text ?? "", "base64url")))
+    if (left === undefined || right === undefined) throw new Error("a coordinate is missing")
+    return { kind: "ecc", curve, x: left, y: right }
+  })
+  for (const key of [...onCurves, rsa.key]) {
+    const area = key.kind === "ecc" ? changed(ecc, { key }) : rsa
+    const { keyObject, spki, spkiDigest } = createAttestationKey(area)
+    const exported = keyObject.export({ type: "spki", format: "der" })
+    assert.equal([...spki], [...exported], key.kind === "ecc" ? key.curve : key.kind)
+    assert.is(spkiDigest, hash("sha256", exported, "hex"))
+  }
 })
 
 test("accepts a key with noDA, with an authorization policy, and with a scheme's hash other than its nameAlg", () => {
