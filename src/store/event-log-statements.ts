@@ -134,12 +134,30 @@ const deleteLink = statement<OfLink>((builder, at) =>
     .where("digest", "=", at("digest")),
 )
 
-/** Keeps a log of a device, or notes that it was used again. What was not used for longest gives way. */
-export function* keepLog(shown: ShownNow, bounds: LogBounds): Work<void> {
+/** What the logs of a tenant come to. */
+interface Total {
+  logs: number
+  bytes: number
+}
+
+/**
+ * Keeps logs of devices, or notes that they were used again, in one transaction. What was not used for longest gives way. What the
+ * logs of a tenant come to is asked once: they are counted for it, up to ten thousand.
+ */
+export function* keepLogs(shown: readonly ShownNow[], bounds: LogBounds): Work<void> {
+  const totals = new Map<string, Total>()
+  for (const one of shown) yield* keepLog(one, bounds, totals)
+}
+
+function* keepLog(shown: ShownNow, bounds: LogBounds, totals: Map<string, Total>): Work<void> {
   const { tenant, device, ak_name, digest, at, log } = shown
   if ((yield* changesOf(useLog({ tenant, digest, at }))) === 0) {
-    yield* makeRoom(tenant, log.length, bounds)
-    yield* ask(insertLog({ tenant, digest, size: log.length, at, log }))
+    const total = totals.get(tenant) ?? (yield* totalOf(tenant))
+    totals.set(tenant, total)
+    yield* makeRoom(tenant, log.length, bounds, total)
+    const added = yield* changesOf(insertLog({ tenant, digest, size: log.length, at, log }))
+    total.logs += added
+    total.bytes += added * log.length
   }
   const link = { tenant, device, ak_name, digest, at }
   if ((yield* changesOf(useLink(link))) > 0) return
@@ -150,16 +168,22 @@ export function* keepLog(shown: ShownNow, bounds: LogBounds): Work<void> {
 /** Forgets a log that is not what its digest says. */
 export const dropLog = (tenant: string, digest: Uint8Array): Ask => deleteLog({ tenant, digest })
 
-function* makeRoom(tenant: string, size: number, bounds: LogBounds): Work<void> {
-  const total = yield* rowOf(selectTotal({ tenant }))
-  let [logs, bytes] = total === undefined ? [0, 0] : [integer(total, "logs"), integer(total, "bytes")]
-  const isFull = (): boolean => logs > 0 && (logs + 1 > bounds.logs || bytes + size > bounds.bytes)
+function* totalOf(tenant: string): Work<Total> {
+  const row = yield* rowOf(selectTotal({ tenant }))
+  return row === undefined
+    ? { logs: 0, bytes: 0 }
+    : { logs: integer(row, "logs"), bytes: integer(row, "bytes") }
+}
+
+function* makeRoom(tenant: string, size: number, bounds: LogBounds, total: Total): Work<void> {
+  const isFull = (): boolean =>
+    total.logs > 0 && (total.logs + 1 > bounds.logs || total.bytes + size > bounds.bytes)
   while (isFull())
     for (const row of yield* rowsOf(selectOldest({ tenant }))) {
       if (!isFull()) return
       yield* ask(deleteLog({ tenant, digest: blob(row, "digest") }))
-      logs -= 1
-      bytes -= integer(row, "size")
+      total.logs -= 1
+      total.bytes -= integer(row, "size")
     }
 }
 

@@ -4,7 +4,7 @@ import type { LogOwner, LogStore } from "../service/ports.ts"
 import { type Database, guard } from "./database.ts"
 import {
   dropLog,
-  keepLog,
+  keepLogs,
   type LogBounds,
   type ShownNow,
   selectLink,
@@ -72,9 +72,7 @@ export const createStoredLogs = (database: Database, options: LogOptions = {}): 
   const writeAll = async (): Promise<void> => {
     for (let notes = take(); notes.length > 0; notes = take()) {
       try {
-        await database.write(function* () {
-          for (const note of inOrder(notes)) yield* keepLog(note, bounds)
-        })
+        await database.write(() => keepLogs(inOrder(notes), bounds))
       } catch {
         dropped += notes.length
       }

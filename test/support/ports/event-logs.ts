@@ -131,6 +131,28 @@ export const eventLogsConformance = (
   )
 
   for (const [what, bounds] of [
+    ["logs", { logs: 2 }],
+    ["bytes", { bytes: 250 }],
+  ] as const)
+    check(
+      `C-06 keeps no more ${what} of a tenant than it may of those that are written together, and of each tenant its own`,
+      async (store) => {
+        const other = ownerOf("a", { tenant: "other" })
+        store.logs.note(other, one, NOON)
+        for (const round of [1, 2]) {
+          for (const [i, owner] of [a, b, c].entries())
+            for (const [j, log] of [one, two, three].entries())
+              if (i === j) store.logs.note(owner, log, afterNoon(10 * round + i))
+          await store.logs.flush()
+          const all = [await kept(store, a), await kept(store, b), await kept(store, c)].flat()
+          assert.is(all.length, 2, `round ${round}: ${all}`)
+          assert.equal(await kept(store, other), ["one"])
+        }
+      },
+      { bounds },
+    )
+
+  for (const [what, bounds] of [
     ["more logs", { deviceLogs: 2 }],
     ["more bytes", { deviceBytes: 250 }],
   ] as const)
