@@ -21,11 +21,11 @@ const fail = (message) => {
 }
 
 /**
- * How a server uses memory, which only a process that begins can be told: V8 collects what is young when it comes to half of what
- * is its default, and the allocator has one pool for the main thread and one for all others, instead of one for each, from
+ * How a server uses memory, which only a process that begins can be told: V8 collects what is young when it comes to a quarter of
+ * what is its default, and the allocator has one pool for the main thread and one for all others, instead of one for each, from
  * which little is given back. Measured, neither costs a call time.
  */
-const SERVING = ["--max-semi-space-size=16"]
+const SERVING = ["--max-semi-space-size=8"]
 const POOLS = { MALLOC_ARENA_MAX: "2" }
 
 /** Begins this process anew as a server's, under the same id. */

@@ -1,5 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
+import { parsePolicy } from "../../src/appraisal/policy.ts"
 import { createPacker, unpack } from "../../src/cache/packed.ts"
 import type { DeviceRecord, Snapshot } from "../../src/service/ports.ts"
 import { digestOf, NOON, newCounters, newDevice, newPolicy, recordOf } from "../support/ports/samples.ts"
@@ -7,7 +8,14 @@ import { digestOf, NOON, newCounters, newDevice, newPolicy, recordOf } from "../
 const test = suite("packed contexts")
 
 const everyByte = Uint8Array.from({ length: 256 }, (_, i) => i)
-const policy = { ...newPolicy("base", "{}"), revision: 1 }
+const DOCUMENT = JSON.stringify({
+  version: 1,
+  name: "base",
+  evidence: { banks: ["sha256"], pcrs: [0], eventLog: "optional" },
+  references: [{ name: "release-1", pcrs: { sha256: { 0: "00".repeat(32) } } }],
+  session: { lifetimeSeconds: 300, audiences: ["orders"] },
+})
+const policy = { ...newPolicy("base", DOCUMENT), revision: 1 }
 const contextOf = (device: DeviceRecord, change: Partial<Snapshot> = {}) => ({
   snapshot: { device, policy, trustGeneration: 4, anchors: 2, ...change },
   policy: undefined,
@@ -43,7 +51,7 @@ for (const [name, change] of devices)
     assert.equal(unpack(packed), context, "it can be had more than once")
   })
 
-test("holds once what devices have in common, and no more than that", () => {
+test("C-01 holds once what devices have in common, and no more than that", () => {
   const pack = createPacker()
   const device = recordOf(newDevice("device-1"))
   const first = pack(contextOf(device))
@@ -58,6 +66,9 @@ test("holds once what devices have in common, and no more than that", () => {
     const other = contextOf(device, change)
     assert.equal(unpack(pack(other)), other)
   }
+  const ruled = { ...contextOf(device), policy: parsePolicy(DOCUMENT) }
+  pack(contextOf(device))
+  assert.is(unpack(pack(ruled)).policy, ruled.policy)
   assert.equal(unpack(first), contextOf(device))
 })
 

@@ -503,6 +503,26 @@ export const SERVICE: readonly Mutant[] = [
     replace: "a.revision === b.revision",
     why: "A device would be judged by a clock that its key answered with as another device.",
   },
+  ...(
+    [
+      ["policy", "last.snapshot.policy === record &&", "A device would be judged by the policy of another."],
+      ["rules", "last.policy === policy &&", "A device would be judged by the rules of another's policy."],
+      [
+        "trust",
+        "last.snapshot.trustGeneration === trustGeneration &&",
+        "A device would be judged by trust of before.",
+      ],
+    ] as const
+  ).map(([what, find, why]) => ({
+    id: `remembered-packed-${what}`,
+    named: "C-01 holds once what devices have in common",
+    covers: ["C-01"],
+    file: "src/cache/packed.ts",
+    tests: ["test/cache/packed.test.ts"],
+    find,
+    replace: "",
+    why,
+  })),
   {
     id: "remembered-header-key",
     named: "C-01",
