@@ -10,8 +10,8 @@ import {
 } from "../gen/assay/v1/admin_pb.ts"
 import type { Handlers } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
-import { unary } from "./call.ts"
 import { assignmentFromProto, policyToProto } from "./convert.ts"
+import { unary } from "./unary.ts"
 
 /** Convert, call, convert. */
 export const policyHandlers = (service: Service): Handlers<typeof PolicyService> => ({

@@ -6,10 +6,10 @@ import {
 } from "../gen/assay/v1/attestation_pb.ts"
 import type { Handlers } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
-import { unary } from "./call.ts"
 import { challengeInputFromProto, challengeToProto, epochToProto, verifyInputFromProto } from "./convert.ts"
 import { encodeResult } from "./encode-result.ts"
 import { verifyStream } from "./stream.ts"
+import { unary } from "./unary.ts"
 import { keepsRules } from "./verify-rules.ts"
 
 /** Convert, call, convert. */

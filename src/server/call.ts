@@ -1,8 +1,6 @@
 /** What happens around every call: who calls, what is logged and measured, and how a failure is answered. */
 import { randomUUID } from "node:crypto"
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
 import {
-  type handleUnaryCall,
   Metadata,
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
@@ -12,19 +10,19 @@ import {
 } from "@grpc/grpc-js"
 import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
-import type { Received, Violation } from "../rpc.ts"
+import type { Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import type { Admission } from "./admission.ts"
 import { takeArrival } from "./arrival.ts"
 import type { LogCall } from "./call-log.ts"
 import type { KnowCaller, Shown, Transport } from "./caller.ts"
 import type { Connection, Connections } from "./connections.ts"
+import type { OpenCalls } from "./drain.ts"
 import { codeOf, toStatus } from "./errors.ts"
 import type { Guard, GuardedCall, Taken } from "./guard.ts"
 import { explained, streamOf } from "./inner-call.ts"
 import type { Limiter } from "./limiter.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
-import { check } from "./validate.ts"
 
 /** Told of each call that ends: `package.Service/Method`, the gRPC status by name, and how long it took. */
 export type Observe = (method: string, code: string, seconds: number) => void
@@ -40,8 +38,8 @@ export interface Edge {
   readonly transport: Transport
   /** Nothing where nobody is limited. */
   readonly limits: EdgeLimits | undefined
-  /** Calls that are not answered yet. */
-  readonly open: Set<object>
+  /** Calls that are not answered yet, but for those that anyone may make. */
+  readonly open: OpenCalls
 }
 
 /** What those are limited by who do not use the administration socket. */
@@ -111,7 +109,7 @@ export const observed =
     let release = (): void => {}
     let reason: Code | undefined
     let guarded: GuardedCall | undefined
-    if (!openToAll) edge.open.add(call)
+    if (!openToAll) edge.open.size += 1
 
     const note = (error: unknown): void => {
       reason = codeOf(error)
@@ -129,7 +127,7 @@ export const observed =
     const end = (code: status): void => {
       if (ended) return
       ended = true
-      edge.open.delete(call)
+      if (!openToAll) edge.open.size -= 1
       release()
       const ms = performance.now() - start
       edge.observe(method, status[code], ms / 1000)
@@ -153,15 +151,20 @@ export const observed =
 
     // The lowest layer ends some calls by itself (deadline, packed messages, no message), unseen by interceptors.
     const send = call.sendStatus.bind(call)
-    call.sendStatus = (answer) => {
+    // First a function, then a member: see `letGo`.
+    const sendStatus: typeof send = (answer) => {
       guarded?.answered()
       end(answer.code)
-      if (answer.code === status.OK) return send(answer)
+      if (answer.code === status.OK) {
+        send(answer)
+        return
+      }
       const told = explained(answer)
       const metadata = told.metadata ?? new Metadata()
       metadata.set("x-request-id", id)
       send({ ...told, metadata })
     }
+    call.sendStatus = sendStatus
     const { limits } = edge
     if (limits !== undefined && arrival !== undefined)
       guarded = limits.guard.open(stream, arrival, { requestStream, responseStream, openToAll }, refuse)
@@ -253,35 +256,3 @@ const attempt = async (act: () => void | Promise<void>, failed: (error: unknown)
     failed(error)
   }
 }
-
-/**
- * A unary handler: checks the request, calls, and answers with what came or with the failure. A call whose deadline
- * has passed does no work, and one that was cancelled meanwhile gets no answer.
- */
-export const unary =
-  <I extends DescMessage, O>(
-    schema: I,
-    answer: (request: MessageShape<I>, caller: Caller) => Promise<O>,
-    keeps?: (request: MessageShape<I>) => boolean,
-  ): handleUnaryCall<Received<I>, O> =>
-  async (call, callback) => {
-    const context = takeContext(call.metadata)
-    try {
-      if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
-      const answered = await context.enter()
-      if (answered === undefined)
-        return callback({ code: status.CANCELLED, details: "nobody waits for the answer" })
-      try {
-        if (Number(call.getDeadline()) <= Date.now())
-          return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
-        const checked = check(schema, call.request, keeps)
-        if (checked.kind === "invalid") return callback(context.fail(checked.error, checked.violations))
-        const value = await answer(checked.request, context.caller)
-        if (!call.cancelled) callback(null, value)
-      } finally {
-        answered()
-      }
-    } catch (error) {
-      callback(context?.fail(error) ?? toStatus(error))
-    }
-  }

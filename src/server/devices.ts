@@ -6,7 +6,6 @@ import type { DeviceVerb } from "../service/device-verbs.ts"
 import type { ImportDeviceInput } from "../service/import-devices.ts"
 import type { Caller } from "../service/ports.ts"
 import type { Service } from "../service/service.ts"
-import { unary } from "./call.ts"
 import { clientStream } from "./client-stream.ts"
 import {
   changeInputFromProto,
@@ -22,6 +21,7 @@ import {
   updateDeviceInputFromProto,
 } from "./convert-device.ts"
 import { serverStream } from "./server-stream.ts"
+import { unary } from "./unary.ts"
 
 /** As many as a device of an import has, with 32 labels and 16 certificates, and some. */
 export const DEVICE_FIELDS_MAX = 200

@@ -6,8 +6,8 @@ import type { BeginEnrollmentInput, BegunEnrollment } from "../service/begin-enr
 import type { CompleteEnrollmentInput } from "../service/complete-enrollment.ts"
 import type { DeviceRecord } from "../service/ports.ts"
 import type { Service } from "../service/service.ts"
-import { unary } from "./call.ts"
 import { evidenceFromProto, presentBytes } from "./convert.ts"
+import { unary } from "./unary.ts"
 
 /** Convert, call, convert. */
 export const enrollmentHandlers = (service: Service): Handlers<typeof pb.EnrollmentService> => ({

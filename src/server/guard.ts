@@ -7,6 +7,7 @@ import { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
 import { type Frame, Framing } from "./framing.ts"
 import { Held, type HeldLimits } from "./held.ts"
+import { type Listed, Roll } from "./roll.ts"
 
 /** Bounds of every call. */
 export interface GuardLimits extends HeldLimits {
@@ -40,7 +41,7 @@ export class Guard {
   readonly limits: GuardLimits
   readonly held: Held
   readonly nowMs: () => number
-  readonly #calls = new Set<GuardedCall>()
+  readonly #calls = new Roll<GuardedCall>()
 
   /** @param nowMs A clock that never goes back. */
   constructor(limits: GuardLimits, nowMs = (): number => performance.now()) {
@@ -78,7 +79,7 @@ export class Guard {
   /** Ends what has taken too long. */
   sweep(): void {
     const now = this.nowMs()
-    for (const call of this.#calls) call.look(now)
+    for (const call of this.#calls.all()) call.look(now)
   }
 }
 
@@ -101,7 +102,8 @@ export interface Taken {
 type Refuse = (error: AssayError) => void
 
 /** One call, from its first byte until its stream is closed. */
-export class GuardedCall {
+export class GuardedCall implements Listed {
+  place = 0
   readonly #guard: Guard
   readonly #stream: ServerHttp2Stream
   readonly #arrival: Arrival

@@ -6,8 +6,8 @@ import type { Handlers } from "../rpc.ts"
 import { JOURNAL_ACTS, type JournalAct, type RecordFilter } from "../service/ports.ts"
 import type { Service } from "../service/service.ts"
 import type { ChainedRecord, JournalEntry } from "../verification/journal/verify.ts"
-import { unary } from "./call.ts"
 import { serverStream } from "./server-stream.ts"
+import { unary } from "./unary.ts"
 
 const PAGE_SIZE = 100
 

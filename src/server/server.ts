@@ -22,7 +22,7 @@ import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
 import { Connections } from "./connections.ts"
 import { DEVICE_FIELDS_MAX, deviceHandlers, enrollmentTokenHandlers } from "./devices.ts"
-import { drained } from "./drain.ts"
+import { drained, type OpenCalls } from "./drain.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
 import { Guard } from "./guard.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
@@ -147,7 +147,7 @@ export function createServer(config: ServerConfig): AssayServer {
   const guard = new Guard(limits)
   const logCall = createCallLog(config.log)
   const draining = new AbortController()
-  const open = new Set<object>()
+  const open: OpenCalls = { size: 0 }
   const addReflection = reflectionOf(SERVICES)
   const listeners = addresses.map(({ address, transport }) => {
     const edge: Edge = {

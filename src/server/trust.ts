@@ -7,7 +7,7 @@ import type { ImportTrustInput, NewAnchor } from "../service/import-trust.ts"
 import type { AnchorRecord, ListedEk, PendingEntry } from "../service/ports.ts"
 import type { Service } from "../service/service.ts"
 import type { AnchorView, CrlView, IntermediateView, PageInput } from "../service/trust.ts"
-import { unary } from "./call.ts"
+import { unary } from "./unary.ts"
 
 /** As many as an import of 1,000 anchors, 1,000 intermediates, 64 lists and 1,000 endorsement keys has, and some. */
 export const TRUST_FIELDS_MAX = 12_000

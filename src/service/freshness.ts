@@ -93,12 +93,10 @@ const answering = async (
   const { challenge, value } = await openChallenge(singleUse, sealed, at)
   if (challenge.tenant !== caller.tenant || challenge.caller !== caller.id)
     throw contextError("caller", "the credential or the connection that made the challenge", caller.id)
-  let state: ChallengeState = "unspent"
-  return {
+  const freshness: Freshness & { state: ChallengeState } = {
     kind: "challenge",
-    get state() {
-      return state
-    },
+    // No getter: each would give its object a shape of its own, which stays until everything is collected.
+    state: "unspent",
     expectedFor: (context) => {
       checkContext(challenge, context)
       return challengeExtraData(challenge)
@@ -108,19 +106,22 @@ const answering = async (
         await singleUse.spend(value, at)
       } catch (error) {
         // Only a full store leaves it unspent for certain; an answer that was lost may have spent it.
-        if (!(error instanceof AssayError && error.code === "CHALLENGES_FULL")) state = "spent"
+        if (!(error instanceof AssayError && error.code === "CHALLENGES_FULL")) freshness.state = "spent"
         throw error
       }
-      state = "spent"
+      freshness.state = "spent"
     },
     session: () =>
-      state === "spent" ? { audience: challenge.audience, confirmation: challenge.confirmation } : undefined,
+      freshness.state === "spent"
+        ? { audience: challenge.audience, confirmation: challenge.confirmation }
+        : undefined,
     keyName: challenge.confirmation?.method === "name" ? challenge.confirmation.name : undefined,
     nonce: undefined,
     epoch: undefined,
     evidenceAgeMs: undefined,
     freshSince: challenge.issuedAt,
   }
+  return freshness
 }
 
 /** The evidence is of the device and under the policy that the challenge was made for. */

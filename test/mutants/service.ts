@@ -70,7 +70,7 @@ export const SERVICE: readonly Mutant[] = [
     named: "N-01",
     covers: ["row-6", "N-01"],
     ...FRESHNESS,
-    find: 'state === "spent" ? { audience: challenge.audience, confirmation: challenge.confirmation } : undefined',
+    find: "{ audience: challenge.audience, confirmation: challenge.confirmation }",
     replace: "undefined",
     why: "The session would not be that of the challenge.",
   },

@@ -27,7 +27,7 @@ const served = async (
   answer: (requests: AsyncIterable<SetPolicyRequest>, caller: Caller) => Promise<string>,
 ) => {
   const draining = new AbortController()
-  const open = new Set<object>()
+  const open = { size: 0 }
   const codes: string[] = []
   const log = pino({ level: "silent" })
   const observe = (_method: string, code: string): void => void codes.push(code)

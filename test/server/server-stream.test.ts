@@ -34,7 +34,7 @@ type Answer = (device: string, caller: Caller, signal: AbortSignal) => AsyncIter
 /** A server with one streaming method, which answers as `answer` does. */
 const served = async (answer: Answer) => {
   const draining = new AbortController()
-  const open = new Set<object>()
+  const open = { size: 0 }
   const codes: string[] = []
   const server = new Server({
     interceptors: [

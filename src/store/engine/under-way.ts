@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto"
-import { latin1 } from "../../bytes.ts"
+import { LRUCache } from "lru-cache"
+import { latin1, sameBytes } from "../../bytes.ts"
 
 /** What is inside of a value that was sealed here, and what it was sealed under. */
 export interface Inside {
@@ -17,34 +18,34 @@ export interface UnderWay {
 
 /** What an entry takes beside the bytes of both. */
 const ENTRY_BYTES = 300
+/** Sealed values begin with random bytes: by so many of them one is found, and then by all. */
+const KEY_BYTES = 32
+
+interface Entry extends Inside {
+  readonly sealed: Uint8Array
+}
 
 /**
  * Remembers at most `maxBytes`, and forgets the oldest for more: whoever makes many challenges lets others be deciphered a
  * little more often, and takes nothing else from them.
  */
 export function createUnderWay(maxBytes: number): UnderWay {
-  const known = new Map<string, Inside>()
-  let bytes = 0
-
-  const forget = (key: string, { plain }: Inside): void => {
-    known.delete(key)
-    bytes -= sizeOf(key, plain)
-  }
+  const known = new LRUCache<string, Entry>({
+    // Of nothing it makes no limit; no entry is as small as one byte.
+    maxSize: Math.max(1, maxBytes),
+    sizeCalculation: ({ sealed, plain }) => sealed.length + plain.length + ENTRY_BYTES,
+  })
   return {
-    put(sealed, inside) {
-      const key = latin1(sealed)
-      known.set(key, inside)
-      bytes += sizeOf(key, inside.plain)
-      for (const [oldest, its] of known) {
-        if (bytes <= maxBytes) break
-        forget(oldest, its)
-      }
+    put(sealed, { plain, key }) {
+      known.set(keyOf(sealed), { plain, key, sealed: Uint8Array.prototype.slice.call(sealed) })
     },
     take(sealed) {
-      const key = latin1(sealed)
-      const inside = known.get(key)
-      if (inside !== undefined) forget(key, inside)
-      return inside
+      const key = keyOf(sealed)
+      // Not `get`: what is asked for becomes no younger by it.
+      const entry = known.peek(key)
+      if (entry === undefined || !sameBytes(entry.sealed, sealed)) return undefined
+      known.delete(key)
+      return entry
     },
     get size() {
       return known.size
@@ -52,4 +53,4 @@ export function createUnderWay(maxBytes: number): UnderWay {
   }
 }
 
-const sizeOf = (key: string, plain: Uint8Array): number => key.length + plain.length + ENTRY_BYTES
+const keyOf = (sealed: Uint8Array): string => latin1(sealed.subarray(0, KEY_BYTES))

@@ -76,6 +76,21 @@ test("refuses N-04 a challenge for an enrollment and an enrollment for a challen
     }
 })
 
+for (const [how, altered] of [
+  ["the first byte of the IV differs", (sealed: Uint8Array) => sealed.with(8, (sealed[8] ?? 0) ^ 1)],
+  ["the last byte of what it is found by differs", (sealed) => sealed.with(31, (sealed[31] ?? 0) ^ 1)],
+  ["the first byte behind that differs", (sealed) => sealed.with(32, (sealed[32] ?? 0) ^ 1)],
+  ["the last byte differs", (sealed) => sealed.with(-1, (sealed.at(-1) ?? 0) ^ 1)],
+  ["its end is missing", (sealed) => sealed.slice(0, -1)],
+  ["there is a byte behind it", (sealed) => Uint8Array.of(...sealed, 0)],
+] satisfies [string, (sealed: Uint8Array) => Uint8Array][])
+  test(`refuses N-04 a challenge of which ${how}, and still opens the true one`, () => {
+    const sealer = createSealer(seededRandom("ends"), 2 ** 20)
+    const sealed = Uint8Array.from(sealer.seal(newValue(NOON), KEY, ""))
+    throwsCode(() => sealer.open("attest", altered(sealed), KEY), "NONCE_UNKNOWN")
+    assert.is(sealer.open("attest", sealed, KEY).tenant, "default")
+  })
+
 /** What came of a call, to compare. */
 const outcomeOf = async (act: () => Promise<unknown>): Promise<unknown> => {
   try {
