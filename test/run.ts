@@ -3,9 +3,8 @@
  * `N passed, N failed`. A file that ends otherwise than with status 0, runs no test, or has a suite that is
  * never run counts as a failure. Arguments name files or parts of their paths; without any, all run.
  *
- * Those that start programs have a process each and come first, those that take longest before the others. The rest share
- * processes, for to load what they load costs more than most of them. When such a process does not end as well as it can, each
- * of its files runs again, alone.
+ * Most of them share processes, for to load what all of them load costs more than most of them. When such a process does not
+ * end as well as it can, each of its files runs again, alone.
  */
 import { spawn } from "node:child_process"
 import { globSync, readFileSync } from "node:fs"
@@ -14,21 +13,16 @@ import { FILE_MARK } from "./batch.ts"
 
 const FILE_LIMIT_MS = 120_000
 /**
- * What the paths of files begin with that have a process each, in the order in which they start: what takes long and measures
- * how long, and what would take others with it.
+ * How many files share a process, in the order in which they start: what takes long or measures how long comes first and has one
+ * of its own; then what waits for servers, programs and disks. A file is of the first kind that its path is of.
  */
-const ALONE = [
-  "test/loadtest/",
-  "test/cache/histories-",
-  "test/e2e/",
-  "test/faults/",
-  "test/attacks.test.ts",
-  "test/workers/",
+const KINDS: readonly { readonly path: RegExp; readonly together: number }[] = [
+  { path: /^test\/(?:loadtest|faults|workers)\/|histories-|^test\/attacks\.test/, together: 1 },
+  { path: /^test\/e2e\/(?:workers|demo|hostile-work|nginx|replicas)/, together: 1 },
+  { path: /^test\/e2e\//, together: 4 },
+  { path: /^test\/(?:store|server|device)\//, together: 16 },
+  { path: /^/, together: 16 },
 ]
-/** As above, of the others: those that wait for disks, servers and programs. */
-const WAITING = ["test/store/", "test/server/", "test/device/"]
-/** So many of the others share a process. */
-const SHARED_MAX = 16
 
 interface Outcome {
   readonly file: string
@@ -121,27 +115,14 @@ const files = globSync("test/**/*.test.ts")
   .sort()
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
 
-/** Where a file stands in a list, or behind its end. */
-const placeIn = (starts: readonly string[], file: string): number => {
-  const place = starts.findIndex((start) => file.startsWith(start))
-  return place < 0 ? starts.length : place
-}
-const isAlone = (file: string): boolean => placeIn(ALONE, file) < ALONE.length
-const alone = files.filter(isAlone).sort((a, b) => placeIn(ALONE, a) - placeIn(ALONE, b))
-const sharing = files
-  .filter((file) => !isAlone(file))
-  .sort((a, b) => placeIn(WAITING, a) - placeIn(WAITING, b))
-
 /** What runs together: whoever names files wants each for itself. */
-const groups: (readonly string[])[] =
-  wanted.length > 0
-    ? files.map((file) => [file])
-    : [
-        ...alone.map((file) => [file]),
-        ...Array.from({ length: Math.ceil(sharing.length / SHARED_MAX) }, (_, i) =>
-          sharing.slice(i * SHARED_MAX, (i + 1) * SHARED_MAX),
-        ),
-      ]
+const groups: (readonly string[])[] = KINDS.flatMap((kind) => {
+  const own = files.filter((file) => KINDS.find(({ path }) => path.test(file)) === kind)
+  const together = wanted.length > 0 ? 1 : kind.together
+  return Array.from({ length: Math.ceil(own.length / together) }, (_, i) =>
+    own.slice(i * together, (i + 1) * together),
+  )
+})
 
 const outcomes: Outcome[] = []
 const report = (outcome: Outcome): void => {
