@@ -52,7 +52,7 @@ test("gives defaults for everything that nobody set", () => {
       heldBytesPerCaller: 33_554_432,
       running: 256,
       waiting: 4096,
-      waitSeconds: 0.5,
+      waitSeconds: 0.1,
       receiveSeconds: 10,
       callSeconds: 30,
     },

@@ -33,7 +33,7 @@ export const limits = z
       .number()
       .min(0.005)
       .max(10)
-      .default(0.5)
+      .default(0.1)
       .describe(
         "For how long one may have to wait, as it is measured, where some wait at any time. Beyond it, who asks most is refused.",
       ),

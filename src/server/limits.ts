@@ -52,7 +52,7 @@ export const LIMITS: Limits = {
   callerBytesMax: 32 * 1024 * 1024,
   runningMax: 256,
   waitingMax: 4096,
-  waitMs: 500,
+  waitMs: 100,
   receiveMs: 10_000,
   callMs: 30_000,
   takeMs: 10_000,
