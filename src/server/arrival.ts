@@ -19,7 +19,7 @@ const CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:;.*)?$/
 export interface Arrival {
   readonly connection: Connection
   readonly session: Http2Session
-  flaw: AssayError | undefined
+  readonly flaw: AssayError | undefined
 }
 
 const arrivals = new WeakMap<ServerHttp2Stream, Arrival>()
@@ -38,43 +38,31 @@ let isWatching = false
 export function watchArrivals(): void {
   if (isWatching) return
   isWatching = true
-  // The one event that comes before a session hands on its first call. Of a call that is taken back at once, it is also the
-  // last one with the session in it.
+  // The one event that comes before a session hands on its first call.
   subscribe("http2.server.stream.created", (message) => {
     if (typeof message !== "object" || message === null || !("stream" in message)) return
     const { stream } = message
     if (!isServerStream(stream)) return
     const { session } = stream
-    const connection = session && connectionOf(session)
-    if (session === undefined || connection === undefined) return
-    arrivals.set(stream, { connection, session, flaw: undefined })
-    if (watched.has(session)) return
+    if (session === undefined || watched.has(session)) return
+    const connection = connectionOf(session)
+    if (connection === undefined) return
     watched.add(session)
     // Node's own listener, which hands the call to grpc-js: by that time most of what a call costs has been spent.
     const passes = session.listeners("stream")
     session.removeAllListeners("stream")
-    session.on("stream", (own, ...more) => {
-      if (isServerStream(own) && isRefused(own, connection)) return
-      for (const pass of passes) Reflect.apply(pass, session, [own, ...more])
+    session.on("stream", (own, headers, flags, rawHeaders) => {
+      if (!isServerStream(own) || isRefused(own, connection)) return
+      const flaw = findFlaw(headers, rawHeaders, connection.chain !== undefined)
+      arrivals.set(own, { connection, session, flaw })
+      for (const pass of passes) Reflect.apply(pass, session, [own, headers, flags, rawHeaders])
     })
-    session.prependListener("stream", look)
   })
 }
 
 /** Whether something is a stream that a server was called by. */
 export const isServerStream = (value: unknown): value is ServerHttp2Stream =>
   typeof value === "object" && value !== null && "session" in value && "pushAllowed" in value
-
-const look = (
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  _flags: number,
-  rawHeaders: readonly string[],
-): void => {
-  const arrival = arrivals.get(stream)
-  if (arrival !== undefined)
-    arrival.flaw = findFlaw(headers, rawHeaders, arrival.connection.chain !== undefined)
-}
 
 /** What is said at once to callers who have asked for more than their share while there is no room. */
 const REFUSAL = toStatus(new AssayError("OVERLOADED", "more is asked than can be answered in time"))
@@ -91,11 +79,13 @@ const LINGERING_MAX = 4096
 /** For a caller that is refused to end its request. */
 const LINGER_MS = 5000
 
+const ignore = (): void => {}
+
 /** Refuses a call that would only be refused later. */
 function isRefused(stream: ServerHttp2Stream, connection: Connection): boolean {
   if (!connection.isFull) return false
   if (stream.closed || stream.destroyed) return true
-  stream.on("error", () => {}) // it has gone
+  stream.on("error", ignore) // it has gone
   if (connection.refused >= LINGERING_MAX) {
     // Whoever opens calls and does not end them.
     stream.session?.destroy()
