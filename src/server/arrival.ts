@@ -15,6 +15,9 @@ const HEADERS_SIZE_MAX = 16_384
 /** gRPC over HTTP/2, Content-Type: of the two formats that it names, the one that is ours. */
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:;.*)?$/
 
+/** gRPC over HTTP/2, Timeout. grpc-js finds one wherever it is in the text, and ignores what is around it. */
+const TIMEOUT = /^\d{1,8}[HMSmun]$/
+
 /** How a call has come: by which connection, and what is wrong with it, if anything is. */
 export interface Arrival {
   readonly connection: Connection
@@ -122,6 +125,9 @@ function findFlaw(
     return flawed(":scheme", isTls ? "https" : "http", scheme)
   const type = headers["content-type"]
   if (type === undefined || !CONTENT_TYPE.test(type)) return flawed("content-type", "application/grpc", type)
+  const timeout = headers["grpc-timeout"]
+  if (timeout !== undefined && !(typeof timeout === "string" && TIMEOUT.test(timeout)))
+    return flawed("grpc-timeout", "up to 8 digits and one of H, M, S, m, u, n", timeout)
   for (const name of ONCE) {
     let times = 0
     for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i] === name) times++

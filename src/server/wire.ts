@@ -83,7 +83,7 @@ class Walk {
         throw refusal("PROTO", `${path}${name}`, "a group, which no request has")
       if (field === undefined) {
         this.#note("FIELD", `${path}${name}`, "not a field that Assay reads")
-        reader.skip(wire, number)
+        skip(reader, wire, number)
         continue
       }
       const before = seen.get(field.slot) ?? 0
@@ -92,13 +92,13 @@ class Walk {
         this.#note("FIELD", `${path}${name}`, "given twice, or with its alternative")
       if (wire !== field.wire) throw refusal("PROTO", `${path}${name}`, "not of the field's wire type")
       if (field.value !== undefined) {
-        const size = reader.uint32()
+        const size = sizeFrom(reader)
         const key = this.#entry(field.value, reader, reader.pos + size, `${path}${name}`)
         if (keys.has(`${number} ${key}`)) this.#note("FIELD", `${path}${name}`, `${key} is given twice`)
         keys.add(`${number} ${key}`)
-      } else if (field.message === undefined) reader.skip(wire, number)
+      } else if (field.message === undefined) skip(reader, wire, number)
       else {
-        const size = reader.uint32()
+        const size = sizeFrom(reader)
         const inner = `${path}${name}${field.list ? `[${before}]` : ""}.`
         this.message(field.message, reader, reader.pos + size, inner, depth + 1)
       }
@@ -119,8 +119,11 @@ class Walk {
         throw refusal("PROTO", path, "not of the field's wire type")
       if (seen.has(number)) this.#note("FIELD", path, "an entry with two keys or values")
       seen.add(number)
-      if (number === KEY) key = reader.string()
-      else reader.skip(wire, number)
+      const start = reader.pos
+      skip(reader, wire, number)
+      if (number !== KEY) continue
+      reader.pos = start
+      key = reader.string()
     }
     if (reader.pos !== end) throw refusal("PROTO", path, "longer than its size says")
     return key
@@ -134,6 +137,34 @@ class Walk {
   #note(code: "PROTO" | "FIELD", location: string, flaw: string): void {
     this.flaw ??= refusal(code, location, flaw)
   }
+}
+
+/** What follows a field's tag and needs no more than that. @throws {AssayError} PROTO. */
+const skip = (reader: BinaryReader, wire: WireType, number: number): void => {
+  if (wire !== WireType.LengthDelimited) {
+    reader.skip(wire, number)
+    return
+  }
+  const size = sizeFrom(reader)
+  reader.pos += size
+}
+
+/** So many bytes of a varint hold no more than 28 bits. */
+const VARINT_BYTES_SURE = 4
+
+/**
+ * The size of what follows. The reader takes a varint for what its lowest 32 bits say, and others of more than those for
+ * something else.
+ *
+ * @throws {AssayError} PROTO for one that does not fit.
+ */
+const sizeFrom = (reader: BinaryReader): number => {
+  const start = reader.pos
+  const size = reader.uint32()
+  if (reader.pos - start <= VARINT_BYTES_SURE) return size
+  reader.pos = start
+  if (BigInt(reader.uint64()) !== BigInt(size)) throw refusal("PROTO", "", "a size of more than 32 bits")
+  return size
 }
 
 const refusal = (code: "PROTO" | "FIELD" | "DEPTH", location: string, flaw: string): AssayError =>

@@ -424,6 +424,16 @@ export const SERVICE: readonly Mutant[] = [
     why: "A request of a million empty fields would hold every other call for seconds.",
   },
   {
+    id: "wire-size",
+    named: "G-07",
+    covers: ["G-07"],
+    file: "src/server/wire.ts",
+    tests: ["test/server/wire.test.ts"],
+    find: "if (BigInt(reader.uint64()) !== BigInt(size))",
+    replace: "if (BigInt(reader.uint64()) < 0n)",
+    why: "Others on the way would read another message out of the same bytes.",
+  },
+  {
     id: "wire-depth",
     named: "G-07",
     covers: ["G-07"],

@@ -26,6 +26,13 @@ const headers: [name: string, headers: Record<string, string>, code: string][] =
   ],
   ["JSON", { "content-type": "application/grpc+json" }, "PROTO"],
   ["a timeout that is none", { "grpc-timeout": "soon" }, "PROTO"],
+  ["a timeout below zero", { "grpc-timeout": "-1S" }, "PROTO"],
+  ["a timeout with a sign", { "grpc-timeout": "+1S" }, "PROTO"],
+  ["a timeout with a fraction", { "grpc-timeout": "1.5S" }, "PROTO"],
+  ["a timeout of nine digits", { "grpc-timeout": "123456789S" }, "PROTO"],
+  ["a timeout in hexadecimal", { "grpc-timeout": "0x1S" }, "PROTO"],
+  ["a timeout with an exponent", { "grpc-timeout": "1e3m" }, "PROTO"],
+  ["a timeout of an unknown unit", { "grpc-timeout": "1D" }, "PROTO"],
 ]
 for (const [name, changed, code] of headers)
   test(`refuses G-02 a call with ${name}`, () =>

@@ -1,3 +1,4 @@
+import type { DescMessage } from "@bufbuild/protobuf"
 import { create, toBinary } from "@bufbuild/protobuf"
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire"
 import { FileDescriptorSetSchema, StructSchema } from "@bufbuild/protobuf/wkt"
@@ -158,6 +159,39 @@ for (const [name, bytes, code] of maps)
     assert.ok(read instanceof Refused)
     if (read instanceof Refused) assert.is(read.error.code, code)
   })
+
+/** A size of 6, and so much more in bits that a reader of 32 of them never sees. */
+const sixAnd = (bit: bigint): Uint8Array => {
+  const bytes: number[] = []
+  for (let left = 6n + 2n ** bit; left > 0n; left >>= 7n)
+    bytes.push(Number(left & 0x7fn) | (left > 0x7fn ? 0x80 : 0))
+  return Uint8Array.from(bytes)
+}
+const six = ones(6)
+const sized = (
+  size: Uint8Array,
+): readonly (readonly [where: string, schema: DescMessage, bytes: Uint8Array])[] => [
+  ["a text", CreateChallengeRequestSchema, concat(Uint8Array.of(0x0a), size, utf8("orders"))],
+  ["a message", VerifyRequestSchema, concat(Uint8Array.of(0x22), size, field(9, ones(4)))],
+  ["an unknown field", CreateChallengeRequestSchema, concat(Uint8Array.of(0x7a), size, six)],
+  [
+    "a map's entry",
+    ErrorInfoSchema,
+    concat(Uint8Array.of(0x1a), size, field(1, utf8("a")), field(2, utf8("")), Uint8Array.of(0x08)),
+  ],
+  ["a map's key", ErrorInfoSchema, field(3, concat(Uint8Array.of(0x0a), size, six))],
+]
+for (const bit of [32n, 33n, 35n, 56n, 63n])
+  for (const [where, schema, bytes] of sized(sixAnd(bit)))
+    test(`refuses G-07 ${where} with a size of 6 and 2 to the ${bit}`, () => {
+      const read = decodeStrictly(schema, bytes)
+      assert.is(read instanceof Refused ? read.error.code : "read", "PROTO")
+    })
+test("accepts a size that is spelled with more bytes than it needs", () => {
+  const size = Uint8Array.of(0x86, 0x80, 0x80, 0x80, 0x80, 0x00)
+  const read = decodeStrictly(CreateChallengeRequestSchema, concat(Uint8Array.of(0x12), size, utf8("orders")))
+  assert.is(read instanceof Refused ? read.error.message : read.audience, "orders")
+})
 
 const floods: [name: string, bytes: Uint8Array][] = [
   ["empty banks", field(4, field(1, repeated(field(4), 900_000)))],
