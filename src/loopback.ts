@@ -1,5 +1,5 @@
 /**
- * Addresses to listen on. What callers are not authenticated on stays on this machine, or where an operator said so in
+ * Addresses to listen on, and whom those belong to that call. What callers are not authenticated on stays on this machine, or where an operator said so in
  * numbers: no name is ever looked up.
  */
 import { isIPv4, isIPv6 } from "node:net"
@@ -53,3 +53,21 @@ export const isPrivateHost = (host: string): boolean =>
 
 /** A host in a URL or before a port: an IPv6 address in brackets. */
 export const hostText = (host: string): string => (host.includes(":") ? `[${host}]` : host)
+
+/**
+ * Whom an address belongs to: of IPv6 the first 64 bits, for nobody has less than a network of them.
+ *
+ * @param address As a socket gives it.
+ */
+export function networkOf(address: string): string {
+  const [, inIpv6] = /^::ffff:(.*)$/.exec(address) ?? []
+  if (inIpv6 !== undefined && isIPv4(inIpv6)) return inIpv6
+  if (!address.includes(":")) return address
+  const [bare = ""] = address.split("%", 1)
+  const [head = "", tail] = bare.split("::", 2)
+  const left = head === "" ? [] : head.split(":")
+  if (tail === undefined) return left.slice(0, 4).join(":")
+  const right = tail === "" ? [] : tail.split(":")
+  const zeros = Array<string>(Math.max(8 - left.length - right.length, 0)).fill("0")
+  return [...left, ...zeros, ...right].slice(0, 4).join(":")
+}

@@ -1,6 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { hostAndPort, hostText, isPrivateHost, loopbackHost } from "../src/loopback.ts"
+import { hostAndPort, hostText, isPrivateHost, loopbackHost, networkOf } from "../src/loopback.ts"
 
 const test = suite("loopbackHost")
 
@@ -114,5 +114,20 @@ for (const host of [
   test(`takes ${host || "nothing"} for public`, () => assert.not.ok(isPrivateHost(host)))
 test("writes a host before a port", () =>
   assert.equal([hostText("10.0.0.1"), hostText("::1")], ["10.0.0.1", "[::1]"]))
+
+const networks: [address: string, network: string][] = [
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
+  ["2001:db8:1:2::", "2001:db8:1:2"],
+  ["2001:db8:1:2::6", "2001:db8:1:2"],
+  ["2001:db8::6", "2001:db8:0:0"],
+  ["::1", "0:0:0:0"],
+  ["::", "0:0:0:0"],
+  ["fe80::1%eth0", "fe80:0:0:0"],
+  ["2001:db8::3:4:5:6", "2001:db8:0:0"],
+]
+for (const [address, network] of networks)
+  test(`counts ${address} as of ${network}`, () => assert.is(networkOf(address), network))
 
 test.run()

@@ -4,9 +4,9 @@
  */
 import type { Http2Session } from "node:http2"
 import type { Socket } from "node:net"
+import { networkOf } from "../loopback.ts"
 import { Buckets } from "./buckets.ts"
 import type { ShownChain } from "./certificates.ts"
-import { networkOf } from "./limiter.ts"
 
 /** Connections at a time. */
 export interface ConnectionLimits {

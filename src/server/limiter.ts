@@ -2,8 +2,8 @@
  * What one caller, and what comes from one address, may ask of this process. Several replicas each grant as much. Nobody
  * is limited on the administration socket: whoever can open it can do worse.
  */
-import { isIPv4 } from "node:net"
 import { AssayError } from "../errors.ts"
+import { networkOf } from "../loopback.ts"
 import { Buckets, type Rate } from "./buckets.ts"
 import type { Tries } from "./caller.ts"
 import type { Principal } from "./roles.ts"
@@ -177,21 +177,3 @@ class AtATime {
 
 /** A tenant has no space in it. */
 const keyOf = ({ tenant, id }: Principal): string => `${tenant} ${id}`
-
-/**
- * Whom an address belongs to: of IPv6 the first 64 bits, for nobody has less than a network of them.
- *
- * @param address As a socket gives it.
- */
-export function networkOf(address: string): string {
-  const [, inIpv6] = /^::ffff:(.*)$/.exec(address) ?? []
-  if (inIpv6 !== undefined && isIPv4(inIpv6)) return inIpv6
-  if (!address.includes(":")) return address
-  const [bare = ""] = address.split("%", 1)
-  const [head = "", tail] = bare.split("::", 2)
-  const left = head === "" ? [] : head.split(":")
-  if (tail === undefined) return left.slice(0, 4).join(":")
-  const right = tail === "" ? [] : tail.split(":")
-  const zeros = Array<string>(Math.max(8 - left.length - right.length, 0)).fill("0")
-  return [...left, ...zeros, ...right].slice(0, 4).join(":")
-}

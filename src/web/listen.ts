@@ -1,9 +1,17 @@
 import { createServer, type Server, type ServerOptions } from "node:http"
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https"
+import type { Socket } from "node:net"
 import { getRequestListener } from "@hono/node-server"
 import type { Hono } from "hono"
 import { AssayError } from "../errors.ts"
-import { type HostAndPort, hostAndPort, hostText, isPrivateHost, loopbackHost } from "../loopback.ts"
+import {
+  type HostAndPort,
+  hostAndPort,
+  hostText,
+  isPrivateHost,
+  loopbackHost,
+  networkOf,
+} from "../loopback.ts"
 import type { Watched } from "../reload.ts"
 import { HANDSHAKE_MS, type ServerIdentity, TLS } from "../tls.ts"
 
@@ -39,7 +47,9 @@ const LIMITS: ServerOptions = {
   keepAliveTimeout: 5000,
   connectionsCheckingInterval: 1000,
 }
-const CONNECTIONS_MAX = 256
+const CONNECTIONS_MAX = 1024
+/** Of these from one address (of IPv6: one /64): who holds them idle keeps nobody else out. */
+const ADDRESS_CONNECTIONS_MAX = 128
 const REQUESTS_PER_CONNECTION_MAX = 1000
 const DRAIN_MS_MAX = 1000
 
@@ -58,6 +68,7 @@ export const listen = async (app: Hono, address: string, options: ListenOptions)
   const server = secure ?? createServer(LIMITS, listener)
   server.maxConnections = CONNECTIONS_MAX
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
+  server.on("connection", admitter())
   const bound = await bind(server, host, port)
   return {
     host,
@@ -67,6 +78,25 @@ export const listen = async (app: Hono, address: string, options: ListenOptions)
       if (secure !== undefined && identity !== undefined) secure.setSecureContext(contextOf(identity))
     },
     close: () => close(server),
+  }
+}
+
+/** Closes connections of an address that has too many. */
+const admitter = (): ((socket: Socket) => void) => {
+  const counts = new Map<string, number>()
+  return (socket) => {
+    const network = networkOf(socket.remoteAddress ?? "")
+    const count = (counts.get(network) ?? 0) + 1
+    if (count > ADDRESS_CONNECTIONS_MAX) {
+      socket.destroy()
+      return
+    }
+    counts.set(network, count)
+    socket.once("close", () => {
+      const left = (counts.get(network) ?? 0) - 1
+      if (left > 0) counts.set(network, left)
+      else counts.delete(network)
+    })
   }
 }
 

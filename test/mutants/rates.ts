@@ -8,6 +8,15 @@ const RUNNING = { ...N07, tests: ["test/server/rates.test.ts"] } as const
 /** What callers may ask for, and how often. */
 export const RATES: readonly Mutant[] = [
   {
+    id: "web-address",
+    ...N07,
+    file: "src/web/listen.ts",
+    tests: ["test/web/listen.test.ts"],
+    find: "if (count > ADDRESS_CONNECTIONS_MAX)",
+    replace: "if (count > 2 ** 31)",
+    why: "One address that sends nothing would keep everybody else from the keys.",
+  },
+  {
     id: "bucket-evicts-limited",
     ...BUCKETS,
     find: "if (fullAt <= nowMs) this.#fullAt.delete(key)",

@@ -1,4 +1,4 @@
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { networkInterfaces } from "node:os"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
@@ -36,6 +36,26 @@ const answerTo = (port: number, bytes: string): Promise<string> =>
     socket.on("close", () => resolve(text))
     socket.on("error", reject)
   })
+
+/** So many connections from an address on this machine, of which those that are left open after a moment. */
+const holding = async (port: number, localAddress: string, count: number): Promise<readonly Socket[]> => {
+  const sockets = Array.from({ length: count }, () => connect({ port, host: "127.0.0.1", localAddress }))
+  for (const socket of sockets) socket.on("error", () => {}).on("data", () => {})
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  return sockets.filter((socket) => !socket.destroyed && socket.readyState === "open")
+}
+test("N-07 lets one address hold no more than 128 connections, and keeps no other address out", async () => {
+  const { port, url } = await start()
+  const [held, others] = await Promise.all([holding(port, "127.0.0.2", 300), holding(port, "127.0.0.3", 100)])
+  assert.is(held.length, 128)
+  assert.is(others.length, 100)
+  assert.is(await (await fetch(`${url}/fast`)).text(), "fast")
+  for (const socket of held) socket.destroy()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  const again = await holding(port, "127.0.0.2", 128)
+  assert.is(again.length, 128, "what was closed counts no more")
+  for (const socket of [...others, ...again]) socket.destroy()
+})
 
 for (const host of [
   "0.0.0.0",
