@@ -24,8 +24,8 @@ import type {
   ServiceDefinition,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js"
+import { hostAndPort, hostText, loopbackHost } from "./addresses.ts"
 import { AssayError } from "./errors.ts"
-import { hostAndPort, hostText, loopbackHost } from "./loopback.ts"
 
 /** An address on this machine. `target` is how grpc-js spells it, so that no name is ever looked up. */
 export type Address =

@@ -1,8 +1,8 @@
 /** Both kinds of pages of a server, out of its settings. */
 import type { Logger } from "pino"
+import { hostAndPort } from "../addresses.ts"
 import type { Config } from "../config.ts"
 import { certificatePem } from "../evidence/x509/certificate.ts"
-import { hostAndPort } from "../loopback.ts"
 import { createPrivateApp, type PrivatePages } from "../web/private.ts"
 import { createPublicApp } from "../web/public.ts"
 import { TENANT } from "./constants.ts"

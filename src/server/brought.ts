@@ -1,7 +1,7 @@
 /** Connections that one process accepts and others serve: where they are accepted, and where they are brought to. */
 import { createServer, type Socket } from "node:net"
 import type { Server } from "@grpc/grpc-js"
-import { hostText } from "../loopback.ts"
+import { hostText } from "../addresses.ts"
 import { watchServerIdentity } from "../tls.ts"
 import {
   type BindShared,

@@ -151,7 +151,7 @@ export const observed =
 
     // The lowest layer ends some calls by itself (deadline, packed messages, no message), unseen by interceptors.
     const send = call.sendStatus.bind(call)
-    // First a function, then a member: see `letGo`.
+    // First a function, then a member: see `letGo` in unary.ts.
     const sendStatus: typeof send = (answer) => {
       guarded?.answered()
       end(answer.code)

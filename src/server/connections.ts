@@ -4,7 +4,7 @@
  */
 import type { Http2Session } from "node:http2"
 import type { Socket } from "node:net"
-import { networkOf } from "../loopback.ts"
+import { networkOf } from "../addresses.ts"
 import { Buckets } from "./buckets.ts"
 import type { ShownChain } from "./certificates.ts"
 

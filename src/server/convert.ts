@@ -1,7 +1,7 @@
 /** Between the messages of the contract and the values of the service. Nothing is decided here. */
 import { create } from "@bufbuild/protobuf"
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt"
-import type { Finding, Tier, TrustVector } from "../appraisal/finding.ts"
+import { timestampFromDate } from "@bufbuild/protobuf/wkt"
+import type { Finding, Tier } from "../appraisal/finding.ts"
 import { fromHex } from "../bytes.ts"
 import { AssayError, type ChallengeState } from "../errors.ts"
 import type { RawCertification } from "../evidence/certification.ts"
@@ -14,7 +14,6 @@ import * as attestation from "../gen/assay/v1/attestation_pb.ts"
 import * as evidence from "../gen/assay/v1/evidence_pb.ts"
 import * as results from "../gen/assay/v1/result_pb.ts"
 import type { EndorsementResult } from "../result/endorsement.ts"
-import type { AttestationResult } from "../result/result.ts"
 import type { AssignPolicyInput } from "../service/policy.ts"
 import type { Epoch, PolicyRecord } from "../service/ports.ts"
 import type { ChallengeInput, CreatedChallenge, FreshnessInput, VerifyInput } from "../service/service.ts"
@@ -159,31 +158,6 @@ function methodToProto(key: SessionKey): attestation.Confirmation["method"] {
   }
 }
 
-/** A result with its token. */
-export const resultToProto = (result: AttestationResult): attestation.VerifyResponse =>
-  create(attestation.VerifyResponseSchema, {
-    result: create(results.AttestationResultSchema, {
-      id: result.id,
-      tier: TIER[result.tier],
-      vector: vectorToProto(result.vector),
-      findings: result.findings.map(findingToProto),
-      device: result.device,
-      policy: result.policy?.name ?? "",
-      policyRevision: BigInt(result.policy?.revision ?? 0),
-      deviceRevision: BigInt(result.deviceRevision),
-      evaluateTime: timestampFromDate(result.evaluatedAt),
-      evidenceDigest: result.evidenceDigest,
-      ...(result.nonce && { nonce: result.nonce }),
-      ...(result.evidenceAgeMs !== undefined && { evidenceAge: durationFromMs(result.evidenceAgeMs) }),
-      endorsements: result.endorsements.map(endorsementToProto),
-    }),
-    token: tokenToProto(result.token),
-    expireTime: timestampFromDate(result.token.expiresAt),
-    attestTime: timestampFromDate(result.attestAt),
-    challengeState: CHALLENGE_STATE[result.challengeState],
-    certificateChain: [...result.certificateChain],
-  })
-
 /** What the certificates of one key proved. */
 export const endorsementToProto = (endorsement: EndorsementResult): results.Endorsement => {
   const { tpm } = endorsement
@@ -234,15 +208,6 @@ const revocationToProto = ({
     ...(nextUpdate && { nextUpdate: timestampFromDate(nextUpdate) }),
   })
 
-function tokenToProto({ kind, compact }: AttestationResult["token"]): attestation.VerifyResponse["token"] {
-  switch (kind) {
-    case "session":
-      return { case: "sessionToken", value: compact }
-    case "result":
-      return { case: "resultToken", value: compact }
-  }
-}
-
 /** Tiers by their names. */
 export const TIER: Readonly<Record<Tier, results.Tier>> = {
   none: results.Tier.UNSPECIFIED,
@@ -257,18 +222,6 @@ export const CHALLENGE_STATE: Readonly<Record<ChallengeState, attestation.Challe
   unspent: attestation.ChallengeState.UNSPENT,
   spent: attestation.ChallengeState.SPENT,
 }
-
-const vectorToProto = (vector: TrustVector): results.TrustVector =>
-  create(results.TrustVectorSchema, {
-    instanceIdentity: vector["instance-identity"] ?? 0,
-    configuration: vector.configuration ?? 0,
-    executables: vector.executables ?? 0,
-    fileSystem: vector["file-system"] ?? 0,
-    hardware: vector.hardware ?? 0,
-    runtimeOpaque: vector["runtime-opaque"] ?? 0,
-    storageOpaque: vector["storage-opaque"] ?? 0,
-    sourcedData: vector["sourced-data"] ?? 0,
-  })
 
 /** What a rule found. */
 export const findingToProto = (finding: Finding): results.Finding =>

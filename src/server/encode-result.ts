@@ -1,4 +1,4 @@
-/** Answers of Verify as bytes: on the wire they are what `resultToProto` gives. */
+/** Answers of Verify as bytes, the same as the library writes. */
 import { toBinary } from "@bufbuild/protobuf"
 import type { Finding, TrustVector } from "../appraisal/finding.ts"
 import {

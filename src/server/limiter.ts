@@ -2,8 +2,9 @@
  * What one caller, and what comes from one address, may ask of this process. Several replicas each grant as much. Nobody
  * is limited on the administration socket: whoever can open it can do worse.
  */
+
+import { networkOf } from "../addresses.ts"
 import { AssayError } from "../errors.ts"
-import { networkOf } from "../loopback.ts"
 import { Buckets, type Rate } from "./buckets.ts"
 import type { Tries } from "./caller.ts"
 import type { Principal } from "./roles.ts"

@@ -1,5 +1,5 @@
+import { loopbackHost } from "../addresses.ts"
 import { AssayError } from "../errors.ts"
-import { loopbackHost } from "../loopback.ts"
 
 /** Which setting has the address. */
 export type Addressed = "engine" | "store"

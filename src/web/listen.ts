@@ -3,7 +3,6 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import type { Socket } from "node:net"
 import { getRequestListener } from "@hono/node-server"
 import type { Hono } from "hono"
-import { AssayError } from "../errors.ts"
 import {
   type HostAndPort,
   hostAndPort,
@@ -11,7 +10,8 @@ import {
   isPrivateHost,
   loopbackHost,
   networkOf,
-} from "../loopback.ts"
+} from "../addresses.ts"
+import { AssayError } from "../errors.ts"
 import type { Watched } from "../reload.ts"
 import { HANDSHAKE_MS, type ServerIdentity, TLS } from "../tls.ts"
 

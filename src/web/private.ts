@@ -1,6 +1,6 @@
 import type { Hono } from "hono"
 import type { Registry } from "prom-client"
-import { hostText, loopbackHost } from "../loopback.ts"
+import { hostText, loopbackHost } from "../addresses.ts"
 import { createApp, json } from "./app.ts"
 
 /** Gives the reasons why not; none if all is well. */

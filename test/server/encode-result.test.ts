@@ -8,9 +8,9 @@ import { VerifyResponseSchema, VerifyStreamResponseSchema } from "../../src/gen/
 import type { EndorsementResult } from "../../src/result/endorsement.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
 import type { Encoded } from "../../src/rpc.ts"
-import { resultToProto } from "../../src/server/convert.ts"
 import { encodeResult, encodeStreamResult } from "../../src/server/encode-result.ts"
 import { character } from "../support/arbitrary.ts"
+import { resultToProto } from "./result-message.ts"
 
 const test = suite("encodeResult")
 

@@ -1,6 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { networkOf } from "../../src/loopback.ts"
+import { networkOf } from "../../src/addresses.ts"
 import { Buckets } from "../../src/server/buckets.ts"
 import { createLimiter, RATES, type Rates } from "../../src/server/limiter.ts"
 import type { Principal } from "../../src/server/roles.ts"

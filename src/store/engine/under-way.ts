@@ -18,7 +18,7 @@ export interface UnderWay {
 
 /** What an entry takes beside the bytes of both. */
 const ENTRY_BYTES = 300
-/** Sealed values begin with random bytes: by so many of them one is found, and then by all. */
+/** No two sealed values begin with the same: the IV is among so many bytes. By them one is found, and by all it is known. */
 const KEY_BYTES = 32
 
 interface Entry extends Inside {
@@ -37,7 +37,7 @@ export function createUnderWay(maxBytes: number): UnderWay {
   })
   return {
     put(sealed, { plain, key }) {
-      known.set(keyOf(sealed), { plain, key, sealed: Uint8Array.prototype.slice.call(sealed) })
+      known.set(keyOf(sealed), { plain, key, sealed: new Uint8Array(sealed) })
     },
     take(sealed) {
       const key = keyOf(sealed)

@@ -1,6 +1,6 @@
 /**
- * Addresses to listen on, and whom those belong to that call. What callers are not authenticated on stays on this machine, or where an operator said so in
- * numbers: no name is ever looked up.
+ * Addresses: which to listen on, and whom one belongs to. What callers are not authenticated on stays on this machine, or
+ * where an operator said so in numbers: no name is ever looked up.
  */
 import { isIPv4, isIPv6 } from "node:net"
 

@@ -1,6 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { hostAndPort, hostText, isPrivateHost, loopbackHost, networkOf } from "../src/loopback.ts"
+import { hostAndPort, hostText, isPrivateHost, loopbackHost, networkOf } from "../src/addresses.ts"
 
 const test = suite("loopbackHost")
 
