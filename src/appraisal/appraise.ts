@@ -2,6 +2,7 @@ import type { AssayError } from "../errors.ts"
 import type { Claims } from "../verification/claims.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
+import type { CompiledPolicy } from "./compile.ts"
 import {
   CRYPTO_VALIDATION_FAILED,
   type Finding,
@@ -14,9 +15,7 @@ import {
   worstFirst,
   worstTier,
 } from "./finding.ts"
-import type { Policy } from "./policy.ts"
-import { MEASURED_RULES, OTHER_RULES, STATE_RULES } from "./rules/index.ts"
-import { AFFIRMING, type Circumstances, type Measured, type Rule } from "./rules/rule.ts"
+import type { Circumstances, Measured } from "./rules/rule.ts"
 
 /** What the rules found, and what that adds up to. */
 export interface Appraisal {
@@ -30,14 +29,14 @@ export interface Appraisal {
 export type Measure = (
   quote: Pick<Quote, "hash" | "pcrSelect" | "pcrDigest">,
   measured: Measured,
-  policy: Policy,
+  policy: CompiledPolicy,
 ) => readonly Finding[]
 
 /** The findings of the rules about what was measured, in their order. */
 export const measure: Measure = (_quote, measured, policy) => judgeMeasured(measured, policy)
 
-const judgeMeasured = (measured: Measured, policy: Policy): readonly Finding[] =>
-  findingsOf(MEASURED, (judge) => judge(measured, policy))
+const judgeMeasured = (measured: Measured, policy: CompiledPolicy): readonly Finding[] =>
+  policy.measured.map((judge) => judge(measured))
 
 /**
  * Judges proven claims by a policy. Every rule runs, for the operator wants the whole list; a rule that fails
@@ -47,9 +46,9 @@ const judgeMeasured = (measured: Measured, policy: Policy): readonly Finding[] =
  */
 export function appraise(
   claims: Verified<Claims>,
-  policy: Policy | undefined,
+  policy: CompiledPolicy | undefined,
   circumstances: Circumstances,
-  measuredBy: (policy: Policy) => readonly Finding[] = (policy) => judgeMeasured(claims, policy),
+  measuredBy: (policy: CompiledPolicy) => readonly Finding[] = (policy) => judgeMeasured(claims, policy),
 ): Appraisal {
   if (policy === undefined)
     return summarize([
@@ -61,44 +60,11 @@ export function appraise(
         actual: "none assigned",
       },
     ])
-  const ask = (judge: Rule) => judge(claims, policy, circumstances)
-  return summarize(findingsOf(STATE, ask).concat(measuredBy(policy), findingsOf(OTHER, ask)))
-}
-
-/** A rule by its name, with the one finding that says only that it affirms: there is little else to say, and it is told many times. */
-interface NamedRule<R> {
-  readonly rule: string
-  readonly judge: R
-  readonly affirmed: Finding
-}
-
-const named = <R>(rules: Readonly<Record<string, R>>): readonly NamedRule<R>[] =>
-  Object.entries(rules).map(([rule, judge]) => ({ rule, judge, affirmed: { rule, ...AFFIRMING } }))
-const STATE = named(STATE_RULES)
-const MEASURED = named(MEASURED_RULES)
-const OTHER = named(OTHER_RULES)
-
-const findingsOf = <R>(
-  rules: readonly NamedRule<R>[],
-  ask: (judge: R) => Omit<Finding, "rule">,
-): readonly Finding[] => rules.map((one) => findingOf(one, ask))
-
-const findingOf = <R>(
-  { rule, judge, affirmed }: NamedRule<R>,
-  ask: (judge: R) => Omit<Finding, "rule">,
-): Finding => {
-  try {
-    const found = ask(judge)
-    return found === AFFIRMING ? affirmed : { rule, ...found }
-  } catch {
-    return {
-      rule,
-      tier: "contraindicated",
-      code: "RULE_FAILED",
-      expected: "a verdict",
-      actual: "the rule failed",
-    }
-  }
+  const findings: Finding[] = []
+  for (const judge of policy.state) findings.push(judge(claims, circumstances))
+  for (const finding of measuredBy(policy)) findings.push(finding)
+  for (const judge of policy.other) findings.push(judge(claims, circumstances))
+  return summarize(findings)
 }
 
 /** What Assay derives from a quote. */

@@ -123,7 +123,7 @@ const schema = z.strictObject({
 
 type Document = z.infer<typeof schema>
 
-/** One value of a reference set, in lowercase hexadecimal: a string, for bytes cannot be frozen. */
+/** One value of a reference set as the document spells it, in lowercase hexadecimal. The compiled rule has it as bytes, which cannot be frozen. */
 export interface ReferenceValue {
   readonly bank: HashName
   readonly pcr: number

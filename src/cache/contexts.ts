@@ -1,8 +1,8 @@
 import { LRUCache } from "lru-cache"
-import { type Policy, parsePolicy } from "../appraisal/policy.ts"
+import type { CompiledPolicy } from "../appraisal/compile.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { latin1 } from "../bytes.ts"
-import { type compile, compileKey } from "../service/compile.ts"
+import { type compile, compileKey, readPolicy } from "../service/compile.ts"
 import type { Context, Contexts, DeviceRecord, PolicyRecord, Registry } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
 import { createPacker, type Packed, unpack } from "./packed.ts"
@@ -75,7 +75,7 @@ export function cachedContexts(
       if (reason === "evict" && "ak" in held.now) held.now = pack(held.now)
     },
   })
-  const policies = new LRUCache<string, { readonly record: PolicyRecord; readonly policy: Policy }>({
+  const policies = new LRUCache<string, { readonly record: PolicyRecord; readonly policy: CompiledPolicy }>({
     max: POLICIES_MAX,
   })
   const flights = createFlights<Context>()
@@ -83,7 +83,7 @@ export function cachedContexts(
 
   const policyOf = (record: PolicyRecord) => {
     const key = `${record.tenant} ${record.name} ${record.revision} ${latin1(record.digest)}`
-    const found = policies.get(key) ?? { record, policy: parsePolicy(record.document) }
+    const found = policies.get(key) ?? { record, policy: readPolicy(record) }
     policies.set(key, found)
     return found
   }

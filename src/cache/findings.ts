@@ -1,6 +1,6 @@
 import type { Measure } from "../appraisal/appraise.ts"
+import type { CompiledPolicy } from "../appraisal/compile.ts"
 import type { Finding } from "../appraisal/finding.ts"
-import type { Policy } from "../appraisal/policy.ts"
 import { createShares } from "./shares.ts"
 
 /** A `Measure` that remembers, and its counts since the start. */
@@ -35,9 +35,9 @@ const FINDING_BYTES = 500
  */
 export function cachedMeasure(measure: Measure, bounds: FindingBounds): CachedMeasure {
   let [hits, misses, policies] = [0, 0, 0]
-  const shares = new WeakMap<Policy, string>()
+  const shares = new WeakMap<CompiledPolicy, string>()
   const known = createShares<readonly Finding[]>({ ...bounds, sizeOf })
-  const shareOf = (policy: Policy): string => {
+  const shareOf = (policy: CompiledPolicy): string => {
     const found = shares.get(policy)
     if (found !== undefined) return found
     const share = String(++policies)

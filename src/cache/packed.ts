@@ -1,13 +1,13 @@
 /** What is remembered of a device by the hundred thousand, in a third of the room. */
 import { deserialize, serialize } from "node:v8"
-import type { Policy } from "../appraisal/policy.ts"
+import type { CompiledPolicy } from "../appraisal/compile.ts"
 import { latin1 } from "../bytes.ts"
 import type { Context, DeviceRecord, Snapshot } from "../service/ports.ts"
 
 /** What a context says beside its device: most devices of a fleet have the same. */
 interface Common {
   readonly snapshot: Omit<Snapshot, "device">
-  readonly policy: Policy | undefined
+  readonly policy: CompiledPolicy | undefined
 }
 
 /** A context of a device without certificates, but for its key. */

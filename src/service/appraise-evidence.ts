@@ -1,4 +1,5 @@
 import { type Appraisal, appraise, refuted } from "../appraisal/appraise.ts"
+import { compilePolicy } from "../appraisal/compile.ts"
 import type { Policy } from "../appraisal/policy.ts"
 import { concat } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
@@ -72,7 +73,7 @@ export function appraiseEvidence(input: OfflineEvidence, policy: Policy): Offlin
 
 const judge = (prove: () => Verified<Claims>, policy: Policy): Appraisal => {
   try {
-    return appraise(prove(), policy, {
+    return appraise(prove(), compilePolicy(policy), {
       before: undefined,
       freshSince: new Date(0),
       advisories: [],

@@ -1,4 +1,5 @@
-import { type Policy, parsePolicy } from "../appraisal/policy.ts"
+import { type CompiledPolicy, compilePolicy } from "../appraisal/compile.ts"
+import { parsePolicy } from "../appraisal/policy.ts"
 import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { parseChain } from "../evidence/evidence.ts"
@@ -15,18 +16,18 @@ import type { Context, PolicyRecord, Snapshot } from "./ports.ts"
 export const compileKey = (akPublic: Uint8Array): Verified<AttestationKey> =>
   createAttestationKey(parsePublicArea(akPublic))
 
-/** Reads a policy. @throws {AssayError} as `parsePolicy`. */
-export type ReadPolicy = (policy: PolicyRecord) => Policy
+/** Reads a policy and compiles it. @throws {AssayError} as `parsePolicy`. */
+export type ReadPolicy = (policy: PolicyRecord) => CompiledPolicy
+
+/** Reads a policy anew. */
+export const readPolicy: ReadPolicy = ({ document }) => compilePolicy(parsePolicy(document))
 
 /**
  * Makes the records of a snapshot ready to judge by. The key is held to the same rules as at registration.
  *
  * @throws {AssayError} REGISTRY if a stored record is not what was once accepted.
  */
-export const compile = (
-  snapshot: Snapshot,
-  read: ReadPolicy = ({ document }) => parsePolicy(document),
-): Context => {
+export const compile = (snapshot: Snapshot, read: ReadPolicy = readPolicy): Context => {
   try {
     const { endorsement } = snapshot.device
     const area = parsePublicArea(snapshot.device.akPublic)

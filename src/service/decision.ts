@@ -34,7 +34,7 @@ export const draft = (
   device: snapshot.device.id,
   deviceRevision: snapshot.device.revision,
   policy: snapshot.policy &&
-    policy && { name: snapshot.policy.name, revision: snapshot.policy.revision, terms: policy },
+    policy && { name: snapshot.policy.name, revision: snapshot.policy.revision, terms: policy.terms },
   evaluatedAt: at,
   evidenceDigest: digest,
   freshness: freshness.kind,

@@ -75,7 +75,7 @@ export function proveEndorsements(
   const { ekDigest } = snapshot.device.endorsement
   checkSameDigest(ekDigest, shown.enrolled)
   if (ekDigest !== undefined) checkDigestNotDenied(toHex(ekDigest), trust.denied, "endorsement key")
-  const expiredLeaf = policy === undefined || policy.ek.expired === "refused" ? "refuse" : "allow"
+  const expiredLeaf = policy === undefined || policy.terms.ek.expired === "refused" ? "refuse" : "allow"
   return verifyEndorsements(shown, ak, trust, { at, expiredLeaf })
 }
 

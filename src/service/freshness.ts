@@ -58,7 +58,7 @@ export const openFreshness = async (
         nonce: input.nonce,
         freshSince: new Date(at.getTime() - NONCE_AGE_MS),
         expectedFor: ({ policy }) =>
-          policy?.evidence.rawNonce === true ? input.nonce : nonceExtraData(caller.tenant, input.nonce),
+          policy?.terms.evidence.rawNonce === true ? input.nonce : nonceExtraData(caller.tenant, input.nonce),
       }
     case "epoch": {
       const epoch = await ports.epochs.accepted(caller.tenant, input.number, at)

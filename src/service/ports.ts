@@ -1,7 +1,7 @@
 /** What the service asks of the outside world. Every adapter of a port passes the same conformance suite. */
 
 import type { Measure } from "../appraisal/appraise.ts"
-import type { Policy } from "../appraisal/policy.ts"
+import type { CompiledPolicy } from "../appraisal/compile.ts"
 import type { Certificate } from "../evidence/x509/certificate.ts"
 import type { EarForm } from "../result/result.ts"
 import type { AdvisoryMatch, TpmModel } from "../verification/advisory.ts"
@@ -57,7 +57,7 @@ export interface Signer {
 export interface Context {
   readonly snapshot: Snapshot
   readonly ak: Verified<AttestationKey>
-  readonly policy: Policy | undefined
+  readonly policy: CompiledPolicy | undefined
   /** Certificates of the device's registration, parsed: the leaf first. */
   readonly akChain: readonly Certificate[]
   readonly ekChain: readonly Certificate[]

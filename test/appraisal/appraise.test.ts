@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { type Appraisal, appraise, refuted } from "../../src/appraisal/appraise.ts"
+import { compilePolicy } from "../../src/appraisal/compile.ts"
 import { type Tier, TRUST_CLAIMS, tierOf } from "../../src/appraisal/finding.ts"
 import { RULES } from "../../src/appraisal/rules/index.ts"
 import type { Circumstances } from "../../src/appraisal/rules/rule.ts"
@@ -9,7 +10,7 @@ import { AssayError, type Code } from "../../src/errors.ts"
 import type { HashName } from "../../src/evidence/tpm/algorithm.ts"
 import type { Claims } from "../../src/verification/claims.ts"
 import type { Verified } from "../../src/verification/verified.ts"
-import { CIRCUMSTANCES, EARLIER, goodClaims, policyWith } from "../support/core.ts"
+import { CIRCUMSTANCES, compiledWith, EARLIER, goodClaims, policyWith } from "../support/core.ts"
 
 const test = suite("appraise")
 
@@ -18,7 +19,7 @@ const rank = (tier: Tier): number => TIERS.indexOf(tier)
 const codesOf = ({ findings }: Appraisal): Code[] => findings.flatMap(({ code }) => code ?? [])
 
 test("runs every rule, and lets the operator's word cost no more than a warning", () => {
-  const appraisal = appraise(goodClaims, policyWith(), CIRCUMSTANCES)
+  const appraisal = appraise(goodClaims, compiledWith(), CIRCUMSTANCES)
   assert.equal(appraisal.findings.map(({ rule }) => rule).toSorted(), Object.keys(RULES).toSorted())
   assert.is(appraisal.tier, "warning")
   assert.equal(codesOf(appraisal), ["AK_BINDING_UNPROVEN"])
@@ -34,7 +35,7 @@ test("refuses P-01 a device without a policy, whatever it proves", () => {
 
 test("tells every failure and not only the first, the worst first", () => {
   const broken = { ...goodClaims, replay: undefined, clockInfo: { ...goodClaims.clockInfo, safe: false } }
-  const appraisal = appraise(broken, policyWith(), { ...CIRCUMSTANCES, audience: "attacker" })
+  const appraisal = appraise(broken, compiledWith(), { ...CIRCUMSTANCES, audience: "attacker" })
   assert.equal(codesOf(appraisal).toSorted(), [
     "AK_BINDING_UNPROVEN",
     "AUDIENCE",
@@ -50,7 +51,7 @@ test("tells every failure and not only the first, the worst first", () => {
 
 test("makes no tier better than the vector", () => {
   const claims = { ...goodClaims, replay: undefined }
-  const { tier, vector } = appraise(claims, policyWith(), CIRCUMSTANCES)
+  const { tier, vector } = appraise(claims, compiledWith(), CIRCUMSTANCES)
   for (const value of Object.values(vector)) assert.ok(rank(tier) >= rank(tierOf(value)))
 })
 
@@ -137,7 +138,7 @@ const broken: [
 ]
 for (const [name, claims, circumstances, rules] of broken)
   test(`refuses ${name}, and still runs all others`, () => {
-    const appraisal = appraise(claims, policyWith(), circumstances)
+    const appraisal = appraise(claims, compiledWith({ "clock.resetsMax": 1 }), circumstances)
     assert.is(appraisal.tier, "contraindicated")
     const failed = appraisal.findings.filter(({ code }) => code === "RULE_FAILED")
     assert.equal(failed.map(({ rule }) => rule).toSorted(), rules)
@@ -145,6 +146,39 @@ for (const [name, claims, circumstances, rules] of broken)
     assert.is(appraisal.findings.length, Object.keys(RULES).length)
     assert.not.match(JSON.stringify(appraisal), "boom")
   })
+
+for (const [part, rules] of [
+  ["references", ["reference-sets"]],
+  ["ak", ["ak-algorithm", "ak-binding"]],
+  ["session", ["audience"]],
+  ["clock", ["clock-safe", "resets"]],
+  ["tpm", ["tpm-advisories", "tpm-firmware", "tpm-maker"]],
+] as const)
+  test(`refuses T-08 rules that fail on the policy's ${part}, and still runs all others`, () => {
+    const policy = compilePolicy(failing(policyWith(), part, new RangeError("boom")))
+    const { tier, findings } = appraise(goodClaims, policy, CIRCUMSTANCES)
+    assert.is(tier, "contraindicated")
+    const failed = findings.filter(({ code }) => code === "RULE_FAILED")
+    assert.equal(failed.map(({ rule }) => rule).toSorted(), rules)
+    assert.ok(failed.every(({ tier }) => tier === "contraindicated"))
+    assert.is(findings.length, Object.keys(RULES).length)
+  })
+
+test("refuses T-08 each device for what is found of itself, whoever was judged before", () => {
+  const policy = compiledWith()
+  for (const audience of ["first", "gateway", "second", "second"]) {
+    const { findings } = appraise(goodClaims, policy, { ...CIRCUMSTANCES, audience })
+    const found = findings.find(({ rule }) => rule === "audience")
+    assert.is(found?.actual, audience === "gateway" ? undefined : audience)
+    assert.is(found?.tier, audience === "gateway" ? "affirming" : "contraindicated")
+  }
+})
+
+test("gives what says the same twice as one object", () => {
+  const policy = compiledWith()
+  const [first, second] = [0, 1].map(() => appraise(goodClaims, policy, CIRCUMSTANCES).findings)
+  assert.ok(first?.every((finding, i) => finding === second?.[i]))
+})
 
 test("refuses T-08 evidence that verification refused, with its one finding and no claim that could be believed", () => {
   const failure = new AssayError("PCR_DIGEST", "not these", { location: "here", expected: "a", actual: "b" })
@@ -227,7 +261,7 @@ const DEFECTS: readonly [name: string, defect: Defect][] = [
 const tierWith = (defects: readonly Defect[]): Tier => {
   const start: State = { claims: goodClaims, terms: {}, circumstances: CIRCUMSTANCES }
   const { claims, terms, circumstances } = defects.reduce((state, defect) => defect(state), start)
-  return appraise(claims, policyWith(terms), circumstances).tier
+  return appraise(claims, compiledWith(terms), circumstances).tier
 }
 
 test("never improves by one more defect of the evidence, or one more demand of the policy", () => {

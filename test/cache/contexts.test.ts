@@ -135,7 +135,7 @@ test("holds each revision of a policy once, however many devices are judged by i
   assert.is(other.policy, one.policy)
   assert.is(other.snapshot.policy, one.snapshot.policy)
   store.now = snapshotOf({}, policyOf(60, { revision: 2 }))
-  assert.is((await cached.readContext("default", p256.name)).policy?.session.lifetimeSeconds, 60)
+  assert.is((await cached.readContext("default", p256.name)).policy?.terms.session.lifetimeSeconds, 60)
 })
 
 test("moves counters on as commits do, and never back", async () => {

@@ -1,7 +1,8 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { measure } from "../../src/appraisal/appraise.ts"
-import { type Policy, parsePolicy } from "../../src/appraisal/policy.ts"
+import { type CompiledPolicy, compilePolicy } from "../../src/appraisal/compile.ts"
+import { parsePolicy } from "../../src/appraisal/policy.ts"
 import { cachedMeasure } from "../../src/cache/findings.ts"
 import type { HashName } from "../../src/evidence/tpm/algorithm.ts"
 import type { PcrValues } from "../../src/evidence/tpm/pcrs.ts"
@@ -9,7 +10,7 @@ import { policyDocument, testDevice } from "../support/world.ts"
 
 const test = suite("cachedMeasure")
 const device = testDevice()
-const policyOf = (document = policyDocument(device)): Policy => parsePolicy(document)
+const policyOf = (document = policyDocument(device)): CompiledPolicy => compilePolicy(parsePolicy(document))
 
 const bytes = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value)
 const valuesOf = (bank: HashName, pcrs: readonly number[], value: number): PcrValues =>
@@ -80,11 +81,12 @@ test("remembers no rule that failed", () => {
   const cached = cachedMeasure(measure, { max: 10, maxBytes: 1 << 20 })
   const policy = policyOf()
   const { quote, measured } = shown(1)
-  const broken: Policy = Object.defineProperty({ ...policy }, "references", {
+  const unreadable = Object.defineProperty({ ...policy.terms }, "references", {
     get: () => {
       throw new RangeError("unreadable")
     },
   })
+  const broken = compilePolicy(unreadable)
   for (let i = 0; i < 2; i++)
     assert.ok(cached.measure(quote, measured, broken).some(({ code }) => code === "RULE_FAILED"))
   assert.equal([cached.misses, cached.size], [2, 0])

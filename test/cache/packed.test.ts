@@ -1,5 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
+import { compilePolicy } from "../../src/appraisal/compile.ts"
 import { parsePolicy } from "../../src/appraisal/policy.ts"
 import { createPacker, unpack } from "../../src/cache/packed.ts"
 import type { DeviceRecord, Snapshot } from "../../src/service/ports.ts"
@@ -66,7 +67,7 @@ test("C-01 holds once what devices have in common, and no more than that", () =>
     const other = contextOf(device, change)
     assert.equal(unpack(pack(other)), other)
   }
-  const ruled = { ...contextOf(device), policy: parsePolicy(DOCUMENT) }
+  const ruled = { ...contextOf(device), policy: compilePolicy(parsePolicy(DOCUMENT)) }
   pack(contextOf(device))
   assert.is(unpack(pack(ruled)).policy, ruled.policy)
   assert.equal(unpack(first), contextOf(device))

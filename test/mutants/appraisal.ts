@@ -6,6 +6,7 @@ const rule = (name: string): Pick<Mutant, "file" | "tests"> => ({
 })
 const POLICY = { file: "src/appraisal/policy.ts", tests: ["test/appraisal/policy.test.ts"] } as const
 const APPRAISE = { file: "src/appraisal/appraise.ts", tests: ["test/appraisal/appraise.test.ts"] } as const
+const COMPILE = { file: "src/appraisal/compile.ts", tests: ["test/appraisal/appraise.test.ts"] } as const
 const FINDING = { file: "src/appraisal/finding.ts", tests: ["test/appraisal/finding.test.ts"] } as const
 const ISSUE = { file: "src/result/issue.ts", tests: ["test/result/issue.test.ts"] } as const
 
@@ -17,8 +18,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "Q-04",
     covers: ["row-7", "Q-04"],
     ...rule("pcr-selection"),
-    find: "if (absent.length > 0)",
-    replace: "if (absent.length > 23)",
+    find: "required.every((pcr) => quoted.has(pcr))) continue",
+    replace: "required.some((pcr) => quoted.has(pcr))) continue",
     why: "The message would say which PCRs are needed.",
   },
   {
@@ -35,8 +36,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "Q-04",
     covers: ["row-7", "Q-04"],
     ...rule("pcr-selection"),
-    find: "for (const bank of evidence.banks) {",
-    replace: "for (const bank of evidence.banks.slice(0, 1)) {",
+    find: "for (const bank of banks) {",
+    replace: "for (const bank of banks.slice(0, 1)) {",
     why: "The second required bank could lack PCRs.",
   },
   {
@@ -136,8 +137,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "K-09",
     covers: ["row-10", "clock"],
     ...rule("clock-safe"),
-    find: 'if (clockInfo.safe || clock.unsafe === "ignored")',
-    replace: 'if (clockInfo.clockMs >= 0n || clock.unsafe === "ignored")',
+    find: "(clockInfo.safe ? AFFIRMING : unsafe)",
+    replace: "(clockInfo.clockMs >= 0n ? AFFIRMING : unsafe)",
     why: "A clock that may have lost time would pass where the policy refuses it.",
   },
   {
@@ -145,8 +146,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "K-09",
     covers: ["row-10", "clock"],
     ...rule("resets"),
-    find: "return count <= clock.resetsMax",
-    replace: "return count <= clock.resetsMax + 2 ** 31",
+    find: "return count <= resetsMax",
+    replace: "return count <= resetsMax + 2 ** 31",
     why: "A TPM reset under a running system could be fed good measurements again.",
   },
   // Row 11.
@@ -155,8 +156,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "K-09",
     covers: ["row-11"],
     ...rule("tpm-firmware"),
-    find: "!tpm.firmwareVersions.includes(shown(firmwareVersion))",
-    replace: "tpm.firmwareVersions.length === 0",
+    find: "!listed.has(firmwareVersion)",
+    replace: "listed.size === 0",
     why: "Firmware that the policy does not list would pass.",
   },
   {
@@ -183,8 +184,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "Q-09",
     covers: ["row-12"],
     ...rule("event-log"),
-    find: "absent.length === 0",
-    replace: "absent.length >= 0",
+    find: "if (banks.every((bank) => replay.explained.has(bank)))",
+    replace: "if (banks.length > 0)",
     why: "A bank that firmware left alone and out of its log would count as explained by it.",
   },
   {
@@ -201,8 +202,8 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "P-05",
     covers: ["row-12", "P-05"],
     ...rule("reference-sets"),
-    find: "set.values.filter((reference) => quotedValue(pcrs, reference) !== reference.value)",
-    replace: "set.values.filter((reference) => quotedValue(pcrs, reference) !== reference.value).slice(1)",
+    find: "values.every((value) => isQuoted(value, pcrs))",
+    replace: "values.slice(1).every((value) => isQuoted(value, pcrs))",
     why: "A set would match that differs in one value.",
   },
   {
@@ -210,9 +211,9 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "P-05",
     covers: ["row-12", "P-05"],
     ...rule("reference-sets"),
-    find: "    .map((set) => ({ set, differences: differencesOf(set, pcrs) }))",
+    find: "complete.some((set) => isMatch(set, pcrs)) ? MATCHED",
     replace:
-      "    .map((set) => ({ set, differences: differencesOf(set, pcrs).filter((one) => !comparable.some((other) => other.values.some((value) => value.pcr === one.pcr && value.bank === one.bank && value.value === quotedValue(pcrs, one)))) }))",
+      "complete.some(({ values }) => values.every((one) => complete.some((other) => other.values.some((value) => value.pcr === one.pcr && value.bank === one.bank && isQuoted(value, pcrs))))) ? MATCHED",
     why: "PCR 0 of one set would do with PCR 7 of another.",
   },
   {
@@ -229,18 +230,36 @@ export const APPRAISAL: readonly Mutant[] = [
     named: "P-02",
     covers: ["row-12", "P-02"],
     ...rule("reference-sets"),
-    find: "    set.values.every((value) => quotedValue(pcrs, value) !== undefined),",
-    replace: "    set.values.length > 0,",
+    find: "  if (values.some((value) => quotedValue(value, pcrs) === undefined)) return undefined\n",
+    replace: "",
     why: "A reference whose PCR was not quoted would be a mere difference.",
+  },
+  {
+    id: "reference-unquoted-equal",
+    named: "P-02",
+    covers: ["row-12", "P-02"],
+    ...rule("reference-sets"),
+    find: "quoted !== undefined && sameBytes(quoted, golden.value)",
+    replace: "quoted === undefined || sameBytes(quoted, golden.value)",
+    why: "What was not quoted would equal every reference.",
+  },
+  {
+    id: "reference-values-compared",
+    named: "P-05",
+    covers: ["row-12", "P-05"],
+    ...rule("reference-sets"),
+    find: "sameBytes(quoted, golden.value)",
+    replace: "quoted.length === golden.value.length",
+    why: "Any value of a bank would equal every other.",
   },
   {
     id: "reference-nothing-comparable",
     named: "P-02",
     covers: ["row-12", "P-02"],
     ...rule("reference-sets"),
-    find: "if (nearest === undefined) return noReference(complete, pcrs, policy)",
+    find: "if (nearest === undefined) return noReference(complete, uncovered, pcrs)",
     replace:
-      'if (nearest === undefined) return complete.length > 99 ? noReference(complete, pcrs, policy) : { tier: "affirming" }',
+      'if (nearest === undefined) return complete.length > 99 ? noReference(complete, uncovered, pcrs) : { tier: "affirming" }',
     why: "No reference at all would pass.",
   },
   // The whole appraisal.
@@ -257,10 +276,28 @@ export const APPRAISAL: readonly Mutant[] = [
     id: "rule-fails-open",
     named: "T-08",
     covers: ["T-08"],
-    ...APPRAISE,
-    find: '      tier: "contraindicated",\n      code: "RULE_FAILED"',
-    replace: '      tier: "affirming",\n      code: "RULE_FAILED"',
+    ...COMPILE,
+    find: '    tier: "contraindicated",\n    code: "RULE_FAILED"',
+    replace: '    tier: "affirming",\n    code: "RULE_FAILED"',
     why: "A rule that fails would be one that passes.",
+  },
+  {
+    id: "rule-unreadable",
+    named: "T-08",
+    covers: ["T-08"],
+    ...COMPILE,
+    find: "    return () => failed\n",
+    replace: '    return () => ({ ...failed, tier: "affirming" })\n',
+    why: "A rule that cannot read the policy would be one that passes.",
+  },
+  {
+    id: "finding-of-before",
+    named: "T-08",
+    covers: ["T-08"],
+    ...COMPILE,
+    find: "if (found === last) return finding",
+    replace: "if (found !== undefined) return finding",
+    why: "Every device would have the finding of the first.",
   },
   {
     id: "refuted-vector",

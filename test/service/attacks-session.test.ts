@@ -1,5 +1,6 @@
 /** T-08 against the whole service: tokens on half an appraisal. */
 import { suite } from "uvu"
+import { type CompiledPolicy, compilePolicy } from "../../src/appraisal/compile.ts"
 import type { Policy } from "../../src/appraisal/policy.ts"
 import { AssayError } from "../../src/errors.ts"
 import { epochExtraData, nonceExtraData } from "../../src/evidence/transcript.ts"
@@ -23,8 +24,10 @@ const failWith = (error: unknown): never => {
 }
 const RULES_READ: readonly (keyof Policy)[] = ["evidence", "references", "ak", "tpm", "clock"]
 /** The policy with a part that cannot be read: the rules that read it fail. */
-const unreadable = (policy: Policy, part: keyof Policy): Policy =>
-  Object.defineProperty({ ...policy }, part, { get: () => failWith(new RangeError(`no ${part}`)) })
+const unreadable = ({ terms }: CompiledPolicy, part: keyof Policy): CompiledPolicy =>
+  compilePolicy(
+    Object.defineProperty({ ...terms }, part, { get: () => failWith(new RangeError(`no ${part}`)) }),
+  )
 const subjectOf = (signed: Uint8Array): string =>
   String(
     JSON.parse(Buffer.from(Buffer.from(signed).toString().split(".")[1] ?? "", "base64url").toString()).sub,

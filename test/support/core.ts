@@ -1,4 +1,5 @@
 /** What the tests of the core share: a device, its evidence, the way from evidence to claims, and a policy that accepts it. */
+import { type CompiledPolicy, compilePolicy } from "../../src/appraisal/compile.ts"
 import { type Policy, parsePolicy } from "../../src/appraisal/policy.ts"
 import type { Circumstances, Rule } from "../../src/appraisal/rules/rule.ts"
 import { toHex } from "../../src/bytes.ts"
@@ -124,6 +125,10 @@ const setMember = (parent: unknown, name: string, value: unknown): void => {
 export const policyWith = (changes: Readonly<Record<string, unknown>> = {}): Policy =>
   parsePolicy(documentWith(changes))
 
+/** The same, ready to judge by. */
+export const compiledWith = (changes: Readonly<Record<string, unknown>> = {}): CompiledPolicy =>
+  compilePolicy(policyWith(changes))
+
 /** When the evidence of tests may have been made at the earliest, and an instant before it. */
 export const FRESH_SINCE = new Date("2026-11-21T12:00:00Z")
 export const EARLIER = new Date("2026-11-21T11:00:00Z")
@@ -145,10 +150,8 @@ export const verdictOf = (
   changes: Readonly<Record<string, unknown>> = {},
   circumstances: Partial<Circumstances> = {},
 ): readonly [tier: string, code: Code | undefined] => {
-  const finding = rule({ ...goodClaims, ...claims }, policyWith(changes), {
-    ...CIRCUMSTANCES,
-    ...circumstances,
-  })
+  const judge = rule(policyWith(changes))
+  const finding = judge({ ...goodClaims, ...claims }, { ...CIRCUMSTANCES, ...circumstances })
   return [finding.tier, finding.code]
 }
 

@@ -64,7 +64,7 @@ export const createScene = async (
     contextFor: async (tenant, akName) => {
       const found = await contexts.contextFor(tenant, akName)
       const { policy, snapshot } = found.context
-      if (policy !== undefined) parsed.set(snapshot.device.id, policy)
+      if (policy !== undefined) parsed.set(snapshot.device.id, policy.terms)
       return found
     },
   })

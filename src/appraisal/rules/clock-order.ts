@@ -7,19 +7,21 @@ import { AFFIRMING, type Circumstances, type Rule } from "./rule.ts"
  * Quotes are ordered by (resetCount, restartCount), then clock. Across a reset the clock says nothing: after a loss
  * of power it may lie below a value that was already reported.
  */
-export const clockOrder: Rule = ({ clockInfo }, _policy, circumstances) => {
-  const { before } = circumstances
-  return before === undefined || !isRollback(clockInfo, circumstances)
-    ? AFFIRMING
-    : {
-        tier: "contraindicated",
-        code: "CLOCK_INFO_ROLLBACK",
-        location: "TPMS_ATTEST.clockInfo",
-        expected: `not before ${shown(before)}`,
-        actual: shown(clockInfo),
-        claim: ["instance-identity", 96],
-      }
-}
+export const clockOrder: Rule =
+  () =>
+  ({ clockInfo }, circumstances) => {
+    const { before } = circumstances
+    return before === undefined || !isRollback(clockInfo, circumstances)
+      ? AFFIRMING
+      : {
+          tier: "contraindicated",
+          code: "CLOCK_INFO_ROLLBACK",
+          location: "TPMS_ATTEST.clockInfo",
+          expected: `not before ${shown(before)}`,
+          actual: shown(clockInfo),
+          claim: ["instance-identity", 96],
+        }
+  }
 
 /**
  * Whether `now` is of an earlier boot than the device has answered from, or of an earlier time in the same boot.

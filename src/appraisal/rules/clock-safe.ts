@@ -1,10 +1,10 @@
-import { AFFIRMING, type Rule } from "./rule.ts"
+import { AFFIRMING, affirm, type Found, type Rule } from "./rule.ts"
 
 /** The TPM was shut down before it last lost power. Pulling the plug is usual; it is not betrayal. */
-export const clockSafe: Rule = ({ clockInfo }, { clock }) => {
-  if (clockInfo.safe || clock.unsafe === "ignored") return AFFIRMING
+export const clockSafe: Rule = ({ clock }) => {
+  if (clock.unsafe === "ignored") return affirm
   const refused = clock.unsafe === "refused"
-  return {
+  const unsafe: Found = {
     tier: refused ? "contraindicated" : "warning",
     code: "CLOCK_INFO_UNSAFE",
     location: "TPMS_ATTEST.clockInfo.safe",
@@ -12,4 +12,5 @@ export const clockSafe: Rule = ({ clockInfo }, { clock }) => {
     actual: "no",
     claim: ["configuration", refused ? 96 : 32],
   }
+  return ({ clockInfo }) => (clockInfo.safe ? AFFIRMING : unsafe)
 }

@@ -23,18 +23,26 @@ export interface Circumstances {
   readonly audience: string | undefined
 }
 
-/** Data in, one finding out; `appraise` adds the rule's name. */
-export type Rule = (
-  claims: Verified<Claims>,
-  policy: Policy,
-  circumstances: Circumstances,
-) => Omit<Finding, "rule">
+/** A finding without its rule's name, which `compilePolicy` adds. */
+export type Found = Omit<Finding, "rule">
+
+/** A policy in, a judge out: whatever the policy says is read here, once for all that is judged by it. */
+export type Rule = (policy: Policy) => Judge
+
+/** Data in, one finding out. */
+export type Judge = (claims: Verified<Claims>, circumstances: Circumstances) => Found
 
 /** What was measured of a device. */
 export type Measured = Pick<Claims, "pcrs" | "replay">
 
 /** A rule about what was measured. The same measurements have the same findings by the same policy, whenever they are shown. */
-export type MeasuredRule = (measured: Measured, policy: Policy) => Omit<Finding, "rule">
+export type MeasuredRule = (policy: Policy) => MeasuredJudge
 
-/** The finding of a rule that has nothing to say. */
+/** Data in, one finding out. */
+export type MeasuredJudge = (measured: Measured) => Found
+
+/** The finding of a judge that has nothing to say. */
 export const AFFIRMING = { tier: "affirming" } as const
+
+/** The judge of a rule that the policy asks nothing of. */
+export const affirm = (): Found => AFFIRMING

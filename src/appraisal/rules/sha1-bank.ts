@@ -1,10 +1,9 @@
-import { AFFIRMING, type MeasuredRule } from "./rule.ts"
+import { AFFIRMING, type Found, type MeasuredRule } from "./rule.ts"
 
 /** A SHA-1 bank in the quote satisfies nothing; whether it may be there at all is the policy's to say. */
-export const sha1Bank: MeasuredRule = ({ pcrs }, { evidence }) => {
-  if (!pcrs.has("sha1")) return AFFIRMING
+export const sha1Bank: MeasuredRule = ({ evidence }) => {
   const refused = evidence.sha1Bank === "refused"
-  return {
+  const present: Found = {
     tier: refused ? "contraindicated" : "warning",
     code: "PCR_BANK",
     location: "sha1",
@@ -12,4 +11,5 @@ export const sha1Bank: MeasuredRule = ({ pcrs }, { evidence }) => {
     actual: "sha1",
     claim: ["configuration", refused ? 96 : 32],
   }
+  return ({ pcrs }) => (pcrs.has("sha1") ? present : AFFIRMING)
 }

@@ -1,17 +1,21 @@
-import { AFFIRMING, type Rule } from "./rule.ts"
+import { AFFIRMING, affirm, type Rule } from "./rule.ts"
 
 /** No published weakness is known of the TPM's make and firmware, or the policy bears it. */
-export const tpmAdvisories: Rule = (_claims, { tpm }, { advisories }) => {
-  if (advisories.length === 0 || tpm.advisories === "ignored") return AFFIRMING
+export const tpmAdvisories: Rule = ({ tpm }) => {
+  if (tpm.advisories === "ignored") return affirm
   const refused = tpm.advisories === "refused"
-  const [{ fixedIn } = { fixedIn: undefined }] = advisories
-  return {
-    tier: refused ? "contraindicated" : "warning",
-    code: "TPM_FIRMWARE",
-    location: "certificate of the TPM's key",
-    expected: fixedIn === undefined ? "a TPM without a known weakness" : `firmware ${fixedIn} or later`,
-    actual: advisories.map(({ id, certain }) => (certain ? id : `${id} (possibly)`)).join(", "),
-    claim: ["hardware", refused ? FORBIDDEN : WEAK],
+  return (_claims, { advisories }) => {
+    const [first] = advisories
+    if (first === undefined) return AFFIRMING
+    const { fixedIn } = first
+    return {
+      tier: refused ? "contraindicated" : "warning",
+      code: "TPM_FIRMWARE",
+      location: "certificate of the TPM's key",
+      expected: fixedIn === undefined ? "a TPM without a known weakness" : `firmware ${fixedIn} or later`,
+      actual: advisories.map(({ id, certain }) => (certain ? id : `${id} (possibly)`)).join(", "),
+      claim: ["hardware", refused ? FORBIDDEN : WEAK],
+    }
   }
 }
 

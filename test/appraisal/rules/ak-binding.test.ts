@@ -19,7 +19,7 @@ test("refuses K-02 a key beside an endorsement key: that it lives in the same TP
 })
 
 test("warns where the operator's word will do, and leaves instance-identity without a claim", () => {
-  const finding = akBinding(goodClaims, policyWith({ "ak.binding": "operator" }), CIRCUMSTANCES)
+  const finding = akBinding(policyWith({ "ak.binding": "operator" }))(goodClaims, CIRCUMSTANCES)
   assert.is(finding.tier, "warning")
   assert.is(finding.code, "AK_BINDING_UNPROVEN")
   assert.is(finding.claim, undefined)
@@ -36,7 +36,7 @@ for (const [name, by, binding] of bound.flatMap(([name, by]) => [
 ]))
   test(`affirms a key ${name}, where the policy says ${binding}`, () => {
     const claims = { ...goodClaims, ...by }
-    assert.equal(akBinding(claims, policyWith({ "ak.binding": binding }), CIRCUMSTANCES), {
+    assert.equal(akBinding(policyWith({ "ak.binding": binding }))(claims, CIRCUMSTANCES), {
       tier: "affirming",
       claim: ["instance-identity", 2],
     })

@@ -11,7 +11,7 @@ test("has nothing to say of an active device", () => {
 
 for (const state of ["pending", "suspended", "revoked", "retired", "", "ACTIVE", "active "])
   test(`refuses a device that is ${JSON.stringify(state)}, recognized and not trusted`, () => {
-    assert.equal(deviceState(goodClaims, policyWith(), { ...CIRCUMSTANCES, state }), {
+    assert.equal(deviceState(policyWith())(goodClaims, { ...CIRCUMSTANCES, state }), {
       tier: "contraindicated",
       code: "DEVICE_STATE",
       location: "device",

@@ -41,7 +41,7 @@ const judge = (
   measured: Measured,
   references: readonly object[],
   terms: Readonly<Record<string, unknown>> = required,
-) => referenceSets({ ...goodClaims, pcrs: quoted(measured) }, policyWith({ ...terms, references }))
+) => referenceSets(policyWith({ ...terms, references }))({ ...goodClaims, pcrs: quoted(measured) })
 
 const AB = [setOf("a", A), setOf("b", B)]
 

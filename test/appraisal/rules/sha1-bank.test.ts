@@ -23,7 +23,7 @@ test("refuses Q-08 a SHA-1 bank beside the required one, unless the policy toler
 })
 test("warns of a SHA-1 bank that the policy tolerates", () => {
   assert.equal(verdictOf(sha1Bank, { pcrs }, tolerated), ["warning", "PCR_BANK"])
-  const { claim } = sha1Bank({ ...claimsOfDevice(device), pcrs }, policyWith(tolerated))
+  const { claim } = sha1Bank(policyWith(tolerated))({ ...claimsOfDevice(device), pcrs })
   assert.equal(claim, ["configuration", 32])
 })
 

@@ -40,7 +40,7 @@ for (const [name, advisories, terms, expected] of cases)
 
 test("names each weakness, what would mend the first, and what becomes of hardware", () => {
   const of = (word: string, ...advisories: readonly AdvisoryMatch[]) =>
-    tpmAdvisories(goodClaims, policyWith(says(word)), { ...CIRCUMSTANCES, advisories })
+    tpmAdvisories(policyWith(says(word)))(goodClaims, { ...CIRCUMSTANCES, advisories })
   const finding = of("refused", ROCA, MAYBE)
   assert.is(finding.actual, "CVE-2017-15361, CVE-2023-1017 (possibly)")
   assert.is(finding.expected, "firmware 7.62 or later")

@@ -49,7 +49,7 @@ for (const [name, claims, terms, expected] of cases)
 
 test("affirms hardware for a certificate of this very TPM alone, and calls other makers' unrecognized", () => {
   const claimOf = (claims: typeof NOTHING, terms = {}) =>
-    tpmMaker({ ...goodClaims, ...claims }, policyWith(terms), CIRCUMSTANCES).claim
+    tpmMaker(policyWith(terms))({ ...goodClaims, ...claims }, CIRCUMSTANCES).claim
   assert.equal(claimOf(AK), ["hardware", 2])
   assert.equal(claimOf(AK, list("IFX")), ["hardware", 2])
   assert.is(claimOf(EK, list("IFX")), undefined)

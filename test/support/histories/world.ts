@@ -1,7 +1,7 @@
 /** Two services that know the same, one of which remembers; and the devices that both know. */
 import { createSecretKey, hash, type KeyObject } from "node:crypto"
 import { measure } from "../../../src/appraisal/appraise.ts"
-import { type Policy, parsePolicy } from "../../../src/appraisal/policy.ts"
+import type { CompiledPolicy } from "../../../src/appraisal/compile.ts"
 import { cachedContexts } from "../../../src/cache/contexts.ts"
 import { cachedEndorsements } from "../../../src/cache/endorsements.ts"
 import { cachedEventLogs } from "../../../src/cache/event-logs.ts"
@@ -12,7 +12,7 @@ import type { SoftwareDevice } from "../../../src/device/software.ts"
 import { generateSigningKey, type SigningKey } from "../../../src/keys/key.ts"
 import { createRandom } from "../../../src/keys/random.ts"
 import { createSigner } from "../../../src/keys/signer.ts"
-import { compile } from "../../../src/service/compile.ts"
+import { compile, readPolicy } from "../../../src/service/compile.ts"
 import { createEventLogs } from "../../../src/service/event-logs.ts"
 import { createLoadTrust } from "../../../src/service/load-trust.ts"
 import { createParseTrust } from "../../../src/service/parse-trust.ts"
@@ -82,10 +82,13 @@ const LOG_BOUNDS = { logs: 4, bytes: 1 << 20, devices: 4 }
 const CONTEXT_BOUNDS = { max: 2, maxBytes: 1 << 20 }
 
 /** Contexts as they are now, each time; to parse a policy takes longer than all the rest, and is done once. */
-const contextsOf = (registry: Ports["registry"], policies: Map<string, Policy>): Ports["contexts"] => {
-  const parsed = ({ document }: PolicyRecord): Policy => {
-    const policy = policies.get(document) ?? parsePolicy(document)
-    policies.set(document, policy)
+const contextsOf = (
+  registry: Ports["registry"],
+  policies: Map<string, CompiledPolicy>,
+): Ports["contexts"] => {
+  const parsed = (record: PolicyRecord): CompiledPolicy => {
+    const policy = policies.get(record.document) ?? readPolicy(record)
+    policies.set(record.document, policy)
     return policy
   }
   const readContext: Ports["contexts"]["readContext"] = async (tenant, akName) =>
