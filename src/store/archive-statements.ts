@@ -1,9 +1,11 @@
+import { sql as raw } from "kysely"
 import { statement } from "./statement.ts"
 
 /** What one query reads: a scan keeps others waiting. */
 export const ROWS_MAX = 1000
 
 type OfChain = { tenant: string; writer: string }
+type OfDevice = { tenant: string; device: string }
 type Page = OfChain & { after: number; max: number }
 
 /** Heads with their anchor (`a_`) and latest checkpoint (`c_`). A head of 0 is no chain yet. */
@@ -73,18 +75,35 @@ export const selectPage = statement<{ tenant: string; before: number; max: numbe
     .limit(at("max")),
 )
 
-/** As `selectPage`, about one device. */
-export const selectDevicePage = statement<{ tenant: string; device: string; before: number; max: number }>(
-  (sql, at) =>
-    sql
-      .selectFrom("journal")
-      .selectAll()
-      .where("tenant", "=", at("tenant"))
-      .where("device", "=", at("device"))
-      .where("device", "<>", "")
-      .where("position", "<", at("before"))
-      .orderBy("position", "desc")
-      .limit(at("max")),
+/** As `selectPage`, about one device. For PostgreSQL, which has an index by device. */
+export const selectDevicePage = statement<OfDevice & { before: number; max: number }>((sql, at) =>
+  sql
+    .selectFrom("journal")
+    .selectAll()
+    .where("tenant", "=", at("tenant"))
+    .where("device", "=", at("device"))
+    .where("device", "<>", "")
+    .where("position", "<", at("before"))
+    .orderBy("position", "desc")
+    .limit(at("max")),
+)
+
+/** Positions for which SQLite has one index by device after another, see `VERSION_7` of its schema. */
+export const STRETCH = 512
+
+/** As the index spells it. */
+const stretchOfPosition = raw<number>`position >> 9`
+
+/** The records of one device in a stretch that lie before a position, the newest first. For SQLite. */
+export const selectDeviceStretch = statement<OfDevice & { stretch: number; before: number }>((sql, at) =>
+  sql
+    .selectFrom("journal")
+    .selectAll()
+    .where("tenant", "=", at("tenant"))
+    .where(stretchOfPosition, "=", at("stretch"))
+    .where("device", "=", at("device"))
+    .where("position", "<", at("before"))
+    .orderBy("position", "desc"),
 )
 
 /** The first record at a position or behind it. */

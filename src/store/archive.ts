@@ -40,7 +40,7 @@ export const createArchive = (database: Database, chains: ChainWriter): JournalA
         return writerIn(chains, yield* epochOf())
       }),
     list: (tenant, filter, before, max) =>
-      read(() => pageOf(tenant, filter, before, Math.min(Math.max(1, max), ROWS_MAX))),
+      read(() => pageOf(tenant, filter, before, Math.min(Math.max(1, max), ROWS_MAX), database.dialect)),
     chains: (tenant) =>
       read(function* () {
         const found = (yield* rowsOf(selectChains({ tenant }))).map(chainFrom)

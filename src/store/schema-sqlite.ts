@@ -214,6 +214,24 @@ CREATE TABLE device_event_logs (
 `
 
 /**
+ * The index by device stands stretch by stretch of 512 positions, see `STRETCH`. In the order of devices alone each record
+ * changed a page of its own, which was most of what a group wrote; now a few pages take all records of a group. And a chain
+ * that has records goes on behind them: where it was cut off is only asked of one that has none.
+ */
+const VERSION_7 = `
+DROP INDEX journal_device;
+CREATE INDEX journal_stretch ON journal (tenant, position >> 9, device);
+
+DROP TRIGGER journal_insert;
+CREATE TRIGGER journal_insert BEFORE INSERT ON journal
+  WHEN NEW.sequence <> 1 + coalesce(
+      (SELECT max(sequence) FROM journal WHERE tenant = NEW.tenant AND writer = NEW.writer),
+      (SELECT sequence FROM journal_anchors WHERE tenant = NEW.tenant AND writer = NEW.writer), 0)
+    OR EXISTS (SELECT 1 FROM journal WHERE position = NEW.position)
+  BEGIN SELECT raise(ABORT, 'not the next record'); END;
+`
+
+/**
  * What makes a file of each version out of one of the version before; the first starts from an empty file. A released
  * one never changes.
  */
@@ -224,6 +242,7 @@ export const SCHEMA_STEPS: readonly ((file: DatabaseSync) => void)[] = [
   upgradeTo4,
   (file) => file.exec(VERSION_5),
   (file) => file.exec(VERSION_6),
+  (file) => file.exec(VERSION_7),
 ]
 
 /**

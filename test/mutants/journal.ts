@@ -446,6 +446,38 @@ export const JOURNAL: readonly Mutant[] = [
       "More would be removed than the record tells.",
     ],
   ]),
+  ...mutantsOf("src/store/archive-list.ts", "test/store/archive.test.ts", [
+    [
+      "archive-stretches",
+      "for one page of a device",
+      "scanned < SCANNED_MAX && parts < STRETCHES_MAX",
+      "scanned < SCANNED_MAX",
+      "Whoever asks for a device without records would hold the event loop for as long as the journal is.",
+    ],
+    [
+      "archive-oldest",
+      "no further back than the oldest",
+      "start > oldest ? start : undefined",
+      "start > 0 ? start : undefined",
+      "Page after page would look where everything was removed.",
+    ],
+    [
+      "archive-stretch-end",
+      "both sides of where a stretch",
+      "Math.floor((before - 1) / STRETCH)",
+      "Math.floor(before / STRETCH) - 1",
+      "Records of a device would be left out of what its operator sees.",
+    ],
+  ]),
+  ...mutantsOf("src/store/schema-sqlite.ts", "test/store/archive.test.ts", [
+    [
+      "schema-next-kept",
+      "behind what was removed altogether",
+      "(SELECT sequence FROM journal_anchors WHERE tenant = NEW.tenant AND writer = NEW.writer), 0)",
+      "0)",
+      "A chain whose records were all removed could be begun anew from its first number.",
+    ],
+  ]),
   ...mutantsOf("src/store/checkpointer.ts", "test/store/checkpointer.test.ts", [
     [
       "checkpointer-failed",

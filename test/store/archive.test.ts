@@ -1,8 +1,10 @@
 import { DatabaseSync } from "node:sqlite"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
+import { selectDeviceStretch } from "../../src/store/archive-statements.ts"
 import { createSqliteStore, openSqliteStore } from "../../src/store/sqlite.ts"
 import { openSqlite } from "../../src/store/sqlite-database.ts"
+import { parametersOf } from "../../src/store/statement.ts"
 import { createJournalVerifier } from "../../src/verification/journal/verify.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { verifyBy } from "../support/journal.ts"
@@ -152,6 +154,23 @@ for (const [what, sql] of forbidden)
     await close()
   })
 
+test("lets a chain go on behind what was removed altogether, and nowhere else", async () => {
+  const database = openSqlite(path())
+  const { journal, close } = createSqliteStore(database)
+  for (let i = 0; i < 5; i += 1) await journal.append(newRecord(`device-${i}`))
+  database.exec(`
+    INSERT INTO journal_checkpoints VALUES ('default', 'local', 1, 5, 'x', 0, 0);
+    INSERT INTO journal_anchors VALUES ('default', 'local', 1, 5);
+    DELETE FROM journal`)
+  const record = `SELECT NULL, 'default', 'local', ?, 0, 'gateway', 'verify', 'device-1', 'affirming', '[]', x'',
+    NULL, NULL, NULL, NULL, NULL, NULL, zeroblob(32)`
+  for (const sequence of [0, 1, 5, 7])
+    assert.throws(() => database.prepare(`INSERT INTO journal ${record}`).run(sequence), /next record/)
+  await journal.append(newRecord("device-6"))
+  assert.is(database.prepare("SELECT max(sequence) AS last FROM journal").get()?.["last"], 6)
+  await close()
+})
+
 test("looks through no more than so much for one page, and goes on from there", async () => {
   const { journal, archive } = store()
   await journal.append(newRecord("first", { act: "suspend-device" }))
@@ -164,6 +183,70 @@ test("looks through no more than so much for one page, and goes on from there", 
     ["first"],
   )
   assert.is(second.next, undefined)
+})
+
+/** A store with records of its one chain, each of a device and at a position. */
+const scattered = (...records: readonly (readonly [device: string, position: number])[]) => {
+  const database = openSqlite(path())
+  const insert = database.prepare(
+    `INSERT INTO journal SELECT ?, 'default', 'local', 1 + coalesce(max(sequence), 0), 0, 'gateway', 'verify', ?,
+       'affirming', '[]', x'', NULL, NULL, NULL, NULL, NULL, NULL, zeroblob(32) FROM journal`,
+  )
+  for (const [device, position] of records) insert.run(position, device)
+  return { database, ...createSqliteStore(database) }
+}
+const positionsOf = ({ records }: { readonly records: readonly { readonly position: number }[] }) =>
+  records.map(({ position }) => position)
+
+test("finds the records of a device on both sides of where a stretch of its index ends", async () => {
+  const places = [1, 2, 511, 512, 513, 1023, 1024, 1025, 5000]
+  const { archive, close } = scattered(...places.map((at) => ["device-1", at] as const), ["other", 5001])
+  const filter = { device: "device-1" }
+  assert.equal(positionsOf(await archive.list("default", filter, undefined, 1000)), places.toReversed())
+  for (const before of [1, 2, 511, 512, 513, 514, 1023, 1024, 1025, 1026, 6000]) {
+    const page = await archive.list("default", filter, before, 2)
+    assert.equal(
+      positionsOf(page),
+      places
+        .filter((at) => at < before)
+        .toReversed()
+        .slice(0, 2),
+    )
+  }
+  await close()
+})
+
+test("looks through no more than so much for one page of a device, and goes on from there", async () => {
+  const { archive, close } = scattered(["rare", 1], ["rare", 600_000], ["other", 1_000_000])
+  const filter = { device: "rare" }
+  const first = await archive.list("default", filter, undefined, 10)
+  assert.equal(positionsOf(first), [600_000])
+  assert.ok(first.next !== undefined && first.next > 480_000 && first.next < 490_000)
+  const second = await archive.list("default", filter, first.next, 10)
+  assert.equal([positionsOf(second), second.next], [[1], undefined])
+  await close()
+})
+
+test("looks for records of a device no further back than the oldest one that is kept", async () => {
+  const { archive, close } = scattered(["other", 1_000_000_000], ["device-1", 1_000_000_001])
+  const page = await archive.list("default", { device: "device-1" }, undefined, 10)
+  assert.equal([positionsOf(page), page.next], [[1_000_000_001], undefined])
+  await close()
+})
+
+test("finds the records of a device by its index, in their order", () => {
+  const { database, close } = scattered()
+  const { text, values } = selectDeviceStretch({ tenant: "default", device: "a", stretch: 1, before: 700 })
+  const compiled = text.build("sqlite")
+  assert.ok(compiled)
+  const plan = database.prepare(`EXPLAIN QUERY PLAN ${compiled.sql}`).all(...parametersOf(compiled, values))
+  const [step, ...others] = plan.map(({ detail }) => detail)
+  assert.match(
+    String(step),
+    /USING INDEX journal_stretch \(tenant=\? AND <expr>=\? AND device=\? AND rowid<\?\)/,
+  )
+  assert.equal(others, [])
+  close()
 })
 
 test("finds the beginning of a time span among many, without an index of instants", async () => {

@@ -224,6 +224,29 @@ test("keeps the devices of version 4 with the digests that they have", async () 
   store.close()
 })
 
+test("finds the records of a device that version 6 wrote, and goes on in their chain", async () => {
+  const file = path()
+  mkdirSync(dirname(file))
+  const database = new DatabaseSync(file)
+  database.exec("PRAGMA journal_mode = WAL")
+  for (const step of SCHEMA_STEPS.slice(0, 6)) step(database)
+  const head = new Uint8Array(32).fill(7)
+  const insert = database.prepare(`INSERT INTO journal VALUES
+    (NULL, 'default', 'local', ?, 0, 'c', 'verify', ?, 'affirming', '[]', x'', NULL, NULL, NULL, NULL, NULL, NULL, ?)`)
+  for (let i = 1; i <= 1500; i += 1) insert.run(i, i % 500 === 0 ? "device-1" : "other", head)
+  database.prepare("INSERT INTO journal_heads VALUES ('default', 'local', 1500, ?, 0)").run(head)
+  database.exec("PRAGMA user_version = 6")
+  database.close()
+  const { journal, archive, close } = openSqliteStore(file)
+  await journal.append(newRecord("device-1"))
+  const { records } = await archive.list("default", { device: "device-1" }, undefined, 10)
+  assert.equal(
+    records.map(({ sequence }) => sequence),
+    [1501, 1500, 1000, 500],
+  )
+  close()
+})
+
 test("upgrades an empty file of version 1, and a file once", async () => {
   const file = oldFile("")
   openSqlite(file).close()
