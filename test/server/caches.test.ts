@@ -2,15 +2,13 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import type { Code } from "../../src/errors.ts"
-import type { TpmEvidence } from "../../src/gen/assay/v1/evidence_pb.ts"
-import { flipped } from "../support/core.ts"
 import { authority, entry, makeCrl } from "../support/crl.ts"
 import { akChainOf, caOf, INTERMEDIATE, idOf, importCrls, ROOT } from "../support/endorsed.ts"
-import { logDigest } from "../support/logs.ts"
 import { newAct } from "../support/ports/samples.ts"
 import { START, TEST_ANCHOR, type TestService } from "../support/service.ts"
 import { policyDocument } from "../support/world.ts"
 import { time } from "../support/x509.ts"
+import { TWINS } from "./twins.ts"
 import {
   answering,
   CHAIN,
@@ -123,7 +121,7 @@ const moved: readonly [id: string, name: string, move: (warm: Warm) => unknown, 
   ],
 ]
 const OPERATOR = { tenant: "default", id: "operator" }
-const [, OTHER_CHAIN = new Uint8Array()] = akChainOf(OTHER_BOOT)
+const certificates = { own: CHAIN, foreign: akChainOf(OTHER_BOOT) }
 const other = authority("Other Root")
 for (const [id, name, move, code] of moved)
   test(`refuses ${id} through gRPC what was accepted before: ${name}`, () =>
@@ -137,124 +135,10 @@ for (const [id, name, move, code] of moved)
       }
     }))
 
-const N = BigInt("0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
-/** The other signature of the same bytes by the same key: s is as good as n - s. */
-const twinOf = (signature: Uint8Array): Uint8Array => {
-  const s = BigInt(`0x${Buffer.from(signature.subarray(-32)).toString("hex")}`)
-  const other = Buffer.from((N - s).toString(16).padStart(64, "0"), "hex")
-  return Uint8Array.of(...signature.subarray(0, -32), ...other)
-}
-const twins: readonly [
-  id: string,
-  name: string,
-  change: (evidence: TpmEvidence) => Partial<TpmEvidence>,
-  code: Code | undefined,
-][] = [
-  [
-    "C-02",
-    "the other signature of the same quote",
-    ({ signature }) => ({ signature: twinOf(signature) }),
-    undefined,
-  ],
-  [
-    "C-02",
-    "a certificate that nobody needs",
-    () => ({ akCertificateChain: [...CHAIN, OTHER_CHAIN] }),
-    undefined,
-  ],
-  [
-    "C-02",
-    "its own certificates, which it need not show",
-    () => ({ akCertificateChain: [...CHAIN] }),
-    undefined,
-  ],
-  ["C-02", "a byte behind its quote", ({ attest }) => ({ attest: Uint8Array.of(...attest, 0) }), "FRAMING"],
-  [
-    "C-02",
-    "a byte behind its log",
-    ({ eventLog }) => ({ eventLog: Uint8Array.of(...eventLog, 1) }),
-    "FRAMING",
-  ],
-  [
-    "C-02",
-    "a byte behind its issuer's certificate",
-    () => ({ akCertificateChain: CHAIN.map((der, i) => Uint8Array.of(...der, ...(i === 1 ? [0] : []))) }),
-    "TRAILING",
-  ],
-  [
-    "C-02",
-    "its log called by its digest",
-    ({ eventLog }) => ({ eventLog: new Uint8Array(), eventLogDigest: logDigest(eventLog) }),
-    undefined,
-  ],
-  [
-    "C-03",
-    "the last byte of its quote in its signature",
-    ({ attest, signature }) => ({
-      attest: attest.subarray(0, -1),
-      signature: Uint8Array.of(attest.at(-1) ?? 0, ...signature),
-    }),
-    "FRAMING",
-  ],
-  [
-    "C-03",
-    "the last byte of its signature in its log",
-    ({ signature, eventLog }) => ({
-      signature: signature.subarray(0, -1),
-      eventLog: Uint8Array.of(signature.at(-1) ?? 0, ...eventLog),
-    }),
-    "FRAMING",
-  ],
-  [
-    "C-03",
-    "the digest of its log as its log",
-    ({ eventLog }) => ({ eventLog: logDigest(eventLog) }),
-    "LENGTH",
-  ],
-  [
-    "C-03",
-    "its log and the digest of it",
-    ({ eventLog }) => ({ eventLogDigest: logDigest(eventLog) }),
-    "FIELD",
-  ],
-  [
-    "C-03",
-    "a digest of its log that is cut off",
-    ({ eventLog }) => ({ eventLog: new Uint8Array(), eventLogDigest: logDigest(eventLog).subarray(0, 31) }),
-    "FIELD",
-  ],
-  [
-    "C-03",
-    "its certificates in one",
-    () => ({ akCertificateChain: [Uint8Array.from(CHAIN.flatMap((der) => [...der]))] }),
-    "TRAILING",
-  ],
-  [
-    "C-05",
-    "a bit of its signature flipped",
-    ({ signature }) => ({ signature: flipped(signature, 40) }),
-    "SIGNATURE",
-  ],
-  ["C-05", "a bit of its quote flipped", ({ attest }) => ({ attest: flipped(attest, 60) }), "SIGNATURE"],
-  [
-    "C-05",
-    "a bit of its values flipped",
-    ({ pcrBanks }) => ({ pcrBanks: pcrBanks.map((bank) => ({ ...bank, values: flipped(bank.values, 3) })) }),
-    "PCR_DIGEST",
-  ],
-  [
-    "C-05",
-    "a bit of its log flipped",
-    ({ eventLog }) => ({ eventLog: flipped(eventLog, eventLog.length - 90) }),
-    "EVENT_LOG_REPLAY",
-  ],
-  ["C-05", "no log", () => ({ eventLog: new Uint8Array() }), "EVENT_LOG_MISSING"],
-  ["C-05", "another device's certificates", () => ({ akCertificateChain: akChainOf(OTHER_BOOT) }), "AK_NAME"],
-]
-for (const [id, name, change, code] of twins)
+for (const [id, name, change, code] of TWINS)
   test(`${code === undefined ? "judges by itself" : "refuses"} ${id} through gRPC what was accepted before, with ${name}`, () =>
     warm(async (given) => {
-      const request = withEvidence(given.shown, change)
+      const request = withEvidence(given.shown, (evidence) => change(evidence, certificates))
       const before = given.judged()
       if (code === undefined) {
         assert.equal(await codesOf(given.client, request), await codesOf(given.plain.client, request))
