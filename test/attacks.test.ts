@@ -11,6 +11,13 @@ const test = suite("docs/attacks.md")
 
 const VARIANTS_MIN = 5
 
+/** What whoever reaches the service can do to it: so many tests each run before the server as `assay serve` composes it. */
+const BAD_INPUT: readonly string[] = [
+  ...["C-01", "C-02", "C-03", "C-04", "C-05", "C-06", "C-07"],
+  ...["G-01", "G-02", "G-03", "G-04", "G-05", "G-06", "G-07", "G-08", "G-09", "G-10"],
+  ...["N-07", "S-08"],
+]
+
 test("has every class in scope, each once", () => {
   assert.equal(
     ATTACKS.map(({ id }) => id),
@@ -28,6 +35,11 @@ needs("vectors", test)("is what the tests are now, each class with five of them 
   for (const { id } of ATTACKS) {
     const count = testsOf(id, all).reduce((sum, [, names]) => sum + names.length, 0)
     assert.ok(count >= VARIANTS_MIN, `${id} has ${count} tests`)
+  }
+  for (const id of BAD_INPUT) {
+    const whole = testsOf(id, all).filter(([file]) => file.startsWith("test/e2e/"))
+    const count = whole.reduce((sum, [, names]) => sum + names.length, 0)
+    assert.ok(count >= VARIANTS_MIN, `${id} has ${count} tests before the running service`)
   }
   assert.ok(readFileSync(ATTACKS_FILE, "utf8") === attacksPage(all), "it is out of date: run make attacks")
 })

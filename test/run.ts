@@ -18,7 +18,7 @@ const FILE_LIMIT_MS = 120_000
  */
 const KINDS: readonly { readonly path: RegExp; readonly together: number }[] = [
   { path: /^test\/(?:loadtest|faults|workers)\/|histories-|^test\/attacks\.test/, together: 1 },
-  { path: /^test\/e2e\/(?:workers|demo|hostile-work|nginx|replicas)/, together: 1 },
+  { path: /^test\/e2e\/(?:workers|demo|hostile-work|nginx|replicas|silence)/, together: 1 },
   { path: /^test\/e2e\//, together: 4 },
   { path: /^test\/(?:store|server|device)\//, together: 16 },
   { path: /^/, together: 16 },

@@ -65,7 +65,8 @@ const createListener = (server: Server, parts: TlsParts) => {
   listener.on("secureConnection", (socket) => {
     socket.on("error", () => socket.destroy())
     const connection = parts.connections.shake(socket, chainOf(socket.getPeerX509Certificate()))
-    if (connection === undefined) socket.destroy()
+    // Where no protocol was agreed upon, HTTP/2 would hold the socket for another ten seconds, whoever has gone.
+    if (connection === undefined || socket.alpnProtocol !== "h2") socket.destroy()
     else injector.injectConnection(socket)
   })
   listener.on("tlsClientError", (_error, socket) => socket.destroy())

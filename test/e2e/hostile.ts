@@ -6,6 +6,7 @@ import { join } from "node:path"
 import type { suite } from "uvu"
 import * as assert from "uvu/assert"
 import type { AttestationClient } from "../../src/client/attestation.ts"
+import type { SoftwareDevice } from "../../src/device/software.ts"
 import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import { frame, HEADERS, literal, SETTINGS, until } from "../server/raw.ts"
@@ -30,6 +31,7 @@ type Test = ReturnType<typeof suite>
 export interface Victim {
   readonly server: ServerProcess
   readonly gateway: AttestationClient
+  readonly device: SoftwareDevice
   readonly address: string
   readonly credential: string
   /** Fails unless the process is the one that it was, has given back what it held, and answers the honest. */
@@ -70,7 +72,7 @@ export function victimOf(test: Test, options: ServeOptions = {}): () => Victim {
       await until(() => socketsOf(pid) <= before.sockets)
       assert.ok(residentMiB(pid) - before.mib < KEPT_MIB, `${residentMiB(pid)} MiB`)
     }
-    victim = { server, gateway, address: server.tcp, credential, unharmed }
+    victim = { server, gateway, device, address: server.tcp, credential, unharmed }
   })
   test.after(async () => {
     victim?.gateway.close()

@@ -6,7 +6,6 @@ import { EV_IPL, standardBoot } from "../../src/device/boot.ts"
 import type { Code } from "../../src/errors.ts"
 import type { VerifyRequest } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { AnchorPurpose, AnchorRevocation } from "../../src/gen/assay/v1/trust_pb.ts"
-import { TWINS } from "../server/twins.ts"
 import { answering, codesOf, type Request, withEvidence } from "../server/warm.ts"
 import { flipped } from "../support/core.ts"
 import { waitUntil } from "../support/engines.ts"
@@ -14,6 +13,7 @@ import { logDigest } from "../support/logs.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
 import { type Remembering, rememberingServer, type Shown } from "./remembering.ts"
 import { attest } from "./server.ts"
+import { TWINS } from "./twins.ts"
 
 const test = suite("what the running service remembers")
 const server = rememberingServer(test)

@@ -1,6 +1,6 @@
 /** A server in a process of its own, and the parties that call it. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createAdminClient } from "../../src/client/admin.ts"
 import { type AttestationClient, createAttestationClient } from "../../src/client/attestation.ts"
@@ -20,6 +20,8 @@ export interface ServeOptions {
   /** By default development mode, on two free ports and a Unix socket. */
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** What its configuration file says, in this folder; without `listen`, the usual ports. */
+  readonly settings?: (folder: string) => Readonly<Record<string, unknown>>
   /** Mask of the modes of new files. */
   readonly umask?: string
 }
@@ -56,7 +58,9 @@ export async function serve(folder: string, options: ServeOptions = {}): Promise
   const { umask = "022", env = {} } = options
   const args = options.args ?? [
     "--development",
-    ...["--listen", "127.0.0.1:0", "127.0.0.1:0", `unix:${join(data, "assay.sock")}`],
+    ...(options.settings === undefined
+      ? ["--listen", ...listenersIn(data)]
+      : ["--config", writeSettings(folder, { listen: listenersIn(data), ...options.settings(folder) })]),
   ]
   const command = [process.execPath, ASSAY, "serve", "--data", data, ...args, "-o", "table"]
   const child = spawn("sh", ["-c", `umask ${umask}; exec "$@"`, "sh", ...command], {
@@ -109,6 +113,17 @@ export async function serve(folder: string, options: ServeOptions = {}): Promise
       return ended
     },
   }
+}
+
+const listenersIn = (data: string): readonly string[] => [
+  "127.0.0.1:0",
+  "127.0.0.1:0",
+  `unix:${join(data, "assay.sock")}`,
+]
+const writeSettings = (folder: string, settings: Readonly<Record<string, unknown>>): string => {
+  const file = join(folder, "assay.json")
+  writeFileSync(file, JSON.stringify(settings))
+  return file
 }
 
 /** A caller with a local credential of the development mode. */
@@ -185,3 +200,11 @@ export const recordsOf = async (
 /** The verifications in the journal. */
 export const verifications = (server: ServerProcess): Promise<readonly JournalRecord[]> =>
   recordsOf(server, "verify")
+
+/** The status of readiness, and what it says. */
+export const readiness = async ({
+  privateUrl,
+}: Pick<ServerProcess, "privateUrl">): Promise<{ readonly status: number; readonly text: string }> => {
+  const answer = await fetch(`${privateUrl}/readyz`)
+  return { status: answer.status, text: await answer.text() }
+}

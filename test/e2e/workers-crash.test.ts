@@ -12,8 +12,8 @@ import { AssayError } from "../../src/errors.ts"
 import type { VerifyRequest } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { waitUntil } from "../support/engines.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
-import { answered, enroll, type ServerProcess, sessionOf, verifications } from "./server.ts"
-import { clientsOf, readiness, serveWorkers, twoOf, untilReady, workersOf } from "./workers.ts"
+import { answered, enroll, readiness, type ServerProcess, sessionOf, verifications } from "./server.ts"
+import { clientsOf, serveWorkers, twoOf, untilReady, workersOf } from "./workers.ts"
 
 const device = testDevice()
 

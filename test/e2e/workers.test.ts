@@ -10,17 +10,16 @@ import { AssayError } from "../../src/errors.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { waitUntil } from "../support/engines.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
-import { answered, attest, enroll, type ServerProcess, sessionOf, verifications } from "./server.ts"
 import {
-  clientsOf,
-  makerOf,
-  metric,
+  answered,
+  attest,
+  enroll,
   readiness,
-  serveWorkers,
-  twoOf,
-  untilReady,
-  workersOf,
-} from "./workers.ts"
+  type ServerProcess,
+  sessionOf,
+  verifications,
+} from "./server.ts"
+import { clientsOf, makerOf, metric, serveWorkers, twoOf, untilReady, workersOf } from "./workers.ts"
 
 const test = suite("workers")
 const device = testDevice()
@@ -121,6 +120,16 @@ test("refuses S-08 to be ready while a worker is not there, and each comes back"
         () => false,
       ),
     )
+})
+
+test("refuses S-08 to be ready while a worker does nothing, and has another one in its place", async () => {
+  const [pid = 0] = workersOf(server)
+  process.kill(pid, "SIGSTOP")
+  await waitUntil(5000, async () => (await readiness(server)).status === 503)
+  assert.match((await readiness(server)).text, /worker \d does not answer/)
+  await waitUntil(8000, () => !workersOf(server).includes(pid))
+  await untilReady(server)
+  for (const client of await twoOf(clients)) await attest(client, device)
 })
 
 test("refuses on every worker at once what an operator has revoked", async () => {

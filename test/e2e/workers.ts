@@ -5,7 +5,7 @@ import { toHex } from "../../src/bytes.ts"
 import type { AttestationClient } from "../../src/client/attestation.ts"
 import type { CreateChallengeResponse } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { waitUntil } from "../support/engines.ts"
-import { callerOf, type ServerProcess, serve } from "./server.ts"
+import { callerOf, readiness, type ServerProcess, serve } from "./server.ts"
 
 /** Each listener is one connection of a client: they are spread over the workers. */
 const LISTENERS = 16
@@ -46,14 +46,6 @@ export const twoOf = async (
   const [one, other] = [...(await byWorker(clients)).values()]
   if (one === undefined || other === undefined) throw new TypeError("two workers serve")
   return [one, other]
-}
-
-/** The status of readiness, and what it says. */
-export const readiness = async ({
-  privateUrl,
-}: ServerProcess): Promise<{ readonly status: number; readonly text: string }> => {
-  const answer = await fetch(`${privateUrl}/readyz`)
-  return { status: answer.status, text: await answer.text() }
 }
 
 /** Waits until all workers serve, and gives how long that took. */

@@ -24,6 +24,14 @@ export const EDGE: readonly Mutant[] = [
     why: "What nobody has defined would be taken for a message.",
   },
   {
+    id: "tls-protocol",
+    ...of("G-10", "tls", "tls"),
+    tests: ["test/e2e/hostile-ends.test.ts"],
+    find: ' || socket.alpnProtocol !== "h2"',
+    replace: "",
+    why: "Who agrees upon no protocol, writes and goes would leave its socket here for ten seconds.",
+  },
+  {
     id: "arrival-method",
     ...of("G-02", "arrival", "arrival"),
     find: 'if (method !== "POST")',

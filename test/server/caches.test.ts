@@ -1,150 +1,71 @@
-/** C-01 to C-05 against a server with every cache, through gRPC: what moves, and what is nearly the same. */
+/** C-04, C-06 and C-07 against a server with every cache whose clock and ports are the test's, through gRPC: what ends, and what fails once. */
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import type { Code } from "../../src/errors.ts"
-import { authority, entry, makeCrl } from "../support/crl.ts"
-import { akChainOf, caOf, INTERMEDIATE, idOf, importCrls, ROOT } from "../support/endorsed.ts"
-import { newAct } from "../support/ports/samples.ts"
-import { START, TEST_ANCHOR, type TestService } from "../support/service.ts"
+import { makeCrl } from "../support/crl.ts"
+import { INTERMEDIATE, importCrls, ROOT } from "../support/endorsed.ts"
+import { START, TEST_ANCHOR } from "../support/service.ts"
 import { policyDocument } from "../support/world.ts"
 import { time } from "../support/x509.ts"
-import { TWINS } from "./twins.ts"
-import {
-  answering,
-  CHAIN,
-  codesOf,
-  device,
-  EPOCH_MS,
-  LEAF,
-  OTHER_BOOT,
-  refuses,
-  remembers,
-  type Warm,
-  warm,
-  withEvidence,
-} from "./warm.ts"
+import { answering, codesOf, device, EPOCH_MS, refuses, remembers, type Warm, warm } from "./warm.ts"
 
 const test = suite("caches behind the server")
-
-const state =
-  (to: "suspended" | "revoked") =>
-  ({ world: { ports } }: Warm) =>
-    ports.devices.change("default", "device-1", undefined, { state: to }, newAct("suspend-device"))
-const lists = ({ world }: Warm, entries?: readonly Uint8Array[]): Promise<void> => {
-  const current = {
-    thisUpdate: time(new Date(START.getTime() - 1000)),
-    nextUpdate: time(new Date(START.getTime() + 30_000)),
-  }
-  return importCrls(world, makeCrl(ROOT, current), makeCrl(INTERMEDIATE, { ...current, entries }))
-}
-const anchorAs = ({ world }: Warm, changed: Parameters<TestService["trustAnchor"]>[1]) =>
-  world.trustAnchor(TEST_ANCHOR, changed)
-
-const moved: readonly [id: string, name: string, move: (warm: Warm) => unknown, code: Code][] = [
-  ["C-01", "its device was suspended", state("suspended"), "DEVICE_STATE"],
-  [
-    "C-01",
-    "its policy has another revision",
-    ({ world }) => world.service.setPolicy(policyDocument(OTHER_BOOT, { name: "device-1" }), OPERATOR),
-    "REFERENCE_SET",
-  ],
-  [
-    "C-01",
-    "another policy judges it",
-    async ({ world: { service } }) => {
-      await service.setPolicy(policyDocument(OTHER_BOOT, { name: "other" }), OPERATOR)
-      await service.assignPolicy({ policy: "other", device: "device-1" }, OPERATOR)
-    },
-    "REFERENCE_SET",
-  ],
-  [
-    "C-01",
-    "its anchor is for another purpose",
-    (warm) => anchorAs(warm, { purpose: "ek" }),
-    "UNTRUSTED_ROOT",
-  ],
-  [
-    "C-01",
-    "its maker's lists revoke it",
-    async (warm) => {
-      anchorAs(warm, { revocation: "require" })
-      await lists(warm, [entry(LEAF)])
-    },
-    "REVOKED",
-  ],
-  [
-    "C-01",
-    "its anchor asks for lists that are not there",
-    (warm) => anchorAs(warm, { revocation: "require" }),
-    "REVOCATION",
-  ],
-  [
-    "C-01",
-    "its key is another device's",
-    async ({ world: { ports, service } }) => {
-      await ports.devices.remove("default", "device-1", undefined, newAct("delete-device"))
-      const { akPublic, qualifiedName } = device
-      await service.registerDevice({ id: "device-2", akPublic, qualifiedName }, OPERATOR)
-    },
-    "NO_POLICY",
-  ],
-  ["C-04", "its device was revoked", state("revoked"), "DEVICE_STATE"],
-  ["C-04", "its certificate has ended", ({ world }) => world.advance(62_000), "VALIDITY"],
-  [
-    "C-04",
-    "a list that it rests on has ended",
-    async (warm) => {
-      anchorAs(warm, { revocation: "require" })
-      await lists(warm)
-      await remembers({ ...warm, first: await warm.client.verify(warm.shown) })
-      warm.world.advance(32_000)
-    },
-    "REVOCATION",
-  ],
-  ["C-04", "its epoch is over", ({ world }) => world.advance(2 * EPOCH_MS), "EPOCH"],
-  ["C-04", "the clock was set back before its epoch", ({ world }) => world.advance(-EPOCH_MS), "EPOCH"],
-  [
-    "C-04",
-    "its anchor was removed",
-    async ({ world }) => {
-      world.trustAnchor(caOf(other, other))
-      await world.service.trustState(OPERATOR)
-      await world.trust.removeTrust("default", idOf(TEST_ANCHOR), newAct("remove-trust"))
-    },
-    "UNTRUSTED_ROOT",
-  ],
-  [
-    "C-04",
-    "its device was removed",
-    ({ world: { ports } }) => ports.devices.remove("default", "device-1", undefined, newAct("delete-device")),
-    "DEVICE_NOT_FOUND",
-  ],
-]
 const OPERATOR = { tenant: "default", id: "operator" }
-const certificates = { own: CHAIN, foreign: akChainOf(OTHER_BOOT) }
-const other = authority("Other Root")
-for (const [id, name, move, code] of moved)
-  test(`refuses ${id} through gRPC what was accepted before: ${name}`, () =>
+
+const ended: readonly [name: string, end: (warm: Warm) => unknown, code: Code][] = [
+  ["its certificate has ended", ({ world }) => world.advance(62_000), "VALIDITY"],
+  [
+    "a list that it rests on has ended",
+    async (given) => {
+      const { world } = given
+      world.trustAnchor(TEST_ANCHOR, { revocation: "require" })
+      const current = {
+        thisUpdate: time(new Date(START.getTime() - 1000)),
+        nextUpdate: time(new Date(START.getTime() + 30_000)),
+      }
+      await importCrls(world, makeCrl(ROOT, current), makeCrl(INTERMEDIATE, current))
+      await remembers({ ...given, first: await given.client.verify(given.shown) })
+      world.advance(32_000)
+    },
+    "REVOCATION",
+  ],
+  ["its epoch is over", ({ world }) => world.advance(2 * EPOCH_MS), "EPOCH"],
+  ["the clock was set back before its epoch", ({ world }) => world.advance(-EPOCH_MS), "EPOCH"],
+]
+for (const [name, end, code] of ended)
+  test(`refuses C-04 through gRPC what was accepted before: ${name}`, () =>
     warm(async (given) => {
       await remembers(given)
-      await move(given)
+      await end(given)
       await refuses(given, given.shown, code)
-      if (code !== "EPOCH" && code !== "VALIDITY") {
+      if (code === "REVOCATION") {
         const codes = await codesOf(given.client, await answering(given.client))
         assert.ok(codes.includes(code), `over a challenge: ${codes}`)
       }
     }))
 
-for (const [id, name, change, code] of TWINS)
-  test(`${code === undefined ? "judges by itself" : "refuses"} ${id} through gRPC what was accepted before, with ${name}`, () =>
+for (const what of ["trust", "registry", "journal"] as const)
+  test(`C-06 holds no failure against anybody through gRPC: ${what} is away once`, () =>
     warm(async (given) => {
-      const request = withEvidence(given.shown, (evidence) => change(evidence, certificates))
-      const before = given.judged()
-      if (code === undefined) {
-        assert.equal(await codesOf(given.client, request), await codesOf(given.plain.client, request))
-        assert.is(given.judged(), before + 1)
-      } else await refuses(given, request, code)
-      await remembers(given)
+      const { client, world } = given
+      world.advance(EPOCH_MS)
+      // What is remembered of the device is made anew, so that the registry is asked.
+      await world.service.setPolicy(policyDocument(device, { name: "device-1" }), OPERATOR)
+      const request = await device.answerEpoch("default", await client.getEpoch())
+      given.fail(what)
+      assert.equal(await codesOf(client, request), [what === "journal" ? "JOURNAL" : "REGISTRY"])
+      assert.equal(await codesOf(client, request), await codesOf(given.plain.client, request))
     }))
+
+test("C-07 lets a failure be that of the calls that were under way, each with its own challenge's state", () =>
+  warm(async (given) => {
+    given.world.advance(1000)
+    device.advance(1000)
+    const request = await device.answerEpoch("default", await given.client.getEpoch())
+    given.fail("trust")
+    const codes = await Promise.all(Array.from({ length: 10 }, () => codesOf(given.client, request)))
+    assert.ok(codes.some(([code]) => code === "REGISTRY"))
+    assert.equal(await codesOf(given.client, request), await codesOf(given.plain.client, request))
+  }))
 
 test.run()

@@ -3,7 +3,6 @@ import type { MessageInitShape } from "@bufbuild/protobuf"
 import * as assert from "uvu/assert"
 import type { AttestationClient } from "../../src/client/attestation.ts"
 import { challengeParts, tpmEvidence } from "../../src/device/attester.ts"
-import { standardBoot } from "../../src/device/boot.ts"
 import { AssayError, type Code } from "../../src/errors.ts"
 import type {
   VerifyRequest,
@@ -14,7 +13,6 @@ import type { TpmEvidence } from "../../src/gen/assay/v1/evidence_pb.ts"
 import type { Ports } from "../../src/service/ports.ts"
 import { createService } from "../../src/service/service.ts"
 import { createVerdicts } from "../../src/service/verdicts.ts"
-import { rawInteger } from "../support/crl.ts"
 import { akChainOf, enrollEndorsed, validity } from "../support/endorsed.ts"
 import { createTestService, START, type TestService } from "../support/service.ts"
 import { testDevice } from "../support/world.ts"
@@ -22,8 +20,6 @@ import { NOT_BEFORE } from "../support/x509.ts"
 import { type Running, running } from "./fake.ts"
 
 export const device = testDevice()
-/** Its values are not the device's. */
-export const OTHER_BOOT = testDevice({ events: standardBoot({ bootLoader: "another" }) })
 export const EPOCH_MS = 300_000
 const OWN = { audience: "orders", confirmation: undefined }
 
@@ -41,12 +37,9 @@ export interface Warm {
   fail(what: "trust" | "registry" | "journal"): void
 }
 
-/** Serial number of the device's certificate. */
-export const LEAF = "4711"
 /** What vouches for its key, for a minute. */
-export const CHAIN = akChainOf(device, {
+const CHAIN = akChainOf(device, {
   leaf: {
-    serialNumber: rawInteger(LEAF),
     validity: validity(NOT_BEFORE, new Date(START.getTime() + 60_000)),
   },
 })
