@@ -1,64 +1,22 @@
 /** S-01, S-02 and S-06 against engines that replicas share: stores that are away, slow, restarted or emptied. */
 import * as assert from "uvu/assert"
-import { AssayError } from "../../../src/errors.ts"
+import type { AssayError } from "../../../src/errors.ts"
 import { createRandom } from "../../../src/keys/random.ts"
-import type { OpenedValue } from "../../../src/service/ports.ts"
-import type { Engine } from "../../../src/store/engine/engine.ts"
 import { createKeyRecords } from "../../../src/store/engine/key-record.ts"
 import { rejectsCode } from "../assert.ts"
 import { type EngineServer, openFleet, openReplica, waitUntil } from "../engines.ts"
-import { createProxy, type SocketProxy } from "../proxy.ts"
-import { handedOut, newValue } from "./single-use.ts"
-
-/** Within this a store that is back has to be in use again. */
-const RECOVERY_MS = 5000
-const now = (): Date => new Date()
-const opened = ({ singleUse }: Engine): Promise<OpenedValue> => handedOut(singleUse, newValue(now()), now())
-const isReady = (engine: Engine) => (): boolean => engine.unready() === undefined
-
-/** Runs `act` with a replica, which is closed in any case. */
-const withReplica = async (
-  server: EngineServer,
-  act: (engine: Engine) => Promise<void>,
-  options: Parameters<typeof openReplica>[1] = {},
-): Promise<void> => {
-  const engine = await openReplica(server, options)
-  try {
-    await act(engine)
-  } finally {
-    await engine.close()
-  }
-}
-
-/** As `withReplica`, with a proxy between. */
-const withProxy = async (
-  server: EngineServer,
-  act: (engine: Engine, proxy: SocketProxy) => Promise<void>,
-): Promise<void> => {
-  const proxy = await createProxy(...server.socket)
-  try {
-    await withReplica(server, (engine) => act(engine, proxy), {
-      link: server.link(server.urlAt(proxy.folder)),
-    })
-  } finally {
-    await proxy.close()
-  }
-}
-
-/** Nothing is sealed, opened, spent or counted, and readiness says why. */
-const refusesAll = async (
-  { singleUse, unready, epochKey }: Engine,
-  value: OpenedValue,
-  code: "NONCE_STORE" | "CLOCK",
-) => {
-  await rejectsCode(() => singleUse.seal(newValue(now())), code)
-  await rejectsCode(() => singleUse.open("attest", new Uint8Array(200), now()), code)
-  await rejectsCode(() => singleUse.spend(value, now()), code)
-  await rejectsCode(() => singleUse.attempt(value, now()), code)
-  await rejectsCode(() => singleUse.count("default", value.id, value.expiresAt, now()), code)
-  await rejectsCode(() => epochKey(now()), code)
-  assert.ok(unready() !== undefined)
-}
+import {
+  isReady,
+  now,
+  opened,
+  RECOVERY_MS,
+  recovers,
+  refusesAll,
+  withProxy,
+  withReplica,
+} from "../replicas.ts"
+import { checkClocks } from "./shared-clocks.ts"
+import { newValue } from "./single-use.ts"
 
 /** A test that needs a server. */
 type OnServer = (name: string, body: () => Promise<void>) => void
@@ -82,8 +40,7 @@ const checkAway = (server: EngineServer, check: OnServer): void => {
       await waitUntil(3000, () => engine.unready() !== undefined)
       await refusesAll(engine, value, "NONCE_STORE")
       await server.start()
-      await waitUntil(RECOVERY_MS, isReady(engine))
-      await engine.singleUse.spend(await opened(engine), now())
+      await recovers(engine)
     }),
   )
 
@@ -97,8 +54,7 @@ const checkAway = (server: EngineServer, check: OnServer): void => {
       await waitUntil(4000, () => engine.unready() !== undefined)
       await refusesAll(engine, value, "NONCE_STORE")
       server.resume()
-      await waitUntil(RECOVERY_MS, isReady(engine))
-      await engine.singleUse.spend(await opened(engine), now())
+      await recovers(engine)
     }),
   )
 
@@ -108,8 +64,7 @@ const checkAway = (server: EngineServer, check: OnServer): void => {
       assert.ok(engine.unready() !== undefined)
       await rejectsCode(() => engine.singleUse.seal(newValue(now())), "NONCE_STORE")
       await server.start()
-      await waitUntil(RECOVERY_MS, isReady(engine))
-      await engine.singleUse.spend(await opened(engine), now())
+      await recovers(engine)
     })
   })
 
@@ -124,8 +79,7 @@ const checkAway = (server: EngineServer, check: OnServer): void => {
       const error = await rejectsCode(() => engine.singleUse.seal(newValue(now())), "NONCE_STORE")
       assert.not(error.message.includes(proxy.folder), "callers need not know where the store is")
       proxy.refuse(false)
-      await waitUntil(RECOVERY_MS, isReady(engine))
-      await engine.singleUse.spend(await opened(engine), now())
+      await recovers(engine)
     }),
   )
 }
@@ -168,7 +122,7 @@ const checkFenced = (server: EngineServer, check: OnServer): void => {
           async () => engine.singleUse.spend(await engine.singleUse.open("attest", sealed, now()), now()),
           ["NONCE_UNKNOWN", "NONCE_FENCED"],
         )
-        await engine.singleUse.spend(await opened(engine), now())
+        await recovers(engine)
       }),
     )
 
@@ -199,90 +153,10 @@ const checkFenced = (server: EngineServer, check: OnServer): void => {
       await engine.singleUse.spend(value, now())
       await server.wipe()
       await rejectsCode(() => engine.singleUse.spend(value, now()), ["NONCE_FENCED", "NONCE_STORE"])
-      await waitUntil(RECOVERY_MS, () =>
-        opened(engine)
-          .then((next) => engine.singleUse.spend(next, now()))
-          .then(
-            () => true,
-            () => false,
-          ),
-      )
+      await recovers(engine)
       await rejectsCode(() => engine.singleUse.spend(value, now()), "NONCE_FENCED")
     }),
   )
-}
-
-const checkClocks = (server: EngineServer, check: OnServer): void => {
-  for (const [what, offsetMs] of [
-    ["an hour ahead", 3_600_000],
-    ["an hour behind", -3_600_000],
-    ["six seconds ahead", 6000],
-    ["six seconds behind", -6000],
-  ] as const)
-    check(`refuses S-06 everything while its own clock is ${what} of the store's`, async () => {
-      let offset = 0
-      const clock = { now: () => new Date(Date.now() + offset) }
-      await withReplica(
-        server,
-        async (engine) => {
-          const value = await opened(engine)
-          offset = offsetMs
-          await rejectsCode(() => engine.singleUse.spend(value, now()), "CLOCK")
-          await waitUntil(2000, () => engine.unready() !== undefined)
-          await refusesAll(engine, value, "CLOCK")
-          offset = 0
-          await waitUntil(RECOVERY_MS, isReady(engine))
-          await rejectsCode(() => engine.singleUse.spend(value, now()), "NONCE_SPENT")
-        },
-        { clock },
-      )
-    })
-
-  check("refuses S-06 everything while its own clock stands still", async () => {
-    let frozen: Date | undefined
-    await withReplica(
-      server,
-      async (engine) => {
-        const value = await opened(engine)
-        frozen = now()
-        await waitUntil(2000, () => engine.unready() !== undefined)
-        await refusesAll(engine, value, "CLOCK")
-        frozen = undefined
-        await waitUntil(RECOVERY_MS, isReady(engine))
-      },
-      { clock: { now: () => frozen ?? now() }, clockBoundMs: 300 },
-    )
-  })
-
-  check(`starts while the clocks differ, refuses S-06 everything, and goes on when they agree`, async () => {
-    let offset = 3_600_000
-    await withReplica(
-      server,
-      async (engine) => {
-        await rejectsCode(() => engine.singleUse.seal(newValue(now())), "CLOCK")
-        offset = 0
-        await waitUntil(RECOVERY_MS, isReady(engine))
-      },
-      { clock: { now: () => new Date(Date.now() + offset) } },
-    )
-  })
-
-  check("refuses S-06 everything while this machine's clock cannot be relied on", async () => {
-    let isWrong = false
-    const checkClock = (): void => {
-      if (isWrong) throw new AssayError("CLOCK", "the clock was turned")
-    }
-    await withReplica(
-      server,
-      async (engine) => {
-        const value = await opened(engine)
-        isWrong = true
-        await waitUntil(2000, () => engine.unready() !== undefined)
-        await refusesAll(engine, value, "CLOCK")
-      },
-      { checkClock },
-    )
-  })
 }
 
 const checkKeys = (server: EngineServer, check: OnServer): void => {
