@@ -7,6 +7,7 @@ import * as assert from "uvu/assert"
 import { createAdminClient } from "../../src/client/admin.ts"
 import type { AttestationClient } from "../../src/client/attestation.ts"
 import { AssayError } from "../../src/errors.ts"
+import type { VerifyRequest } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { waitUntil } from "../support/engines.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
@@ -54,9 +55,10 @@ test("accepts a challenge of each worker on the other, and refuses N-01 on both 
 })
 
 /** So many calls with one request, spread over all connections: how many had a session, and the codes of the others. */
-const race = async (count: number): Promise<{ sessions: number; codes: Set<string> }> => {
-  const [maker] = await twoOf(clients)
-  const { request } = await answered(maker, device)
+const race = async (
+  request: VerifyRequest,
+  count: number,
+): Promise<{ sessions: number; codes: Set<string> }> => {
   const codes = new Set<string>()
   let sessions = 0
   const call = async (client: AttestationClient): Promise<void> => {
@@ -68,23 +70,31 @@ const race = async (count: number): Promise<{ sessions: number; codes: Set<strin
     }
   }
   const calls = Array.from({ length: count }, (_, i) => clients[i % clients.length])
-  await Promise.all(calls.map((client) => client && call(client)))
+  // Of many at once some are not even looked at, and on a busy machine all of them: then they ask again.
+  do {
+    codes.delete("OVERLOADED")
+    await Promise.all(calls.map((client) => client && call(client)))
+  } while (sessions === 0 && codes.size === 1 && codes.has("OVERLOADED"))
+  codes.delete("OVERLOADED")
   return { sessions, codes }
 }
 
 for (const count of [2, 10, 100, 1000])
   test(`refuses N-05 all but one of ${count} calls over connections to all workers`, async () => {
     const before = (await verifications(server)).length
-    const { sessions, codes } = await race(count)
+    const [maker] = await twoOf(clients)
+    const { sessions, codes } = await race((await answered(maker, device)).request, count)
     assert.is(sessions, 1)
-    // Of a thousand at once some are not even looked at.
-    codes.delete("OVERLOADED")
     assert.equal([...codes], ["NONCE_SPENT"])
     assert.is((await verifications(server)).length, before + 1)
   })
 
 test("refuses N-05 all but one of many challenges that race at once on all workers", async () => {
-  const raced = await Promise.all(Array.from({ length: 25 }, () => race(8)))
+  const requests: VerifyRequest[] = []
+  const both = await twoOf(clients)
+  while (requests.length < 25)
+    for (const maker of both) requests.push((await answered(maker, device)).request)
+  const raced = await Promise.all(requests.map((request) => race(request, 8)))
   assert.equal([...new Set(raced.map(({ sessions }) => sessions))], [1])
 })
 
