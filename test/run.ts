@@ -87,15 +87,10 @@ const outcomeOf = (file: string, { status, signal, text, ms }: Ended): Outcome =
   }
 }
 
-const runFile = async (file: string): Promise<Outcome> =>
-  outcomeOf(file, await runNode([file], FILE_LIMIT_MS))
-
 /** Runs files in one process, and again alone unless all is well. */
 const runTogether = async (files: readonly string[]): Promise<readonly Outcome[]> => {
-  const [only, ...others] = files
-  if (only === undefined) return []
-  if (others.length === 0) return [await runFile(only)]
-  const ended = await runNode(["test/batch.ts", ...files], 2 * FILE_LIMIT_MS)
+  const limitMs = files.length === 1 ? FILE_LIMIT_MS : 2 * FILE_LIMIT_MS
+  const ended = await runNode(["test/batch.ts", ...files], limitMs)
   const texts = new Map(
     ended.text.split(`\n${FILE_MARK}`).map((part): [string, string] => {
       const end = part.indexOf("\n")
@@ -104,9 +99,10 @@ const runTogether = async (files: readonly string[]): Promise<readonly Outcome[]
   )
   const ms = ended.ms / files.length
   const outcomes = files.map((file) => outcomeOf(file, { ...ended, text: texts.get(file) ?? "", ms }))
-  if (ended.status === 0 && outcomes.every(({ failed }) => failed === 0)) return outcomes
+  if (files.length === 1 || (ended.status === 0 && outcomes.every(({ failed }) => failed === 0)))
+    return outcomes
   const alone: Outcome[] = []
-  for (const file of files) alone.push(await runFile(file))
+  for (const file of files) alone.push(...(await runTogether([file])))
   return alone
 }
 
