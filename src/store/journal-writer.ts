@@ -3,6 +3,7 @@
  * event loop of the service goes on. It is told groups one after another, and answers each.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads"
+import { DeviceMemory } from "./held-devices.ts"
 import { createChainWriter } from "./journal-append.ts"
 import { commitGroup } from "./journal-commit.ts"
 import { fromMessage, type ThreadMessage, type ThreadStart, writtenMessage } from "./journal-message.ts"
@@ -11,11 +12,12 @@ import { forgetUndone } from "./undone.ts"
 
 const serve = (port: MessagePort, { path, writer }: ThreadStart): void => {
   const chains = createChainWriter(writer)
-  const database = forgetUndone(sqliteDatabase(openSqlite(path)), chains)
+  const memory = new DeviceMemory()
+  const database = forgetUndone(sqliteDatabase(openSqlite(path)), chains, memory)
   const answer = (message: ThreadMessage): void => port.postMessage(message)
   port.on("message", (message: string) => {
     database
-      .write(() => commitGroup(chains, fromMessage(message)))
+      .write(() => commitGroup(chains, fromMessage(message), memory))
       .then(
         (outcome) => answer(writtenMessage(outcome)),
         (cause: unknown) =>

@@ -613,6 +613,38 @@ export const JOURNAL: readonly Mutant[] = [
       "An administrative change would stop the event loop while the thread writes.",
     ],
   ]),
+  ...mutantsOf("src/store/held-devices.ts", "test/store/held-devices.test.ts", [
+    [
+      "held-version",
+      "S-04",
+      "version !== this.#version || this.#held.size > this.#max",
+      "this.#held.size > this.#max",
+      "A device that was revoked would be let in as long as the server runs.",
+    ],
+    [
+      "held-max",
+      "too many",
+      "version !== this.#version || this.#held.size > this.#max",
+      "version !== this.#version",
+      "A fleet would fill the memory.",
+    ],
+    [
+      "held-names",
+      "whose names spell alike",
+      "tenant.length} $",
+      "0} $",
+      "A device would be held against what is stored of another tenant's.",
+    ],
+  ]),
+  ...mutantsOf("src/store/undone.ts", "test/store/held-devices.test.ts", [
+    [
+      "undone-devices",
+      "S-04 believes nothing",
+      "memory?.forget()",
+      "",
+      "Counters that were never stored would refuse what the device answers next, or stand for what was not confirmed.",
+    ],
+  ]),
   ...mutantsOf("src/store/undone.ts", "test/store/undone.test.ts", [
     [
       "undone-forgotten",

@@ -202,7 +202,7 @@ const FENCE = mutantsOf("src/store/fence.ts", inStore("races"), [
   ],
 ])
 
-const COMMITS = mutantsOf("src/store/journal-commit.ts", inStore("races"), [
+const COMMITS = mutantsOf("src/store/held-devices.ts", inStore("races"), [
   [
     "commit-beside-the-fence",
     "S-04",
@@ -213,7 +213,7 @@ const COMMITS = mutantsOf("src/store/journal-commit.ts", inStore("races"), [
   [
     "commit-without-lock",
     "S-04",
-    ", ...sorted.map(lockDevice)]",
+    ", ...names.map(lockDevice)]",
     "]",
     "Of two replicas the one that heard of an earlier boot would have the last word.",
   ],

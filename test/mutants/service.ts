@@ -194,7 +194,7 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["row-12"],
     file: "src/store/journal-commit.ts",
     tests: ["test/service/verify.test.ts"],
-    find: "if (held === undefined || !isCurrent(revisions, held.row))",
+    find: "if (held === undefined || !isCurrent(revisions, held))",
     replace: "if (held === undefined)",
     why: "A result would leave under a policy that is no longer assigned.",
   },

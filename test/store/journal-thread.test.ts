@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { AssayError } from "../../src/errors.ts"
+import { DeviceMemory } from "../../src/store/held-devices.ts"
 import { type CommitGroup, createJournal } from "../../src/store/journal.ts"
 import { createChainWriter } from "../../src/store/journal-append.ts"
 import { commitGroup } from "../../src/store/journal-commit.ts"
@@ -13,8 +14,10 @@ import { openServedStore } from "../../src/store/sqlite.ts"
 import { openSqlite, sqliteDatabase } from "../../src/store/sqlite-database.ts"
 import { createStore, type Store } from "../../src/store/store.ts"
 import { Turns } from "../../src/store/turns.ts"
+import { forgetUndone } from "../../src/store/undone.ts"
 import { createJournalVerifier } from "../../src/verification/journal/verify.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { openEmptySqlite } from "../support/database.ts"
 import { verifyBy } from "../support/journal.ts"
 import { journalConformance } from "../support/ports/journal.ts"
 import { newAct, newCommit, newDevice, newPolicy, newRecord } from "../support/ports/samples.ts"
@@ -26,23 +29,34 @@ const stores: Pick<Store, "close">[] = []
 test.after(async () => {
   for (const store of stores) await store.close()
 })
-const { path, file } = scratch(test)
+const { path } = scratch(test)
 const served = (file = path()): Store => {
   const store = openServedStore(file)
   stores.push(store)
   return store
 }
 
-/** A store whose groups go the way to a thread and back, without one: to start one takes longer than most tests. */
+/**
+ * A store whose groups go the way to a thread and back, to a connection of its own, without one: to start one takes longer than
+ * most tests.
+ */
 journalConformance(test, "messages", () => {
-  const database = sqliteDatabase(file())
-  const chains = createChainWriter("local")
+  const at = path()
+  const [main, own] = [openEmptySqlite(at), openSqlite(at)]
+  own.exec("PRAGMA synchronous = OFF")
+  const [chains, memory] = [createChainWriter("local"), new DeviceMemory()]
+  const database = forgetUndone(sqliteDatabase(own), chains, memory)
   const commit: CommitGroup = async (entries) => {
     const group = fromMessage(structuredClone(toMessage(entries)))
-    const outcome = await database.write(() => commitGroup(chains, group))
+    const outcome = await database.write(() => commitGroup(chains, group, memory))
     return outcomeOf(structuredClone(writtenMessage(outcome)), entries.length)
   }
-  return createStore(database, { writer: "local", thread: { commit, close: async () => {} } })
+  const store = createStore(sqliteDatabase(main), {
+    writer: "local",
+    thread: { commit, close: () => database.close() },
+  })
+  stores.push(store)
+  return store
 })
 
 /** Waits until it is so, and fails if it never is. */
