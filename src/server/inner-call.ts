@@ -21,6 +21,26 @@ type Ending = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0]
 
 const CALLERS_FAULT = /^(?:Failed to decompress|Invalid grpc-timeout)/
 
+/** How many messages a call had where it has one: grpc-js calls every such method a streaming one. */
+const messageCount = (details: string): AssayError | undefined => {
+  if (details.startsWith("Received no request message"))
+    return new AssayError(
+      "PROTO",
+      "the call has ended without a whole request: send all of it, then end the call",
+      {
+        location: "message",
+        expected: "one message: a flag, its size in four bytes, and so many bytes",
+        actual: "none, or part of one",
+      },
+    )
+  if (details.startsWith("Received a second request message"))
+    return new AssayError("PROTO", "a second message, in a call that has one", {
+      location: "message",
+      expected: "one",
+    })
+  return undefined
+}
+
 /** What grpc-js itself has to say, with the code that we have for it. */
 export const explained = (answer: Ending): Ending => {
   if ((answer.metadata?.get("grpc-status-details-bin").length ?? 0) > 0) return answer
@@ -30,7 +50,7 @@ export const explained = (answer: Ending): Ending => {
     case status.RESOURCE_EXHAUSTED:
       return toStatus(new AssayError("MESSAGE_SIZE", details, { location }))
     case status.UNIMPLEMENTED:
-      return toStatus(new AssayError("PROTO", details, { location }))
+      return toStatus(messageCount(details) ?? new AssayError("PROTO", details, { location }))
     case status.INTERNAL: // a message that cannot be unpacked, a timeout that is none; else it is our fault
       return toStatus(
         new AssayError(CALLERS_FAULT.test(details) ? "PROTO" : "INTERNAL", details, { location }),
