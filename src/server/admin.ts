@@ -1,11 +1,8 @@
 import { create } from "@bufbuild/protobuf"
 import {
-  AssignPolicyRequestSchema,
   AssignPolicyResponseSchema,
-  GetPolicyRequestSchema,
   GetPolicyResponseSchema,
-  type PolicyService,
-  SetPolicyRequestSchema,
+  PolicyService,
   SetPolicyResponseSchema,
 } from "../gen/assay/v1/admin_pb.ts"
 import type { Handlers } from "../rpc.ts"
@@ -15,10 +12,10 @@ import { unary } from "./unary.ts"
 
 /** Convert, call, convert. */
 export const policyHandlers = (service: Service): Handlers<typeof PolicyService> => ({
-  setPolicy: unary(SetPolicyRequestSchema, async ({ document }, caller) =>
+  setPolicy: unary(PolicyService.method.setPolicy, async ({ document }, caller) =>
     create(SetPolicyResponseSchema, { policy: policyToProto(await service.setPolicy(document, caller)) }),
   ),
-  assignPolicy: unary(AssignPolicyRequestSchema, async (request, caller) => {
+  assignPolicy: unary(PolicyService.method.assignPolicy, async (request, caller) => {
     await service.assignPolicy(assignmentFromProto(request), caller)
     return create(AssignPolicyResponseSchema, {
       policy: request.policy,
@@ -26,7 +23,7 @@ export const policyHandlers = (service: Service): Handlers<typeof PolicyService>
       group: request.group,
     })
   }),
-  getPolicy: unary(GetPolicyRequestSchema, async ({ name }, caller) =>
+  getPolicy: unary(PolicyService.method.getPolicy, async ({ name }, caller) =>
     create(GetPolicyResponseSchema, { policy: policyToProto(await service.policy(name, caller)) }),
   ),
 })

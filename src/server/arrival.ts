@@ -21,7 +21,6 @@ const TIMEOUT = /^\d{1,8}[HMSmun]$/
 /** How a call has come: by which connection, and what is wrong with it, if anything is. */
 export interface Arrival {
   readonly connection: Connection
-  readonly session: Http2Session
   readonly flaw: AssayError | undefined
 }
 
@@ -51,13 +50,16 @@ export function watchArrivals(): void {
     const connection = connectionOf(session)
     if (connection === undefined) return
     watched.add(session)
+    connection.session = session
     // Node's own listener, which hands the call to grpc-js: by that time most of what a call costs has been spent.
     const passes = session.listeners("stream")
     session.removeAllListeners("stream")
     session.on("stream", (own, headers, flags, rawHeaders) => {
       if (!isServerStream(own) || isRefused(own, connection)) return
       const flaw = findFlaw(headers, rawHeaders, connection.chain !== undefined)
-      arrivals.set(own, { connection, session, flaw })
+      const arrival = { connection, flaw }
+      if (connection.takes?.(own, headers, arrival) === true) return
+      arrivals.set(own, arrival)
       for (const pass of passes) Reflect.apply(pass, session, [own, headers, flags, rawHeaders])
     })
   })

@@ -1,9 +1,4 @@
-import {
-  type AttestationService,
-  CreateChallengeRequestSchema,
-  GetEpochRequestSchema,
-  VerifyRequestSchema,
-} from "../gen/assay/v1/attestation_pb.ts"
+import { AttestationService } from "../gen/assay/v1/attestation_pb.ts"
 import type { Handlers } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { challengeInputFromProto, challengeToProto, epochToProto, verifyInputFromProto } from "./convert.ts"
@@ -17,15 +12,15 @@ export const attestationHandlers = (
   service: Service,
   stream: { readonly inFlightMax: number; readonly draining: AbortSignal },
 ): Handlers<typeof AttestationService> => ({
-  createChallenge: unary(CreateChallengeRequestSchema, async (request, caller) =>
+  createChallenge: unary(AttestationService.method.createChallenge, async (request, caller) =>
     challengeToProto(await service.createChallenge(challengeInputFromProto(request), caller)),
   ),
   verify: unary(
-    VerifyRequestSchema,
+    AttestationService.method.verify,
     async (request, caller) => encodeResult(await service.verify(verifyInputFromProto(request), caller)),
     keepsRules,
   ),
-  getEpoch: unary(GetEpochRequestSchema, async (_request, caller) =>
+  getEpoch: unary(AttestationService.method.getEpoch, async (_request, caller) =>
     epochToProto(await service.epoch(caller)),
   ),
   verifyStream: verifyStream(service, stream),

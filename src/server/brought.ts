@@ -21,12 +21,12 @@ import { shakeTls } from "./tls.ts"
 export function serveBrought(
   server: Server,
   address: ListenAddress,
-  { tls: { clients, authorities, admit, watch, now }, connections }: BindShared,
+  { tls: { clients, authorities, admit, watch, now }, connections, takes }: BindShared,
 ): Bound {
   if (address.kind !== "tls")
-    return { ...FIXED, address: "", take: takePlain(server, connections), release: () => {} }
+    return { ...FIXED, address: "", take: takePlain(server, { connections, takes }), release: () => {} }
   const identity = watchServerIdentity(address.files, now, watch)
-  const parts = { identity: identity.current, clients, authorities, admit, connections }
+  const parts = { identity: identity.current, clients, authorities, admit, connections, takes }
   const { take, renew } = shakeTls(server, parts)
   const { unready, look, close } = identity
   return { ...FIXED, address: "", unready, look, renew, take, release: close }

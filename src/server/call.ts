@@ -1,26 +1,19 @@
 /** What happens around every call: who calls, what is logged and measured, and how a failure is answered. */
 import { randomUUID } from "node:crypto"
-import {
-  Metadata,
-  ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
-  type ServerInterceptor,
-  type StatusObject,
-  status,
-} from "@grpc/grpc-js"
+import type { ServerHttp2Stream } from "node:http2"
+import { type Metadata, type StatusObject, status } from "@grpc/grpc-js"
 import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import type { Admission } from "./admission.ts"
-import { takeArrival } from "./arrival.ts"
+import type { Arrival } from "./arrival.ts"
 import type { LogCall } from "./call-log.ts"
-import type { KnowCaller, Shown, Transport } from "./caller.ts"
-import type { Connection, Connections } from "./connections.ts"
+import type { KnowCaller, Transport } from "./caller.ts"
+import type { Connections } from "./connections.ts"
 import type { OpenCalls } from "./drain.ts"
 import { codeOf, toStatus } from "./errors.ts"
 import type { Guard, GuardedCall, Taken } from "./guard.ts"
-import { explained, streamOf } from "./inner-call.ts"
 import type { Limiter } from "./limiter.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
 
@@ -50,7 +43,7 @@ export interface EdgeLimits {
   readonly admission: Admission
 }
 
-/** One call. Handlers find it by the call's metadata, which grpc-js hands on unchanged. */
+/** What a handler knows of its call. */
 export interface CallContext {
   readonly id: string
   readonly caller: Caller
@@ -73,181 +66,208 @@ export interface CallContext {
   note(error: unknown): void
 }
 
-const contexts = new WeakMap<Metadata, CallContext>()
-
-/**
- * The context of a call that came through `observed`, once: nothing for any other, or for the second time. What a `WeakMap`
- * still holds when the young are collected counts as old, with all that it refers to: left here, each call would stay until
- * everything is collected.
- */
-export const takeContext = (metadata: Metadata): CallContext | undefined => {
-  const context = contexts.get(metadata)
-  contexts.delete(metadata)
-  return context
-}
-
 /** Anything can be thrown, and not everything survives being looked at by a logger. */
 const loggable = (error: unknown): Error =>
   error instanceof Error ? error : new Error(`thrown: ${typeof error === "string" ? error : typeof error}`)
 
+/** Which call one is. */
+export interface CallKind {
+  /** `package.Service/Method`. */
+  readonly method: string
+  readonly requestStream: boolean
+  readonly responseStream: boolean
+  /** When its caller stops waiting, in `performance.now()`, if nobody else looks at that. */
+  readonly deadlineMs?: number
+}
+
+/** What a call goes over: grpc-js, or the HTTP/2 stream itself. It gives what the caller has sent along, by name. */
+export interface Carrier extends Pick<Metadata, "get"> {
+  readonly stream: ServerHttp2Stream
+  /** `address:port` of who calls. */
+  peer(): string
+  /** Answers with a status and without a message, which ends the call. Does nothing once it has ended. */
+  refuse(status: StatusObject): void
+}
+
 /**
- * Gives each call its context, and logs and measures its end, one line a call. Refuses unknown callers, and those who may
- * not call the method, before their request is read. What anyone may ask is answered to the end of a shutdown.
+ * One call: who makes it, what is asked of it before it is answered, and how its end is logged and measured, in one line. Refuses
+ * unknown callers, and those who may not call the method, before their request is read. What anyone may ask is answered to
+ * the end of a shutdown.
  */
-export const observed =
-  (edge: Edge): ServerInterceptor =>
-  ({ path, requestStream, responseStream }, call) => {
-    const start = performance.now()
-    const id = randomUUID()
-    const method = path.slice(1)
-    const openToAll = isOpenToAll(method)
-    const stream = streamOf(call)
-    const arrival = takeArrival(stream)
-    const connection = arrival?.connection
-    const by = { network: connection?.network, isStream: requestStream || responseStream }
-    let caller: Principal | undefined
-    let release = (): void => {}
-    let reason: Code | undefined
-    let guarded: GuardedCall | undefined
-    if (!openToAll) edge.open.size += 1
+export class Call implements CallContext {
+  readonly id = randomUUID()
+  readonly guarded: GuardedCall | undefined
+  readonly #edge: Edge
+  readonly #carrier: Carrier
+  readonly #kind: CallKind
+  readonly #arrival: Arrival | undefined
+  readonly #openToAll: boolean
+  readonly #startMs = performance.now()
+  #principal: Principal | undefined
+  #line = ""
+  #release: (() => void) | undefined
+  #reason: Code | undefined
+  #ended = false
 
-    const note = (error: unknown): void => {
-      reason = codeOf(error)
-      edge.refused(reason)
-      const { kind } = CODES[reason]
-      if (kind === "fault") edge.log.error({ request: id, err: loggable(error) }, "fault")
-      else if (kind === "unavailable" && error instanceof AssayError && error.cause !== undefined)
-        edge.log.warn({ request: id, err: error }, "unavailable")
-    }
-    const fail = (error: unknown, violations?: readonly Violation[]): StatusObject => {
-      note(error)
-      return toStatus(error, violations)
-    }
-    let ended = false
-    const end = (code: status): void => {
-      if (ended) return
-      ended = true
-      if (!openToAll) edge.open.size -= 1
-      release()
-      const ms = performance.now() - start
-      edge.observe(method, status[code], ms / 1000)
-      const line = {
-        method,
-        code: status[code],
-        reason,
-        ms: Math.round(ms * 10) / 10,
-        caller: caller?.id,
-        tenant: caller?.tenant,
-        request: id,
-      }
-      edge.logCall(line, openToAll ? "debug" : "info")
-    }
-    const refuse = (error: unknown): void => {
-      if (ended) return
-      call.sendStatus(fail(error))
-      // Who is known may ask too much; who is not, has nothing to ask again and again.
-      if (connection?.caller === undefined) guarded?.strike()
-    }
+  constructor(edge: Edge, carrier: Carrier, arrival: Arrival | undefined, kind: CallKind) {
+    this.#edge = edge
+    this.#carrier = carrier
+    this.#kind = kind
+    this.#arrival = arrival
+    this.#openToAll = isOpenToAll(kind.method)
+    if (!this.#openToAll) edge.open.size += 1
+    if (edge.limits === undefined || arrival === undefined) return
+    const shape = { ...kind, openToAll: this.#openToAll }
+    this.guarded = edge.limits.guard.open(carrier.stream, arrival, shape, (error) => this.refuse(error))
+  }
 
-    // The lowest layer ends some calls by itself (deadline, packed messages, no message), unseen by interceptors.
-    const send = call.sendStatus.bind(call)
-    // First a function, then a member: see `letGo` in unary.ts.
-    const sendStatus: typeof send = (answer) => {
-      guarded?.answered()
-      end(answer.code)
-      if (answer.code === status.OK) {
-        send(answer)
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Who calls. @throws {AssayError} CALLER_UNKNOWN before that is known. */
+  get caller(): Principal {
+    if (this.#principal === undefined) throw new AssayError("CALLER_UNKNOWN", "nobody knows yet who calls")
+    return this.#principal
+  }
+
+  /** Finds out who calls and whether that is allowed, and goes on with `admitted`; else the call is refused. */
+  begin(admitted: () => void): void {
+    try {
+      if (this.#arrival?.flaw !== undefined) throw this.#arrival.flaw
+      const { limits } = this.#edge
+      limits?.limiter.source(this.#network)
+      if (this.#openToAll) {
+        this.#release = limits?.limiter.anyone(this.#network)
+        admitted()
         return
       }
-      const told = explained(answer)
-      const metadata = told.metadata ?? new Metadata()
-      metadata.set("x-request-id", id)
-      send({ ...told, metadata })
+      const known = this.#know()
+      const admit = (principal: Principal): void => {
+        if (this.#ended) return // while it was asked who calls
+        this.#admit(principal)
+        admitted()
+      }
+      // Waiting, if only for a moment, costs every call; most need not.
+      if (known instanceof Promise) known.then(admit).catch((error: unknown) => this.refuse(error))
+      else admit(known)
+    } catch (error) {
+      this.refuse(error)
     }
-    call.sendStatus = sendStatus
-    const { limits } = edge
-    if (limits !== undefined && arrival !== undefined)
-      guarded = limits.guard.open(stream, arrival, { requestStream, responseStream, openToAll }, refuse)
-    return new ServerInterceptingCall(call, {
-      start: (next) =>
-        next({
-          onReceiveMetadata: (metadata, forward) => {
-            const know = (): Principal | Promise<Principal> =>
-              edge.knowCaller(metadata, shownOn(call, edge, connection))
-            const admit = (principal: Principal): void => {
-              if (ended) return // while it was asked who calls
-              caller = principal
-              const line = lineOf(principal)
-              authorize(method, principal)
-              release = limits?.limiter.call(principal, method, by) ?? release
-              if (connection !== undefined) limits?.connections.prove(connection, line)
-              const prove = proverOf(principal, know)
-              guarded?.known(line, () => void attempt(prove, refuse))
-              const request = (): void => limits?.limiter.request(principal, by.network)
-              const gone = (): boolean => ended || stream.closed || stream.destroyed
-              const taken = (): Taken => guarded?.taken() ?? NOTHING_HELD
-              const enter = async (bytes = guarded?.bytes ?? 0) =>
-                limits === undefined ? () => {} : limits.admission.enter(line, bytes, gone)
-              contexts.set(metadata, { id, caller, prove, request, taken, enter, fail, note })
-              forward(metadata)
-            }
-            try {
-              if (arrival?.flaw !== undefined) throw arrival.flaw
-              limits?.limiter.source(by.network)
-              if (openToAll) {
-                release = limits?.limiter.anyone(by.network) ?? release
-                return forward(metadata)
-              }
-              const known = know()
-              // Waiting, if only for a moment, costs every call; most need not.
-              if (known instanceof Promise) known.then(admit).catch(refuse)
-              else admit(known)
-            } catch (error) {
-              refuse(error)
-            }
-          },
-          onReceiveHalfClose: (forward) => {
-            guarded?.complete()
-            forward()
-          },
-          onCancel: () => end(status.CANCELLED),
-        }),
-      sendMessage: (message, forward) => {
-        // Its status comes when the message has been taken, which may be never.
-        if (!responseStream) guarded?.answered()
-        forward(message)
-      },
-    })
   }
 
-/** What a caller's requests are counted by. */
-const lineOf = ({ tenant, id }: Principal): string => `${tenant} ${id}`
+  /** Ends the call with a failure, unless it has ended. */
+  refuse(error: unknown): void {
+    if (this.#ended) return
+    this.#carrier.refuse(this.fail(error))
+    // Who is known may ask too much; who is not, has nothing to ask again and again.
+    if (this.#arrival?.connection.caller === undefined) this.guarded?.strike()
+  }
 
-const NOTHING_HELD: Taken = { bytes: 0, answered: () => {} }
+  /** It has been answered, or nobody waits for that any more. */
+  end(code: status): void {
+    if (this.#ended) return
+    this.#ended = true
+    if (!this.#openToAll) this.#edge.open.size -= 1
+    this.#release?.()
+    const ms = performance.now() - this.#startMs
+    const { method } = this.#kind
+    this.#edge.observe(method, status[code], ms / 1000)
+    const line = {
+      method,
+      code: status[code],
+      reason: this.#reason,
+      ms: Math.round(ms * 10) / 10,
+      caller: this.#principal?.id,
+      tenant: this.#principal?.tenant,
+      request: this.id,
+    }
+    this.#edge.logCall(line, this.#openToAll ? "debug" : "info")
+  }
 
-/** A connection is what its listener says: what TLS has not seen is not served as if it had. @throws {AssayError} CALLER_UNKNOWN. */
-function shownOn(
-  call: ServerInterceptingCallInterface,
-  { transport }: Edge,
-  connection: Connection | undefined,
-): Shown {
-  const chain = connection?.chain
-  if ((chain === undefined) === (transport === "tls"))
-    throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
-  return { transport, peer: () => call.getPeer(), connection: connection?.id, chain: chain ?? [] }
-}
+  prove(): void | Promise<void> {
+    const now = this.#know()
+    return now instanceof Promise ? now.then((one) => this.#same(one)) : this.#same(now)
+  }
 
-/** Looks again at who calls, who has to be the same. */
-const proverOf = (principal: Principal, know: () => Principal | Promise<Principal>) => {
-  const same = ({ tenant, id, role }: Principal): void => {
-    if (tenant !== principal.tenant || id !== principal.id || role !== principal.role)
+  request(): void {
+    this.#edge.limits?.limiter.request(this.caller, this.#network)
+  }
+
+  taken(): Taken {
+    return this.guarded?.taken() ?? NOTHING_HELD
+  }
+
+  async enter(bytes = this.guarded?.bytes ?? 0): Promise<(() => void) | undefined> {
+    const { limits } = this.#edge
+    if (limits === undefined) return () => {}
+    return limits.admission.enter(this.#line, bytes, () => this.#isGone)
+  }
+
+  fail(error: unknown, violations?: readonly Violation[]): StatusObject {
+    this.note(error)
+    return toStatus(error, violations)
+  }
+
+  note(error: unknown): void {
+    this.#reason = codeOf(error)
+    const { log, refused } = this.#edge
+    refused(this.#reason)
+    const { kind } = CODES[this.#reason]
+    if (kind === "fault") log.error({ request: this.id, err: loggable(error) }, "fault")
+    else if (kind === "unavailable" && error instanceof AssayError && error.cause !== undefined)
+      log.warn({ request: this.id, err: error }, "unavailable")
+  }
+
+  get #network(): string | undefined {
+    return this.#arrival?.connection.network
+  }
+
+  get #isGone(): boolean {
+    const { stream } = this.#carrier
+    return this.#ended || stream.closed || stream.destroyed
+  }
+
+  /** @throws {AssayError} CALLER_UNKNOWN, and others of its kind. */
+  #know(): Principal | Promise<Principal> {
+    const { transport, knowCaller } = this.#edge
+    const connection = this.#arrival?.connection
+    const chain = connection?.chain
+    // A connection is what its listener says: what TLS has not seen is not served as if it had.
+    if ((chain === undefined) === (transport === "tls"))
+      throw new AssayError("CALLER_UNKNOWN", "the connection is gone")
+    const peer = (): string => this.#carrier.peer()
+    return knowCaller(this.#carrier, { transport, peer, connection: connection?.id, chain: chain ?? [] })
+  }
+
+  /** @throws {AssayError} PERMISSION, RATE. */
+  #admit(principal: Principal): void {
+    const { method, requestStream, responseStream } = this.#kind
+    this.#principal = principal
+    this.#line = `${principal.tenant} ${principal.id}`
+    authorize(method, principal)
+    const by = { network: this.#network, isStream: requestStream || responseStream }
+    const { limits } = this.#edge
+    this.#release = limits?.limiter.call(principal, method, by)
+    if (this.#arrival !== undefined) limits?.connections.prove(this.#arrival.connection, this.#line)
+    this.guarded?.known(
+      this.#line,
+      () =>
+        void attempt(
+          () => this.prove(),
+          (error) => this.refuse(error),
+        ),
+    )
+  }
+
+  #same({ tenant, id, role }: Principal): void {
+    const { caller } = this
+    if (tenant !== caller.tenant || id !== caller.id || role !== caller.role)
       throw new AssayError("CALLER_UNKNOWN", "the caller is no longer who it was")
   }
-  return (): void | Promise<void> => {
-    const now = know()
-    return now instanceof Promise ? now.then(same) : same(now)
-  }
 }
+
+const NOTHING_HELD: Taken = { bytes: 0, answered: () => {} }
 
 const attempt = async (act: () => void | Promise<void>, failed: (error: unknown) => void): Promise<void> => {
   try {

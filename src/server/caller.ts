@@ -105,7 +105,7 @@ export interface CallerParts {
  * @throws {AssayError} CALLER_UNKNOWN for a caller who is nobody's, and for a TCP peer that is gone; TOKEN_FORMAT and others
  *   of its kind for a token of an issuer; PERMISSION for one who chooses a tenant; ID for a tenant that is none.
  */
-export type KnowCaller = (metadata: Metadata, shown: Shown) => Principal | Promise<Principal>
+export type KnowCaller = (metadata: Pick<Metadata, "get">, shown: Shown) => Principal | Promise<Principal>
 
 /** The one place where a caller becomes somebody. */
 export const createKnowCaller = (parts: CallerParts): KnowCaller => {

@@ -3,8 +3,9 @@ import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc
 import { AssayError } from "../errors.ts"
 import type { Received, Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import { type CallContext, takeContext } from "./call.ts"
+import type { CallContext } from "./call.ts"
 import { toStatus } from "./errors.ts"
+import { takeContext } from "./intercept.ts"
 import { check } from "./validate.ts"
 
 /** A request that a rule of the schema refuses, and all that is wrong with it. */

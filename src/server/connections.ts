@@ -2,9 +2,10 @@
  * The connections that there are: how many of them, whose, and for how long one may stay that has not shown who calls on it. A
  * stranger costs a socket and some 100 KB, so strangers are few and their time is short.
  */
-import type { Http2Session } from "node:http2"
+import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { networkOf } from "../addresses.ts"
+import type { Arrival } from "./arrival.ts"
 import { Buckets } from "./buckets.ts"
 import type { ShownChain } from "./certificates.ts"
 
@@ -17,10 +18,15 @@ export interface ConnectionLimits {
   readonly strangersMax: number
   /** How long one of those stays that has no call open. */
   readonly strangerIdleMs: number
+  /** How long others stay that have no call open. */
+  readonly idleMs: number
 }
 
 /** What one connection may do that no honest one does often: calls taken back, and calls of nobody who is known. */
 const STRIKES = { perSecond: 100, burst: 512 }
+
+/** Answers a call, or says that it does not: then grpc-js does. */
+export type Takes = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, arrival: Arrival) => boolean
 
 /** Says whether one more call on a connection would be refused now, whatever it is. */
 type Refuses = (connection: Connection) => boolean
@@ -33,6 +39,10 @@ export class Connection {
   readonly id: string
   /** Whom its address belongs to; empty for a Unix socket. */
   readonly network: string
+  /** Who answers its calls without grpc-js, if anybody does. */
+  readonly takes: Takes | undefined
+  /** Once somebody has called on it. */
+  session: Http2Session | undefined
   /** What was shown in its handshake: nothing where there was none. */
   chain: ShownChain | undefined
   /** Who has called on it last of those who are known, if anybody has. */
@@ -45,8 +55,9 @@ export class Connection {
   readonly #refuses: Refuses
   readonly #strikes = new Buckets(STRIKES, 1)
 
-  constructor(id: string, network: string, nowMs: number, refuses: Refuses) {
+  constructor(id: string, network: string, nowMs: number, refuses: Refuses, takes?: Takes) {
     this.#refuses = refuses
+    this.takes = takes
     this.id = id
     this.network = network
     this.idleSinceMs = nowMs
@@ -92,8 +103,12 @@ export class Connections {
     return this.#sockets.size
   }
 
-  /** Takes a socket that has just been accepted: nothing, and the socket is closed, where there are too many. */
-  admit(socket: Socket): Connection | undefined {
+  /**
+   * Takes a socket that has just been accepted: nothing, and the socket is closed, where there are too many.
+   *
+   * @param takes Who answers its calls without grpc-js.
+   */
+  admit(socket: Socket, takes?: Takes): Connection | undefined {
     const network = networkOf(socket.remoteAddress ?? "")
     const { connectionsMax, addressConnectionsMax, strangersMax } = this.#limits
     if (
@@ -104,7 +119,7 @@ export class Connections {
       socket.destroy()
       return undefined
     }
-    const connection = new Connection(`#${++this.#made}`, network, this.#nowMs(), this.#refuses)
+    const connection = new Connection(`#${++this.#made}`, network, this.#nowMs(), this.#refuses, takes)
     const ends = endsOf(socket)
     this.#sockets.set(connection, socket)
     this.#byEnds.set(ends, connection)
@@ -137,12 +152,17 @@ export class Connections {
     if (this.#sockets.has(connection)) count(this.#strangersOf, connection.network, -1)
   }
 
-  /** Closes strangers' connections that have been idle for too long. */
+  /** Closes connections that have been idle for too long. */
   sweep(): void {
-    const latest = this.#nowMs() - this.#limits.strangerIdleMs
-    for (const [connection, socket] of this.#sockets)
-      if (connection.caller === undefined && connection.streams === 0 && connection.idleSinceMs < latest)
-        socket.destroy()
+    const now = this.#nowMs()
+    const { strangerIdleMs, idleMs } = this.#limits
+    for (const [connection, socket] of this.#sockets) {
+      if (connection.streams > 0) continue
+      const idle = now - connection.idleSinceMs
+      if (connection.caller === undefined && idle > strangerIdleMs) socket.destroy()
+      // Says so, and lets end what has just been sent.
+      else if (idle > idleMs && connection.session?.closed === false) connection.session.close()
+    }
   }
 }
 

@@ -35,48 +35,48 @@ export const deviceHandlers = (
     device: deviceToProto(await service.moveDevice(verb, changeInputFromProto(request), caller)),
   })
   return {
-    registerDevice: unary(pb.RegisterDeviceRequestSchema, async (request, caller) => {
+    registerDevice: unary(pb.DeviceService.method.registerDevice, async (request, caller) => {
       const device = await service.registerDevice(registerDeviceInputFromProto(request), caller)
       return create(pb.RegisterDeviceResponseSchema, { device: deviceToProto(device) })
     }),
-    getDevice: unary(pb.GetDeviceRequestSchema, async ({ id }, caller) =>
+    getDevice: unary(pb.DeviceService.method.getDevice, async ({ id }, caller) =>
       create(pb.GetDeviceResponseSchema, { device: deviceToProto(await service.device(id, caller)) }),
     ),
-    listDevices: unary(pb.ListDevicesRequestSchema, async (request, caller) => {
+    listDevices: unary(pb.DeviceService.method.listDevices, async (request, caller) => {
       const { devices, nextPageToken } = await service.listDevices(listDevicesInputFromProto(request), caller)
       return create(pb.ListDevicesResponseSchema, { devices: devices.map(deviceToProto), nextPageToken })
     }),
-    updateDevice: unary(pb.UpdateDeviceRequestSchema, async (request, caller) => {
+    updateDevice: unary(pb.DeviceService.method.updateDevice, async (request, caller) => {
       const device = await service.updateDevice(updateDeviceInputFromProto(request), caller)
       return create(pb.UpdateDeviceResponseSchema, { device: deviceToProto(device) })
     }),
-    approveDevice: unary(pb.ApproveDeviceRequestSchema, async (request, caller) =>
+    approveDevice: unary(pb.DeviceService.method.approveDevice, async (request, caller) =>
       create(pb.ApproveDeviceResponseSchema, await move("approve", request, caller)),
     ),
-    suspendDevice: unary(pb.SuspendDeviceRequestSchema, async (request, caller) =>
+    suspendDevice: unary(pb.DeviceService.method.suspendDevice, async (request, caller) =>
       create(pb.SuspendDeviceResponseSchema, await move("suspend", request, caller)),
     ),
-    resumeDevice: unary(pb.ResumeDeviceRequestSchema, async (request, caller) =>
+    resumeDevice: unary(pb.DeviceService.method.resumeDevice, async (request, caller) =>
       create(pb.ResumeDeviceResponseSchema, await move("resume", request, caller)),
     ),
-    revokeDevice: unary(pb.RevokeDeviceRequestSchema, async (request, caller) =>
+    revokeDevice: unary(pb.DeviceService.method.revokeDevice, async (request, caller) =>
       create(pb.RevokeDeviceResponseSchema, await move("revoke", request, caller)),
     ),
-    retireDevice: unary(pb.RetireDeviceRequestSchema, async (request, caller) =>
+    retireDevice: unary(pb.DeviceService.method.retireDevice, async (request, caller) =>
       create(pb.RetireDeviceResponseSchema, await move("retire", request, caller)),
     ),
-    deleteDevice: unary(pb.DeleteDeviceRequestSchema, async (request, caller) => {
+    deleteDevice: unary(pb.DeviceService.method.deleteDevice, async (request, caller) => {
       await service.deleteDevice(changeInputFromProto(request), caller)
       return create(pb.DeleteDeviceResponseSchema)
     }),
-    permitEnrollment: unary(pb.PermitEnrollmentRequestSchema, async (request, caller) => {
+    permitEnrollment: unary(pb.DeviceService.method.permitEnrollment, async (request, caller) => {
       const device = await service.permitEnrollment(permitEnrollmentInputFromProto(request), caller)
       return create(pb.PermitEnrollmentResponseSchema, { device: deviceToProto(device) })
     }),
-    transferDevice: unary(pb.TransferDeviceRequestSchema, async (request, caller) =>
+    transferDevice: unary(pb.DeviceService.method.transferDevice, async (request, caller) =>
       create(pb.TransferDeviceResponseSchema, await move("transfer", request, caller)),
     ),
-    acceptFirmware: unary(pb.AcceptFirmwareRequestSchema, async (request, caller) =>
+    acceptFirmware: unary(pb.DeviceService.method.acceptFirmware, async (request, caller) =>
       create(pb.AcceptFirmwareResponseSchema, await move("acceptFirmware", request, caller)),
     ),
     importDevices: clientStream(
@@ -112,22 +112,31 @@ async function* importsFrom(
 
 /** Convert, call, convert. */
 export const enrollmentTokenHandlers = (service: Service): Handlers<typeof pb.EnrollmentTokenService> => ({
-  createEnrollmentToken: unary(pb.CreateEnrollmentTokenRequestSchema, async (request, caller) => {
-    const { token, secret } = await service.createEnrollmentToken(
-      enrollmentTokenInputFromProto(request),
-      caller,
-    )
-    return create(pb.CreateEnrollmentTokenResponseSchema, { token: enrollmentTokenToProto(token), secret })
-  }),
-  listEnrollmentTokens: unary(pb.ListEnrollmentTokensRequestSchema, async (request, caller) => {
-    const { tokens, nextPageToken } = await service.listEnrollmentTokens(pageFromProto(request), caller)
-    return create(pb.ListEnrollmentTokensResponseSchema, {
-      tokens: tokens.map(enrollmentTokenToProto),
-      nextPageToken,
-    })
-  }),
-  revokeEnrollmentToken: unary(pb.RevokeEnrollmentTokenRequestSchema, async ({ id }, caller) => {
-    await service.revokeEnrollmentToken(id, caller)
-    return create(pb.RevokeEnrollmentTokenResponseSchema)
-  }),
+  createEnrollmentToken: unary(
+    pb.EnrollmentTokenService.method.createEnrollmentToken,
+    async (request, caller) => {
+      const { token, secret } = await service.createEnrollmentToken(
+        enrollmentTokenInputFromProto(request),
+        caller,
+      )
+      return create(pb.CreateEnrollmentTokenResponseSchema, { token: enrollmentTokenToProto(token), secret })
+    },
+  ),
+  listEnrollmentTokens: unary(
+    pb.EnrollmentTokenService.method.listEnrollmentTokens,
+    async (request, caller) => {
+      const { tokens, nextPageToken } = await service.listEnrollmentTokens(pageFromProto(request), caller)
+      return create(pb.ListEnrollmentTokensResponseSchema, {
+        tokens: tokens.map(enrollmentTokenToProto),
+        nextPageToken,
+      })
+    },
+  ),
+  revokeEnrollmentToken: unary(
+    pb.EnrollmentTokenService.method.revokeEnrollmentToken,
+    async ({ id }, caller) => {
+      await service.revokeEnrollmentToken(id, caller)
+      return create(pb.RevokeEnrollmentTokenResponseSchema)
+    },
+  ),
 })

@@ -11,10 +11,10 @@ import { unary } from "./unary.ts"
 
 /** Convert, call, convert. */
 export const enrollmentHandlers = (service: Service): Handlers<typeof pb.EnrollmentService> => ({
-  beginEnrollment: unary(pb.BeginEnrollmentRequestSchema, async (request, caller) =>
+  beginEnrollment: unary(pb.EnrollmentService.method.beginEnrollment, async (request, caller) =>
     begunToProto(await service.beginEnrollment(beginInputFromProto(request), caller)),
   ),
-  completeEnrollment: unary(pb.CompleteEnrollmentRequestSchema, async (request, caller) =>
+  completeEnrollment: unary(pb.EnrollmentService.method.completeEnrollment, async (request, caller) =>
     completedToProto(await service.completeEnrollment(completeInputFromProto(request), caller)),
   ),
 })

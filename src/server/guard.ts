@@ -29,6 +29,8 @@ export interface Shape {
   readonly responseStream: boolean
   /** Whether callers that nobody knows may make it: then its messages are tiny. */
   readonly openToAll: boolean
+  /** When its caller stops waiting, by the guard's clock, if nobody else looks at that. */
+  readonly deadlineMs?: number | undefined
 }
 
 /** A question for a service's name, and one for a file of the schema. */
@@ -152,6 +154,11 @@ export class GuardedCall implements Listed {
     this.#complete = true
   }
 
+  /** Whether it has brought one message, all of it. */
+  get isWhole(): boolean {
+    return this.#messages === 1 && !this.#framing.partial
+  }
+
   /** What of it is held, in bytes. */
   get bytes(): number {
     return this.#sizes.reduce((sum, bytes) => sum + bytes, 0)
@@ -184,8 +191,9 @@ export class GuardedCall implements Listed {
 
   /** Counts something that no honest caller does often, and closes the connection of who does. */
   strike(nowMs = this.#guard.nowMs()): void {
-    const { connection, session } = this.#arrival
-    if (!connection.strike(nowMs) || session.destroyed) return
+    const { connection } = this.#arrival
+    const { session } = connection
+    if (!connection.strike(nowMs) || session === undefined || session.destroyed) return
     session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
     session.destroy()
   }
@@ -210,6 +218,7 @@ export class GuardedCall implements Listed {
 
   #overdue(nowMs: number): AssayError | undefined {
     const { receiveMs, callMs } = this.#guard.limits
+    if (nowMs >= (this.#shape.deadlineMs ?? Number.POSITIVE_INFINITY)) return passed()
     // While we do not read, nothing can come.
     if (this.#partialSinceMs !== undefined && this.#stream.isPaused()) this.#partialSinceMs = nowMs
     const isWaiting = !this.#shape.requestStream && !this.#complete
@@ -276,6 +285,9 @@ const slow = (ms: number): AssayError =>
     location: "message",
     expected: `at most ${ms} ms`,
   })
+
+const passed = (): AssayError =>
+  new AssayError("DEADLINE", "the caller's deadline has passed", { location: "call" })
 
 const late = (ms: number): AssayError =>
   new AssayError("DEADLINE", "the call takes too long", { location: "call", expected: `at most ${ms} ms` })

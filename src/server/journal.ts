@@ -16,16 +16,19 @@ export const journalHandlers = (
   service: Service,
   draining: AbortSignal,
 ): Handlers<typeof pb.JournalService> => ({
-  listRecords: unary(pb.ListRecordsRequestSchema, async ({ filter, pageSize, pageToken }, caller) => {
-    const { records, next } = await service.records(
-      { filter: filterFromProto(filter), max: pageSize || PAGE_SIZE, before: positionFromProto(pageToken) },
-      caller,
-    )
-    return create(pb.ListRecordsResponseSchema, {
-      records: records.map(recordToProto),
-      nextPageToken: next === undefined ? "" : String(next),
-    })
-  }),
+  listRecords: unary(
+    pb.JournalService.method.listRecords,
+    async ({ filter, pageSize, pageToken }, caller) => {
+      const { records, next } = await service.records(
+        { filter: filterFromProto(filter), max: pageSize || PAGE_SIZE, before: positionFromProto(pageToken) },
+        caller,
+      )
+      return create(pb.ListRecordsResponseSchema, {
+        records: records.map(recordToProto),
+        nextPageToken: next === undefined ? "" : String(next),
+      })
+    },
+  ),
   watchRecords: serverStream(
     pb.WatchRecordsRequestSchema,
     draining,
@@ -34,7 +37,7 @@ export const journalHandlers = (
         yield create(pb.WatchRecordsResponseSchema, { records: records.map(recordToProto) })
     },
   ),
-  getHeads: unary(pb.GetHeadsRequestSchema, async (_request, caller) => {
+  getHeads: unary(pb.JournalService.method.getHeads, async (_request, caller) => {
     const { checkpoints, jwks } = await service.journalHeads(caller)
     return create(pb.GetHeadsResponseSchema, { checkpoints: [...checkpoints], jwks: JSON.stringify(jwks) })
   }),
@@ -53,7 +56,7 @@ export const journalHandlers = (
           yield create(pb.ExportJournalResponseSchema, { entries: part.entries.map(entryToProto) })
       }
   }),
-  pruneJournal: unary(pb.PruneJournalRequestSchema, async ({ before }, caller) => {
+  pruneJournal: unary(pb.JournalService.method.pruneJournal, async ({ before }, caller) => {
     if (before === undefined)
       throw new AssayError("FIELD", "before: value is required", { location: "before" })
     const { records, chains } = await service.pruneJournal(timestampDate(before), caller)

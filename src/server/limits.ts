@@ -16,6 +16,8 @@ export interface Limits {
   readonly strangersMax: number
   /** How long one of those stays that does nothing. */
   readonly strangerIdleMs: number
+  /** How long another one stays on which nothing is asked. */
+  readonly idleMs: number
   /** What is held of requests that are not answered yet. */
   readonly bytesMax: number
   /** Of one caller. */
@@ -48,6 +50,7 @@ export const LIMITS: Limits = {
   addressConnectionsMax: 1024,
   strangersMax: 128,
   strangerIdleMs: 20_000,
+  idleMs: 600_000,
   bytesMax: 128 * 1024 * 1024,
   callerBytesMax: 32 * 1024 * 1024,
   runningMax: 256,

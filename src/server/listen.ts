@@ -10,7 +10,7 @@ import { hostAndPort, hostText } from "../addresses.ts"
 import { AssayError } from "../errors.ts"
 import { type Address, parseAddress } from "../rpc.ts"
 import { type ServerFiles, watchServerIdentity } from "../tls.ts"
-import type { Connections } from "./connections.ts"
+import type { Connections, Takes } from "./connections.ts"
 import type { Watching } from "./identities.ts"
 import { listening, listenTls } from "./tls.ts"
 
@@ -102,6 +102,8 @@ export interface BindTls {
 export interface BindShared {
   readonly tls: BindTls
   readonly connections: Connections
+  /** Who answers calls of this listener without grpc-js, if anybody does. */
+  readonly takes: Takes | undefined
 }
 
 /** What never changes. */
@@ -118,7 +120,7 @@ export async function bind(
   { mode, ...shared }: { readonly mode: number } & BindShared,
 ): Promise<Bound> {
   if (address.kind === "tls") return bindTls(server, address, shared)
-  const take = takePlain(server, shared.connections)
+  const take = takePlain(server, shared)
   const listener = createServer(take)
   const close = (): void => void listener.close()
   const listen = async (name: string, where: ListenOptions): Promise<number> => {
@@ -141,10 +143,13 @@ export async function bind(
 }
 
 /** Takes connections as they come: nobody but who is on this machine makes them. */
-export function takePlain(server: Server, connections: Connections): (socket: Socket) => void {
+export function takePlain(
+  server: Server,
+  { connections, takes }: Pick<BindShared, "connections" | "takes">,
+): (socket: Socket) => void {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   return (socket) => {
-    if (connections.admit(socket) !== undefined) injector.injectConnection(socket)
+    if (connections.admit(socket, takes) !== undefined) injector.injectConnection(socket)
   }
 }
 
@@ -181,7 +186,7 @@ export async function placeSocket(
 async function bindTls(
   server: Server,
   { host, port, files }: Extract<ListenAddress, { readonly kind: "tls" }>,
-  { tls: { clients, authorities, admit, watch, now }, connections }: BindShared,
+  { tls: { clients, authorities, admit, watch, now }, connections, takes }: BindShared,
 ): Promise<Bound> {
   const identity = watchServerIdentity(files, now, watch)
   try {
@@ -191,6 +196,7 @@ async function bindTls(
       authorities,
       admit,
       connections,
+      takes,
     }
     const listener = await listenTls(server, { host, port }, parts)
     return {

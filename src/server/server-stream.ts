@@ -4,8 +4,9 @@ import { type handleServerStreamingCall, type ServerWritableStream, status } fro
 import { AssayError } from "../errors.ts"
 import type { Received } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import { takeContext } from "./call.ts"
+
 import { toStatus } from "./errors.ts"
+import { takeContext } from "./intercept.ts"
 import { check } from "./validate.ts"
 
 /**

@@ -10,22 +10,24 @@ import { DeviceService, EnrollmentTokenService } from "../gen/assay/v1/device_pb
 import { EnrollmentService } from "../gen/assay/v1/enrollment_pb.ts"
 import { JournalService } from "../gen/assay/v1/journal_pb.ts"
 import { TrustService } from "../gen/assay/v1/trust_pb.ts"
-import { addService } from "../rpc.ts"
+import { addService, type Decode, type Handlers } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import { policyHandlers } from "./admin.ts"
 import { Admission } from "./admission.ts"
 import { watchArrivals } from "./arrival.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { serveBrought } from "./brought.ts"
-import { type Edge, type Observe, observed } from "./call.ts"
+import type { Edge, Observe } from "./call.ts"
 import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
-import { Connections } from "./connections.ts"
+import { Connections, type Takes } from "./connections.ts"
 import { DEVICE_FIELDS_MAX, deviceHandlers, enrollmentTokenHandlers } from "./devices.ts"
+import { DirectCalls } from "./direct.ts"
 import { drained, type OpenCalls } from "./drain.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
 import { Guard } from "./guard.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
+import { intercepting } from "./intercept.ts"
 import { journalHandlers } from "./journal.ts"
 import { createLimiter, RATES, type Rates } from "./limiter.ts"
 import { LIMITS, type Limits } from "./limits.ts"
@@ -45,7 +47,8 @@ import { warm } from "./validate.ts"
 import { decodeStrictly, strictDecoder } from "./wire.ts"
 
 /**
- * Connections that died without a word are found within 80 seconds, idle ones are closed, old ones are made anew.
+ * Connections that died without a word are found within 80 seconds, old ones are made anew. Idle ones are closed by `Connections`,
+ * for grpc-js does not see every call.
  * Channelz stays on, as it is by default: without it, grpc-js 1.14 forgets its sessions and cannot force a shutdown.
  *
  * `grpc.max_concurrent_streams` is not there: Node counts a stream for a moment longer than its caller does, resets those that
@@ -55,7 +58,6 @@ import { decodeStrictly, strictDecoder } from "./wire.ts"
 const CONNECTIONS = {
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
-  "grpc.max_connection_idle_ms": 600_000,
   "grpc.max_connection_age_ms": 3_600_000,
 }
 
@@ -68,6 +70,7 @@ const ADMIN_CONNECTIONS = {
   addressConnectionsMax: Number.MAX_SAFE_INTEGER,
   strangersMax: Number.MAX_SAFE_INTEGER,
   strangerIdleMs: Number.MAX_SAFE_INTEGER,
+  idleMs: Number.MAX_SAFE_INTEGER,
 }
 
 /** What a server is made of. */
@@ -162,29 +165,36 @@ export function createServer(config: ServerConfig): AssayServer {
     }
     const server = new Server({
       ...CONNECTIONS,
+      ...(transport === "admin" && { "grpc.max_connection_idle_ms": LIMITS.idleMs }),
       "grpc.max_receive_message_length":
         transport === "admin" ? limits.adminMessageBytesMax : limits.messageBytesMax,
-      interceptors: [observed(edge)],
+      interceptors: [intercepting(edge)],
     })
     const stream = { inFlightMax: limits.streamInFlightMax, draining: draining.signal }
-    addService(server, AttestationService, attestationHandlers(config.service, stream), decodeStrictly)
-    addService(server, EnrollmentService, enrollmentHandlers(config.service), decodeStrictly)
+    const direct = new DirectCalls()
+    const add = <S extends DescService>(service: S, handlers: Handlers<S>, read: Decode): void => {
+      addService(server, service, handlers, read)
+      direct.add(service, handlers, read)
+    }
+    add(AttestationService, attestationHandlers(config.service, stream), decodeStrictly)
+    add(EnrollmentService, enrollmentHandlers(config.service), decodeStrictly)
     const readDevice = strictDecoder(DEVICE_FIELDS_MAX)
-    addService(server, DeviceService, deviceHandlers(config.service, stream), readDevice)
-    addService(server, EnrollmentTokenService, enrollmentTokenHandlers(config.service), readDevice)
-    addService(server, PolicyService, policyHandlers(config.service), decodeStrictly)
-    addService(server, TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
-    addService(server, JournalService, journalHandlers(config.service, draining.signal), decodeStrictly)
+    add(DeviceService, deviceHandlers(config.service, stream), readDevice)
+    add(EnrollmentTokenService, enrollmentTokenHandlers(config.service), readDevice)
+    add(PolicyService, policyHandlers(config.service), decodeStrictly)
+    add(TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
+    add(JournalService, journalHandlers(config.service, draining.signal), decodeStrictly)
     const health = new HealthImplementation()
     const setHealth = (status: "SERVING" | "NOT_SERVING"): void => {
       for (const name of ["", ...SERVICES.map(({ typeName }) => typeName)]) health.setStatus(name, status)
     }
     health.addToServer(server)
     if (config.reflection) addReflection(server)
+    const takes: Takes = (call, headers, arrival) => direct.take(edge, call, headers, arrival)
     const parts =
       transport === "admin"
-        ? { mode: ADMIN_MODE, connections: administering }
-        : { mode: SOCKET_MODE, connections }
+        ? { mode: ADMIN_MODE, connections: administering, takes: undefined }
+        : { mode: SOCKET_MODE, connections, takes }
     return { server, address, parts, setHealth }
   })
 

@@ -9,11 +9,12 @@ import {
 } from "../gen/assay/v1/attestation_pb.ts"
 import { type Encoded, type Received, Refused, type Violation } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
-import { takeContext } from "./call.ts"
+
 import { verifyInputFromProto } from "./convert.ts"
 import { encodeStreamResult } from "./encode-result.ts"
 import { toRpcStatus, toStatus } from "./errors.ts"
 import type { Taken } from "./guard.ts"
+import { takeContext } from "./intercept.ts"
 import { check } from "./validate.ts"
 import { streamKeepsRules } from "./verify-rules.ts"
 

@@ -9,7 +9,7 @@ import { createServer, type SecureContextOptions } from "node:tls"
 import { type Server, ServerCredentials } from "@grpc/grpc-js"
 import { HANDSHAKE_MS, type ServerIdentity, TLS } from "../tls.ts"
 import type { ShownChain } from "./certificates.ts"
-import type { Connections } from "./connections.ts"
+import type { Connections, Takes } from "./connections.ts"
 
 /** What a listener's connections are set up with. Both may change while it listens; connections keep what they began with. */
 export interface TlsParts {
@@ -21,6 +21,8 @@ export interface TlsParts {
   /** Whether a connection from this address is taken at all. */
   readonly admit: (address: string) => boolean
   readonly connections: Connections
+  /** Who answers calls without grpc-js, if anybody does. */
+  readonly takes: Takes | undefined
 }
 
 /** What shakes hands. */
@@ -59,7 +61,7 @@ const createListener = (server: Server, parts: TlsParts) => {
     handshakeTimeout: HANDSHAKE_MS,
   })
   listener.prependListener("connection", (socket: Socket) => {
-    if (parts.admit(socket.remoteAddress ?? "")) parts.connections.admit(socket)
+    if (parts.admit(socket.remoteAddress ?? "")) parts.connections.admit(socket, parts.takes)
     else socket.destroy()
   })
   listener.on("secureConnection", (socket) => {

@@ -16,7 +16,7 @@ const PAGE_SIZE = 100
 
 /** Convert, call, convert. */
 export const trustHandlers = (service: Service): Handlers<typeof pb.TrustService> => ({
-  importTrust: unary(pb.ImportTrustRequestSchema, async (request, caller) => {
+  importTrust: unary(pb.TrustService.method.importTrust, async (request, caller) => {
     const { generation, added, changed } = await service.importTrust(importFromProto(request), caller)
     return create(pb.ImportTrustResponseSchema, {
       generation: BigInt(generation),
@@ -24,7 +24,7 @@ export const trustHandlers = (service: Service): Handlers<typeof pb.TrustService
       changed: BigInt(changed),
     })
   }),
-  listAnchors: unary(pb.ListAnchorsRequestSchema, async (request, caller) => {
+  listAnchors: unary(pb.TrustService.method.listAnchors, async (request, caller) => {
     const purpose =
       request.purpose === pb.AnchorPurpose.UNSPECIFIED
         ? undefined
@@ -32,47 +32,47 @@ export const trustHandlers = (service: Service): Handlers<typeof pb.TrustService
     const { items, next = "" } = await service.anchors({ ...pageFromProto(request), purpose }, caller)
     return create(pb.ListAnchorsResponseSchema, { anchors: items.map(anchorToProto), nextPageToken: next })
   }),
-  getAnchor: unary(pb.GetAnchorRequestSchema, async ({ id }, caller) => {
+  getAnchor: unary(pb.TrustService.method.getAnchor, async ({ id }, caller) => {
     const anchor = await service.anchor(id, caller)
     return create(pb.GetAnchorResponseSchema, {
       anchor: anchorToProto(anchor),
       certificate: anchor.certificate,
     })
   }),
-  listIntermediates: unary(pb.ListIntermediatesRequestSchema, async (request, caller) => {
+  listIntermediates: unary(pb.TrustService.method.listIntermediates, async (request, caller) => {
     const { items, next = "" } = await service.intermediates(pageFromProto(request), caller)
     return create(pb.ListIntermediatesResponseSchema, {
       intermediates: items.map(intermediateToProto),
       nextPageToken: next,
     })
   }),
-  listCrls: unary(pb.ListCrlsRequestSchema, async (request, caller) => {
+  listCrls: unary(pb.TrustService.method.listCrls, async (request, caller) => {
     const { items, next = "" } = await service.crls(pageFromProto(request), caller)
     return create(pb.ListCrlsResponseSchema, { crls: items.map(crlToProto), nextPageToken: next })
   }),
-  listEks: unary(pb.ListEksRequestSchema, async (request, caller) => {
+  listEks: unary(pb.TrustService.method.listEks, async (request, caller) => {
     const { items, next = "" } = await service.listedEks(pageFromProto(request), caller)
     return create(pb.ListEksResponseSchema, { eks: items.map(ekToProto), nextPageToken: next })
   }),
-  removeTrust: unary(pb.RemoveTrustRequestSchema, async (request, caller) => {
+  removeTrust: unary(pb.TrustService.method.removeTrust, async (request, caller) => {
     const { id, generation } = await service.removeTrust(request.id, caller)
     return create(pb.RemoveTrustResponseSchema, { id, generation: BigInt(generation) })
   }),
-  listPendingIssuers: unary(pb.ListPendingIssuersRequestSchema, async (_request, caller) => {
+  listPendingIssuers: unary(pb.TrustService.method.listPendingIssuers, async (_request, caller) => {
     const issuers = await service.pendingIssuers(caller)
     return create(pb.ListPendingIssuersResponseSchema, { issuers: issuers.map(pendingToProto) })
   }),
-  getPendingIssuer: unary(pb.GetPendingIssuerRequestSchema, async ({ id }, caller) => {
+  getPendingIssuer: unary(pb.TrustService.method.getPendingIssuer, async ({ id }, caller) => {
     const issuer = await service.pendingIssuer(id, caller)
     return create(pb.GetPendingIssuerResponseSchema, {
       issuer: pendingToProto(issuer),
       chain: [...issuer.chain],
     })
   }),
-  dismissPendingIssuer: unary(pb.DismissPendingIssuerRequestSchema, async ({ id }, caller) =>
+  dismissPendingIssuer: unary(pb.TrustService.method.dismissPendingIssuer, async ({ id }, caller) =>
     create(pb.DismissPendingIssuerResponseSchema, await service.dismissIssuer(id, caller)),
   ),
-  getTrustState: unary(pb.GetTrustStateRequestSchema, async (_request, caller) => {
+  getTrustState: unary(pb.TrustService.method.getTrustState, async (_request, caller) => {
     const state = await service.trustState(caller)
     return create(pb.GetTrustStateResponseSchema, {
       generation: BigInt(state.generation),

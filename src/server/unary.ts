@@ -1,56 +1,85 @@
-/** Calls with one request and one answer. */
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
-import { type handleUnaryCall, status } from "@grpc/grpc-js"
+/** Calls with one request and one answer, whatever they go over. */
+import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf"
+import { type handleUnaryCall, Metadata, type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
-import type { Received } from "../rpc.ts"
+import { type Decode, Encoded, type Received, type Sent, type UnaryMethod } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
-import { takeContext } from "./call.ts"
+import type { CallContext } from "./call.ts"
 import { toStatus } from "./errors.ts"
+import { takeContext } from "./intercept.ts"
 import { check } from "./validate.ts"
 
-/** What a call refers to, which is answered by its callback. */
-const REFERENCES = ["call", "metadata", "request"] as const
+/** What a call is answered with. */
+type Answer<T> =
+  | { readonly kind: "answer"; readonly value: T }
+  | { readonly kind: "failure"; readonly status: StatusObject }
 
-/**
- * Lets go of what a call refers to, for whoever has taken it already. V8 puts a function that is assigned to a member
- * (`a.b = () => ...`) among what is old at once, and so what it refers to stays until everything is collected. Each stream of
- * Node's has such a function that refers to it, and to grpc-js each call is a stream.
- */
-const letGo = (call: object): void => {
-  for (const name of REFERENCES) Reflect.set(call, name, undefined)
+/** What answers a request that is bytes with bytes. Never throws. */
+export type AnswerBytes = (
+  bytes: Uint8Array,
+  read: Decode,
+  context: CallContext,
+  isLate: () => boolean,
+) => Promise<Answer<Uint8Array>>
+
+/** A handler for grpc-js, and for who needs none. */
+export type UnaryHandler<I extends DescMessage, O extends DescMessage> = handleUnaryCall<
+  Received<I>,
+  Sent<O>
+> & { readonly answerBytes: AnswerBytes }
+
+const NOBODY_WAITS: Answer<never> = {
+  kind: "failure",
+  status: { code: status.CANCELLED, details: "nobody waits for the answer", metadata: new Metadata() },
 }
 
 /**
  * A unary handler: checks the request, calls, and answers with what came or with the failure. A call whose deadline
  * has passed does no work, and one that was cancelled meanwhile gets no answer.
+ *
+ * @param keeps Whether all rules of the request are known to hold, see `check`.
  */
-export const unary =
-  <I extends DescMessage, O>(
-    schema: I,
-    answer: (request: MessageShape<I>, caller: Caller) => Promise<O>,
-    keeps?: (request: MessageShape<I>) => boolean,
-  ): handleUnaryCall<Received<I>, O> =>
-  async (call, callback) => {
-    const { request } = call
-    const context = takeContext(call.metadata)
-    const deadlineMs = Number(call.getDeadline())
-    letGo(call)
+export function unary<I extends DescMessage, O extends DescMessage>(
+  { input, output }: UnaryMethod<I, O>,
+  answer: (request: MessageShape<I>, caller: Caller) => Promise<Sent<O>>,
+  keeps?: (request: MessageShape<I>) => boolean,
+): UnaryHandler<I, O> {
+  const respond = async <T>(
+    received: Received<I>,
+    context: CallContext,
+    isLate: () => boolean,
+    write: (value: Sent<O>) => T,
+  ): Promise<Answer<T>> => {
     try {
-      if (context === undefined) throw new AssayError("INTERNAL", "a call without a context")
       const answered = await context.enter()
-      if (answered === undefined)
-        return callback({ code: status.CANCELLED, details: "nobody waits for the answer" })
+      if (answered === undefined) return NOBODY_WAITS
       try {
-        if (deadlineMs <= Date.now())
-          return callback({ code: status.DEADLINE_EXCEEDED, details: "Deadline exceeded" })
-        const checked = check(schema, request, keeps)
-        if (checked.kind === "invalid") return callback(context.fail(checked.error, checked.violations))
-        const value = await answer(checked.request, context.caller)
-        if (!call.cancelled) callback(null, value)
+        if (isLate())
+          throw new AssayError("DEADLINE", "the caller's deadline has passed", { location: "call" })
+        const checked = check(input, received, keeps)
+        if (checked.kind === "invalid")
+          return { kind: "failure", status: context.fail(checked.error, checked.violations) }
+        return { kind: "answer", value: write(await answer(checked.request, context.caller)) }
       } finally {
         answered()
       }
     } catch (error) {
-      callback(context?.fail(error) ?? toStatus(error))
+      return { kind: "failure", status: context.fail(error) }
     }
   }
+  const handler: handleUnaryCall<Received<I>, Sent<O>> = async (call, callback) => {
+    const context = takeContext(call.metadata)
+    if (context === undefined)
+      return callback(toStatus(new AssayError("INTERNAL", "a call without a context")))
+    const deadlineMs = Number(call.getDeadline())
+    const isLate = (): boolean => deadlineMs <= Date.now()
+    const answered = await respond(call.request, context, isLate, (value) => value)
+    if (answered.kind === "failure") callback(answered.status)
+    else if (!call.cancelled) callback(null, answered.value)
+  }
+  const write = (value: Sent<O>): Uint8Array =>
+    value instanceof Encoded ? value.bytes : toBinary(output, value)
+  const answerBytes: AnswerBytes = (bytes, read, context, isLate) =>
+    respond(read(input, bytes), context, isLate, write)
+  return Object.assign(handler, { answerBytes })
+}

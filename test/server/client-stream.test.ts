@@ -7,8 +7,9 @@ import { connect } from "../../src/client/connection.ts"
 import { AssayError } from "../../src/errors.ts"
 import { PolicyService, type SetPolicyRequest } from "../../src/gen/assay/v1/admin_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
-import { type Edge, observed } from "../../src/server/call.ts"
+import type { Edge } from "../../src/server/call.ts"
 import { clientStream } from "../../src/server/client-stream.ts"
+import { intercepting } from "../../src/server/intercept.ts"
 import { decodeStrictly } from "../../src/server/wire.ts"
 import type { Caller } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
@@ -41,7 +42,7 @@ const served = async (
     logCall: () => {},
     open,
   }
-  const server = new Server({ interceptors: [observed(edge)] })
+  const server = new Server({ interceptors: [intercepting(edge)] })
   const { input, output } = METHOD
   const same = (bytes: Buffer): Buffer => bytes
   server.addService(

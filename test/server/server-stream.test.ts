@@ -12,7 +12,7 @@ import {
   WatchRecordsResponseSchema,
 } from "../../src/gen/assay/v1/journal_pb.ts"
 import { definitionOf, pathOf } from "../../src/rpc.ts"
-import { observed } from "../../src/server/call.ts"
+import { intercepting } from "../../src/server/intercept.ts"
 import { serverStream } from "../../src/server/server-stream.ts"
 import { decodeStrictly } from "../../src/server/wire.ts"
 import type { Caller } from "../../src/service/ports.ts"
@@ -38,7 +38,7 @@ const served = async (answer: Answer) => {
   const codes: string[] = []
   const server = new Server({
     interceptors: [
-      observed({
+      intercepting({
         log: pino({ level: "silent" }),
         observe: (_method, code) => codes.push(code),
         refused: () => {},
