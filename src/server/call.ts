@@ -13,7 +13,7 @@ import type { KnowCaller, Transport } from "./caller.ts"
 import type { Connections } from "./connections.ts"
 import type { OpenCalls } from "./drain.ts"
 import { codeOf, toStatus } from "./errors.ts"
-import type { Guard, GuardedCall, Taken } from "./guard.ts"
+import type { Guard, GuardedCall, Shape, Taken } from "./guard.ts"
 import type { Limiter } from "./limiter.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
 
@@ -71,13 +71,15 @@ const loggable = (error: unknown): Error =>
   error instanceof Error ? error : new Error(`thrown: ${typeof error === "string" ? error : typeof error}`)
 
 /** Which call one is. */
-export interface CallKind {
+export interface CallKind extends Shape {
   /** `package.Service/Method`. */
   readonly method: string
-  readonly requestStream: boolean
-  readonly responseStream: boolean
-  /** When its caller stops waiting, in `performance.now()`, if nobody else looks at that. */
-  readonly deadlineMs?: number
+}
+
+/** @param path `/package.Service/Method`. */
+export const kindOf = (path: string, requestStream: boolean, responseStream: boolean): CallKind => {
+  const method = path.slice(1)
+  return { method, requestStream, responseStream, openToAll: isOpenToAll(method) }
 }
 
 /** What a call goes over: grpc-js, or the HTTP/2 stream itself. It gives what the caller has sent along, by name. */
@@ -101,7 +103,6 @@ export class Call implements CallContext {
   readonly #carrier: Carrier
   readonly #kind: CallKind
   readonly #arrival: Arrival | undefined
-  readonly #openToAll: boolean
   readonly #startMs = performance.now()
   #principal: Principal | undefined
   #line = ""
@@ -109,16 +110,21 @@ export class Call implements CallContext {
   #reason: Code | undefined
   #ended = false
 
-  constructor(edge: Edge, carrier: Carrier, arrival: Arrival | undefined, kind: CallKind) {
+  constructor(
+    edge: Edge,
+    carrier: Carrier,
+    arrival: Arrival | undefined,
+    kind: CallKind,
+    deadlineMs?: number,
+  ) {
     this.#edge = edge
     this.#carrier = carrier
     this.#kind = kind
     this.#arrival = arrival
-    this.#openToAll = isOpenToAll(kind.method)
-    if (!this.#openToAll) edge.open.size += 1
+    if (!kind.openToAll) edge.open.size += 1
     if (edge.limits === undefined || arrival === undefined) return
-    const shape = { ...kind, openToAll: this.#openToAll }
-    this.guarded = edge.limits.guard.open(carrier.stream, arrival, shape, (error) => this.refuse(error))
+    const refuse = (error: AssayError): void => this.refuse(error)
+    this.guarded = edge.limits.guard.open(carrier.stream, arrival, kind, refuse, deadlineMs)
   }
 
   get ended(): boolean {
@@ -137,7 +143,7 @@ export class Call implements CallContext {
       if (this.#arrival?.flaw !== undefined) throw this.#arrival.flaw
       const { limits } = this.#edge
       limits?.limiter.source(this.#network)
-      if (this.#openToAll) {
+      if (this.#kind.openToAll) {
         this.#release = limits?.limiter.anyone(this.#network)
         admitted()
         return
@@ -168,7 +174,7 @@ export class Call implements CallContext {
   end(code: status): void {
     if (this.#ended) return
     this.#ended = true
-    if (!this.#openToAll) this.#edge.open.size -= 1
+    if (!this.#kind.openToAll) this.#edge.open.size -= 1
     this.#release?.()
     const ms = performance.now() - this.#startMs
     const { method } = this.#kind
@@ -182,7 +188,11 @@ export class Call implements CallContext {
       tenant: this.#principal?.tenant,
       request: this.id,
     }
-    this.#edge.logCall(line, this.#openToAll ? "debug" : "info")
+    this.#edge.logCall(line, this.#kind.openToAll ? "debug" : "info")
+  }
+
+  proveAgain(): void {
+    void this.#proveOrRefuse()
   }
 
   prove(): void | Promise<void> {
@@ -250,14 +260,15 @@ export class Call implements CallContext {
     const { limits } = this.#edge
     this.#release = limits?.limiter.call(principal, method, by)
     if (this.#arrival !== undefined) limits?.connections.prove(this.#arrival.connection, this.#line)
-    this.guarded?.known(
-      this.#line,
-      () =>
-        void attempt(
-          () => this.prove(),
-          (error) => this.refuse(error),
-        ),
-    )
+    this.guarded?.known(this.#line, this)
+  }
+
+  async #proveOrRefuse(): Promise<void> {
+    try {
+      await this.prove()
+    } catch (error) {
+      this.refuse(error)
+    }
   }
 
   #same({ tenant, id, role }: Principal): void {
@@ -268,11 +279,3 @@ export class Call implements CallContext {
 }
 
 const NOTHING_HELD: Taken = { bytes: 0, answered: () => {} }
-
-const attempt = async (act: () => void | Promise<void>, failed: (error: unknown) => void): Promise<void> => {
-  try {
-    await act()
-  } catch (error) {
-    failed(error)
-  }
-}

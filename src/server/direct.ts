@@ -8,7 +8,7 @@ import { type MetadataValue, type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import { type Decode, fromBuffer, pathOf } from "../rpc.ts"
 import type { Arrival } from "./arrival.ts"
-import { Call, type Carrier, type Edge } from "./call.ts"
+import { Call, type CallKind, type Carrier, type Edge, kindOf } from "./call.ts"
 import type { AnswerBytes } from "./unary.ts"
 
 const { HTTP2_HEADER_PATH, HTTP2_HEADER_STATUS, HTTP2_HEADER_CONTENT_TYPE } = constants
@@ -23,8 +23,7 @@ const OK = { "grpc-status": String(status.OK) }
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 
 interface Method {
-  /** `package.Service/Method`. */
-  readonly name: string
+  readonly kind: CallKind
   readonly read: Decode
   readonly answer: AnswerBytes
 }
@@ -38,7 +37,7 @@ export class DirectCalls {
     for (const method of service.methods) {
       const answer = answerOf(handlers[method.localName])
       const path = pathOf(method)
-      if (answer !== undefined) this.#methods.set(path, { name: path.slice(1), read, answer })
+      if (answer !== undefined) this.#methods.set(path, { kind: kindOf(path, false, false), read, answer })
     }
   }
 
@@ -83,38 +82,32 @@ class DirectCall implements Carrier {
     this.#headers = headers
     this.#method = method
     this.#timeoutMs = timeoutIn(headers["grpc-timeout"])
-    stream.on("error", () => {}) // it has gone: "close" comes next
-    stream.once("close", () => {
-      this.#call.end(this.#isAfter(this.#timeoutMs * NEARLY) ? status.DEADLINE_EXCEEDED : status.CANCELLED)
-    })
-    this.#call = new Call(edge, this, arrival, {
-      method: method.name,
-      requestStream: false,
-      responseStream: false,
-      deadlineMs: this.#startMs + this.#timeoutMs,
-    })
+    const deadlineMs = this.#startMs + this.#timeoutMs
+    this.#call = new Call(edge, this, arrival, method.kind, deadlineMs)
   }
 
   begin(): void {
     const { stream } = this
+    stream.on("error", ignore) // it has gone: "close" comes next
     if (this.#isGone) {
-      this.#call.end(status.CANCELLED)
+      this.closed()
       return
     }
+    // Node keeps closed streams, and all that their listeners refer to, until everything is collected.
+    const own: { call: DirectCall | undefined } = { call: this }
+    stream.on("data", (chunk: Buffer) => own.call?.received(chunk))
+    stream.on("end", () => own.call?.complete())
+    stream.on("wantTrailers", sendTrailers)
+    stream.on("close", () => {
+      own.call?.closed()
+      own.call = undefined
+    })
     this.#call.begin(() => {
       this.#isAdmitted = true
       stream.resume()
       this.#proceed()
     })
-    if (!this.#isAdmitted) stream.pause()
-    stream.on("data", (chunk: Buffer) => {
-      if (!this.#call.ended) this.#chunks.push(chunk)
-    })
-    stream.once("end", () => {
-      this.#call.guarded?.complete()
-      this.#isWhole = true
-      this.#proceed()
-    })
+    if (!this.#isAdmitted && !this.#call.ended) stream.pause()
   }
 
   /** The headers that say who calls have one value, or none: see arrival.ts. */
@@ -140,6 +133,22 @@ class DirectCall implements Carrier {
 
   get #isGone(): boolean {
     return this.stream.destroyed || this.stream.closed
+  }
+
+  received(chunk: Buffer): void {
+    this.#call.guarded?.received(chunk)
+    if (!this.#call.ended) this.#chunks.push(chunk)
+  }
+
+  complete(): void {
+    this.#call.guarded?.complete()
+    this.#isWhole = true
+    this.#proceed()
+  }
+
+  closed(): void {
+    this.#call.guarded?.closed()
+    this.#call.end(this.#isAfter(this.#timeoutMs * NEARLY) ? status.DEADLINE_EXCEEDED : status.CANCELLED)
   }
 
   #isAfter(ms: number): boolean {
@@ -174,9 +183,14 @@ class DirectCall implements Carrier {
     this.#call.end(status.OK)
     if (this.#isGone) return
     this.stream.respond(HEADERS, { waitForTrailers: true })
-    this.stream.once("wantTrailers", () => this.stream.sendTrailers(OK))
     this.stream.end(framed(answered.value))
   }
+}
+
+const ignore = (): void => {}
+
+function sendTrailers(this: ServerHttp2Stream): void {
+  this.sendTrailers(OK)
 }
 
 const flawed = (message: string, expected: string): AssayError =>

@@ -40,25 +40,28 @@ export class Framing {
         const taken = Math.min(chunk.length - at, this.#left)
         this.#left -= taken
         at += taken
+      } else if (this.#header.length === 0 && chunk.length - at >= HEADER_BYTES) {
+        this.#begin(chunk, at)
+        at += HEADER_BYTES
       } else {
         this.#header.push(chunk[at++] ?? 0)
-        if (this.#header.length === HEADER_BYTES) this.#begin()
+        if (this.#header.length === HEADER_BYTES) this.#begin(this.#header.splice(0), 0)
       }
       if (this.#left === 0) this.#isWithin = false
     }
   }
 
-  #begin(): void {
-    const [flag = 0, a = 0, b = 0, c = 0, d = 0] = this.#header
+  #begin(from: ArrayLike<number>, at: number): void {
+    const byte = (i: number): number => from[at + i] ?? 0
+    const flag = byte(0)
     if (flag > COMPRESSED)
       throw new AssayError("PROTO", "a message begins with a flag that is not defined", {
         location: "message",
         expected: "0, or 1 for a compressed message",
         actual: String(flag),
       })
-    this.#header.length = 0
     this.#isWithin = true
-    this.#left = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d
+    this.#left = byte(1) * 2 ** 24 + byte(2) * 2 ** 16 + byte(3) * 2 ** 8 + byte(4)
     this.#begun({ compressed: flag === COMPRESSED, size: this.#left })
   }
 }

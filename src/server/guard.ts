@@ -29,8 +29,6 @@ export interface Shape {
   readonly responseStream: boolean
   /** Whether callers that nobody knows may make it: then its messages are tiny. */
   readonly openToAll: boolean
-  /** When its caller stops waiting, by the guard's clock, if nobody else looks at that. */
-  readonly deadlineMs?: number | undefined
 }
 
 /** A question for a service's name, and one for a file of the schema. */
@@ -58,24 +56,28 @@ export class Guard {
   }
 
   /**
-   * Guards a call, before anything of it is read.
+   * Guards a call, before anything of it is read. It has to be told what comes, and when its stream is closed.
    *
    * @param refuse Ends the call with an error, unless it has ended.
+   * @param deadlineMs When its caller stops waiting, by the guard's clock, if nobody else looks at that.
    */
-  open(stream: ServerHttp2Stream, arrival: Arrival, shape: Shape, refuse: Refuse): GuardedCall {
-    const call = new GuardedCall(this, stream, arrival, shape, refuse)
-    // Taken back before anybody has looked at it: its stream has said already that it is closed, or never will.
-    if (call.gone) {
-      call.closed()
-      return call
-    }
+  open(
+    stream: ServerHttp2Stream,
+    arrival: Arrival,
+    shape: Shape,
+    refuse: Refuse,
+    deadlineMs = Number.POSITIVE_INFINITY,
+  ): GuardedCall {
+    const call = new GuardedCall(this, stream, arrival, shape, refuse, deadlineMs)
     this.#calls.add(call)
-    stream.once("close", () => {
-      this.#calls.delete(call)
-      call.closed()
-      letGo(stream)
-    })
+    // Taken back before anybody has looked at it: its stream has said already that it is closed, or never will.
+    if (call.gone) call.closed()
     return call
+  }
+
+  /** Forgets a call whose stream is closed. */
+  forget(call: GuardedCall): void {
+    this.#calls.delete(call)
   }
 
   /** Ends what has taken too long. */
@@ -83,6 +85,16 @@ export class Guard {
     const now = this.nowMs()
     for (const call of this.#calls.all()) call.look(now)
   }
+}
+
+/** Tells a call what becomes of its stream, before anybody else is told. */
+export const follow = (call: GuardedCall, stream: ServerHttp2Stream): void => {
+  // Before grpc-js, which would hold what it is given.
+  stream.prependListener("data", (chunk: Buffer) => call.received(chunk))
+  stream.once("close", () => {
+    call.closed()
+    letGo(stream)
+  })
 }
 
 /**
@@ -101,6 +113,11 @@ export interface Taken {
   answered(): void
 }
 
+/** Looks again at who calls, and refuses the call of whoever is another one by now. */
+interface Proving {
+  proveAgain(): void
+}
+
 type Refuse = (error: AssayError) => void
 
 /** One call, from its first byte until its stream is closed. */
@@ -112,6 +129,7 @@ export class GuardedCall implements Listed {
   readonly #shape: Shape
   readonly #refuse: Refuse
   readonly #framing: Framing
+  readonly #deadlineMs: number
   readonly #startMs: number
   /** What each message that is not answered counts, in the order in which they came. */
   readonly #sizes: number[] = []
@@ -119,11 +137,20 @@ export class GuardedCall implements Listed {
   #messages = 0
   #partialSinceMs: number | undefined
   #complete = false
+  #isClosed = false
   #answeredMs: number | undefined
-  #prove: (() => void) | undefined
+  #proving: Proving | undefined
   #provedMs: number
 
-  constructor(guard: Guard, stream: ServerHttp2Stream, arrival: Arrival, shape: Shape, refuse: Refuse) {
+  constructor(
+    guard: Guard,
+    stream: ServerHttp2Stream,
+    arrival: Arrival,
+    shape: Shape,
+    refuse: Refuse,
+    deadlineMs: number,
+  ) {
+    this.#deadlineMs = deadlineMs
     this.#guard = guard
     this.#stream = stream
     this.#arrival = arrival
@@ -134,8 +161,6 @@ export class GuardedCall implements Listed {
     this.#provedMs = this.#startMs
     this.#owners = [arrival.connection.id]
     arrival.connection.streams += 1
-    // Before grpc-js, which would hold what it is given.
-    stream.prependListener("data", (chunk: Buffer) => this.#received(chunk))
   }
 
   /** Whether nobody waits for the answer any more. */
@@ -143,10 +168,10 @@ export class GuardedCall implements Listed {
     return this.#stream.closed || this.#stream.destroyed
   }
 
-  /** Who calls is known: what is held counts as the caller's. `prove` is asked now and then whether it still is so. */
-  known(caller: string, prove: () => void): void {
+  /** Who calls is known: what is held counts as the caller's. Of a stream it is asked now and then whether it still is so. */
+  known(caller: string, proving: Proving): void {
     this.#owners = [this.#arrival.connection.id, caller]
-    this.#prove = prove
+    this.#proving = proving
   }
 
   /** Its caller will send no more. */
@@ -182,6 +207,9 @@ export class GuardedCall implements Listed {
 
   /** Its stream is closed. */
   closed(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#guard.forget(this)
     const now = this.#guard.nowMs()
     for (const bytes of this.#sizes.splice(0)) this.#guard.held.release(this.#owners, bytes)
     this.#arrival.connection.streams -= 1
@@ -208,17 +236,17 @@ export class GuardedCall implements Listed {
     if (error !== undefined) this.#refuse(error)
     else if (
       this.#staysOpen &&
-      this.#prove !== undefined &&
+      this.#proving !== undefined &&
       nowMs - this.#provedMs > this.#guard.limits.proveMs
     ) {
       this.#provedMs = nowMs
-      this.#prove()
+      this.#proving.proveAgain()
     }
   }
 
   #overdue(nowMs: number): AssayError | undefined {
     const { receiveMs, callMs } = this.#guard.limits
-    if (nowMs >= (this.#shape.deadlineMs ?? Number.POSITIVE_INFINITY)) return passed()
+    if (nowMs >= this.#deadlineMs) return passed()
     // While we do not read, nothing can come.
     if (this.#partialSinceMs !== undefined && this.#stream.isPaused()) this.#partialSinceMs = nowMs
     const isWaiting = !this.#shape.requestStream && !this.#complete
@@ -240,7 +268,8 @@ export class GuardedCall implements Listed {
     else if (agoMs > this.#guard.limits.takeMs) this.#stream.close(constants.NGHTTP2_CANCEL)
   }
 
-  #received(chunk: Buffer): void {
+  /** More of it has come. */
+  received(chunk: Uint8Array): void {
     if (this.#answeredMs !== undefined) return
     try {
       this.#framing.push(chunk)

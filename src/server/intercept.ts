@@ -4,7 +4,8 @@
  */
 import { Metadata, ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js"
 import { takeArrival } from "./arrival.ts"
-import { Call, type CallContext, type Carrier, type Edge } from "./call.ts"
+import { Call, type CallContext, type Carrier, type Edge, kindOf } from "./call.ts"
+import { follow } from "./guard.ts"
 import { explained, streamOf } from "./inner-call.ts"
 
 const contexts = new WeakMap<Metadata, CallContext>()
@@ -47,11 +48,8 @@ export const intercepting =
       send({ ...told, metadata: trailers })
     }
     inner.sendStatus = sendStatus
-    const call = new Call(edge, carrier, takeArrival(stream), {
-      method: path.slice(1),
-      requestStream,
-      responseStream,
-    })
+    const call = new Call(edge, carrier, takeArrival(stream), kindOf(path, requestStream, responseStream))
+    if (call.guarded !== undefined) follow(call.guarded, stream)
     return new ServerInterceptingCall(inner, {
       start: (next) =>
         next({

@@ -272,6 +272,7 @@ for (const [name, path, known] of storms)
       const message = framed(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, goodVerify())))
       const cancel = Buffer.of(0, 0, 0, 8)
       let sent = 0
+      const startMs = performance.now()
       while (!socket.closed && sent < 5000) {
         const frames: Buffer[] = []
         for (let i = 0; i < 50; i++, sent++) {
@@ -285,7 +286,9 @@ for (const [name, path, known] of storms)
         socket.write(Buffer.concat(frames))
         await pause(2)
       }
-      assert.ok(sent < 900, `${sent} calls before the end`)
+      // 512 at once, and 100 a second.
+      const allowed = 700 + (performance.now() - startMs) / 10
+      assert.ok(sent < allowed, `${sent} calls before the end`)
       const other = await rawSession(address, gateway)
       assert.is((await rawWhole(other, EPOCH, nothing)).status, "0")
       other.destroy()
