@@ -30,7 +30,7 @@ export const CALLERS: readonly Mutant[] = [
     covers: ["G-11"],
     file: "src/server/call.ts",
     tests: ["test/server/roles.test.ts"],
-    find: "              authorize(method, principal)\n",
+    find: "    authorize(method, principal)\n",
     replace: "",
     why: "Whoever is known could administer.",
   },

@@ -125,9 +125,44 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "guard-prove",
     ...of("G-11", "guard", "proof"),
-    find: "      this.#prove()\n",
+    find: "      this.#proving.proveAgain()\n",
     replace: "",
     why: "A stream without requests would outlive its caller's rights.",
+  },
+  {
+    id: "direct-whole",
+    ...of("G-01", "direct", "direct"),
+    find: "if (this.#call.guarded?.isWhole !== true)",
+    replace: "if (this.#call.guarded === undefined)",
+    why: "Half of a request would be read as if it were whole.",
+  },
+  {
+    id: "direct-flag",
+    ...of("G-01", "direct", "direct"),
+    find: "return received[0] === 0",
+    replace: "return received[0] !== undefined",
+    why: "What is compressed would be read as it is.",
+  },
+  {
+    id: "direct-late",
+    ...of("G-06", "direct", "direct"),
+    find: "const isLate = (): boolean => this.#isAfter(this.#timeoutMs)",
+    replace: "const isLate = (): boolean => this.#isAfter(Number.POSITIVE_INFINITY)",
+    why: "Work would be done that nobody waits for.",
+  },
+  {
+    id: "guard-deadline",
+    ...of("G-06", "guard", "direct"),
+    find: "if (nowMs >= this.#deadlineMs) return passed()",
+    replace: "",
+    why: "A call would be held for longer than its caller waits.",
+  },
+  {
+    id: "connections-unused",
+    ...of("G-10", "connections", "direct"),
+    find: "else if (idle > idleMs && connection.session?.closed === false) connection.session.close()",
+    replace: "",
+    why: "Connections that nobody uses would stay for ever.",
   },
   {
     id: "held-small",
@@ -167,8 +202,10 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "connections-idle",
     ...of("G-06", "connections", "connections"),
-    find: "connection.idleSinceMs < latest",
-    replace: "connection.idleSinceMs < 0",
+    find: "if (connection.caller === undefined && idle > strangerIdleMs) socket.destroy()
+      // Says so, and lets end what has just been sent.
+      else if",
+    replace: "if",
     why: "Connections that do nothing would stay for ten minutes.",
   },
   {
