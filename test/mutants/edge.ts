@@ -202,10 +202,8 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "connections-idle",
     ...of("G-06", "connections", "connections"),
-    find: "if (connection.caller === undefined && idle > strangerIdleMs) socket.destroy()
-      // Says so, and lets end what has just been sent.
-      else if",
-    replace: "if",
+    find: "idle > strangerIdleMs",
+    replace: "idle > Number.POSITIVE_INFINITY",
     why: "Connections that do nothing would stay for ten minutes.",
   },
   {

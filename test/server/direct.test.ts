@@ -25,6 +25,7 @@ const broken: [name: string, bytes: Uint8Array, headers: Record<string, string>]
   ["a message that lacks its last byte", whole.subarray(0, -1), {}],
   ["a message and the prefix of another", Buffer.concat([whole, whole.subarray(0, 5)]), {}],
   ["two messages", Buffer.concat([whole, whole]), {}],
+  ["a message said to be compressed that is not", framed(message, { flag: 1 }), {}],
   ["a message said to be compressed, nobody says how", framed(gzipSync(message), { flag: 1 }), {}],
   [
     "a compressed message in no encoding",
