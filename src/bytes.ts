@@ -51,10 +51,21 @@ export const toBase32 = (bytes: Uint8Array): string => {
 }
 
 /** All parts, one after another, in a new array. */
-export const concat = (...parts: readonly Uint8Array[]): Uint8Array => {
+export const concat = (...parts: readonly Uint8Array[]): Uint8Array =>
+  concatInto(new Uint8Array(sizeOf(parts)), parts)
+
+/** The same in memory that is shared with others, for less: for what is digested at once and let go of. */
+export const concatBriefly = (parts: readonly Uint8Array[]): Uint8Array =>
+  concatInto(Buffer.allocUnsafe(sizeOf(parts)), parts)
+
+const sizeOf = (parts: readonly Uint8Array[]): number => {
   let size = 0
   for (const part of parts) size += part.length
-  const whole = new Uint8Array(size)
+  return size
+}
+
+/** Writes every byte of `whole`. */
+const concatInto = (whole: Uint8Array, parts: readonly Uint8Array[]): Uint8Array => {
   let offset = 0
   for (const part of parts) {
     whole.set(part, offset)

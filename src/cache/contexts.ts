@@ -69,9 +69,9 @@ export function cachedContexts(
 ): CachedContexts {
   const known = createShares<Held>({ max, maxBytes, sizeOf })
   const pack = createPacker()
-  const ready = new LRUCache<string, Held>({
+  const ready = new LRUCache<Held, true>({
     max: Math.min(max, readyMax),
-    dispose: (held, _, reason) => {
+    dispose: (_, held, reason) => {
       if (reason === "evict" && "ak" in held.now) held.now = pack(held.now)
     },
   })
@@ -87,23 +87,26 @@ export function cachedContexts(
     policies.set(key, found)
     return found
   }
-  const remember = (tenant: string, akName: string, context: Context): Context => {
-    const held = { now: context }
-    known.set(tenant, akName, held)
-    if (!hasCertificates(context)) ready.set(`${tenant} ${akName}`, held)
+  /** Makes it what is held, ready to be judged by. */
+  const hold = (held: Held, context: Context): Context => {
+    held.now = context
+    if (!hasCertificates(context)) ready.set(held, true)
     return context
   }
-  const whole = (tenant: string, akName: string, held: Held): Context => {
-    const key = `${tenant} ${akName}`
+  const remember = (tenant: string, akName: string, context: Context): Context => {
+    const before = known.peek(tenant, akName)
+    if (before !== undefined) ready.delete(before)
+    const held: Held = { now: context }
+    known.set(tenant, akName, held)
+    return hold(held, context)
+  }
+  const whole = (held: Held): Context => {
     if ("ak" in held.now) {
-      ready.get(key) // used again
+      ready.get(held) // used again
       return held.now
     }
     const kept = unpack(held.now)
-    const context = { ...kept, ak: compileKey(kept.snapshot.device.akPublic) }
-    held.now = context
-    ready.set(key, held)
-    return context
+    return hold(held, { ...kept, ak: compileKey(kept.snapshot.device.akPublic) })
   }
   const readContext: Contexts["readContext"] = async (tenant, akName) => {
     const snapshot = await registry.snapshotFor(tenant, akName)
@@ -124,7 +127,7 @@ export function cachedContexts(
       const found = known.get(tenant, key)
       if (found !== undefined) {
         hits++
-        return { context: whole(tenant, key, found), isRemembered: true }
+        return { context: whole(found), isRemembered: true }
       }
       misses++
       const flight = JSON.stringify([tenant, key])
@@ -133,8 +136,7 @@ export function cachedContexts(
       return { context: await flights.join(flight, () => readContext(tenant, akName)), isRemembered }
     },
     moved({ ak, snapshot: { device } }, counters) {
-      const key = latin1(device.akName)
-      const held = known.peek(device.tenant, key)
+      const held = known.peek(device.tenant, latin1(device.akName))
       if (held === undefined) return
       const kept = "ak" in held.now ? held.now : unpack(held.now)
       const { snapshot } = kept
@@ -142,11 +144,7 @@ export function cachedContexts(
       const { counters: before } = snapshot.device
       // Of two answers that were under way at a time the later counts, whichever is told first.
       if (isRollback(counters, { before, freshSince: END_OF_TIME })) return
-      remember(device.tenant, key, {
-        ...kept,
-        ak,
-        snapshot: { ...snapshot, device: { ...snapshot.device, counters } },
-      })
+      hold(held, { ...kept, ak, snapshot: { ...snapshot, device: { ...snapshot.device, counters } } })
     },
     get hits() {
       return hits

@@ -135,11 +135,11 @@ function shownLog({ eventLog, eventLogDigest }: RawEvidence): ShownLog {
         expected: `${LOG_DIGEST_BYTES} bytes`,
         actual: `${eventLogDigest.length} bytes`,
       })
-    return { kind: "named", digest: Uint8Array.from(eventLogDigest) }
+    return { kind: "named", digest: new Uint8Array(eventLogDigest) }
   }
   if (!sent) return { kind: "none" }
   inField(LOG_PATH, () => checkLogSize(eventLog))
-  const bytes = Uint8Array.from(eventLog)
+  const bytes = new Uint8Array(eventLog)
   return { kind: "sent", digest: digestOf("sha256", bytes), bytes }
 }
 

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto"
 import { concat, lengthPrefixed, lengthPrefixedBriefly, utf8 } from "../bytes.ts"
-import { digestOf } from "./digest.ts"
+import { digestBriefly, digestOf } from "./digest.ts"
 
 /** The key that a session is bound to (RFC 7800): one method, and a SHA-256 digest of 32 bytes. */
 export interface Confirmation {
@@ -45,9 +45,9 @@ const LABEL = {
   activation: utf8("assay/v1/activation"),
 }
 
-/** SHA-256 over the parts with their lengths. */
+/** SHA-256 over the parts with their lengths: it is compared with what was quoted, and let go of. */
 const sha256 = (...parts: readonly Uint8Array[]): Uint8Array =>
-  digestOf("sha256", lengthPrefixedBriefly(parts))
+  digestBriefly("sha256", lengthPrefixedBriefly(parts))
 
 /** The UTF-8 bytes of a text, for a digest: in memory that is shared with others. */
 const text = (value: string): Uint8Array => Buffer.from(value)

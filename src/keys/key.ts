@@ -107,7 +107,8 @@ const SCALAR_BYTES = 32
  * cost of a signature on Node 24: SEQUENCE { INTEGER r, INTEGER s } of at most 72 bytes has one-byte lengths.
  */
 const rawFromDer = (der: Uint8Array): Uint8Array => {
-  const raw = new Uint8Array(2 * SCALAR_BYTES)
+  // Of memory that is shared with others: it is written into a token at once.
+  const raw = Buffer.allocUnsafe(2 * SCALAR_BYTES).fill(0)
   const rEnd = 4 + (der[3] ?? 0)
   writeScalar(raw, SCALAR_BYTES, der.subarray(4, rEnd))
   writeScalar(raw, 2 * SCALAR_BYTES, der.subarray(rEnd + 2))

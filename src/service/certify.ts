@@ -16,11 +16,10 @@ export type Unbound = Omit<Issue, "session" | "certificate">
 export const certify = async (
   { appraisal, proven }: Judged,
   told: Unbound,
-  { keyName }: Freshness,
   { deviceAuthority, signer }: Ports,
 ): Promise<SessionCertificate | undefined> => {
   const certifiedKey = proven?.certifiedKey
-  if (keyName === undefined || certifiedKey === undefined) return undefined
+  if (certifiedKey === undefined) return undefined
   const notAfter = sessionEndOf(appraisal, told, signer)
   if (notAfter === undefined) return undefined
   const { tenant, device, evaluatedAt: at } = told

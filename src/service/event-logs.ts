@@ -1,6 +1,6 @@
 import { AssayError } from "../errors.ts"
 import { type Evidence, parseSentLog, type SentLog } from "../evidence/evidence.ts"
-import { createLogOutcome } from "../verification/log-outcome.ts"
+import { createLogOutcome, type LogOutcome } from "../verification/log-outcome.ts"
 import type { Replay } from "../verification/replay.ts"
 import type { Freshness } from "./freshness.ts"
 import type { Breathe, EventLogs, LogOwner, LogStore, ReadLog } from "./ports.ts"
@@ -54,15 +54,16 @@ export const logOf = async (
   return known
 }
 
-/** Replays a log in slices, in the banks of the evidence: a long one holds nobody up. */
-export const replayInSlices = async (
-  { outcome }: ReadLog,
-  { pcrs }: Evidence,
-  breathe: Breathe,
-): Promise<void> => {
-  const banks = pcrs.kind === "indexed" ? [...pcrs.banks.keys()] : pcrs.banks.map(({ hash }) => hash)
-  const slices = outcome.replaying(banks)
-  while (slices !== undefined && slices.next().done !== true) await breathe()
+/** What is left to replay of a log in the banks of the evidence; nothing if all of it was replayed before. */
+export const leftToReplay = ({ outcome }: ReadLog, { pcrs }: Evidence): Slices | undefined =>
+  outcome.replaying(pcrs.kind === "indexed" ? [...pcrs.banks.keys()] : pcrs.banks.map(({ hash }) => hash))
+
+/** A replay that can be interrupted. */
+type Slices = NonNullable<ReturnType<LogOutcome["replaying"]>>
+
+/** Replays a log in slices: a long one holds nobody up. */
+export const replayInSlices = async (slices: Slices, breathe: Breathe): Promise<void> => {
+  while (slices.next().done !== true) await breathe()
 }
 
 /** Remembers a log that led to what was quoted, and lets its device name it if the quote answered a challenge. */

@@ -43,7 +43,7 @@ type FreshnessPorts = Pick<Ports, "singleUse" | "epochs">
  *
  * @throws {AssayError} NONCE_UNKNOWN, NONCE_EXPIRED, NONCE_SPENT, NONCE_CONTEXT, EPOCH; NONCE_STORE, CLOCK.
  */
-export const openFreshness = async (
+export const openFreshness = (
   ports: FreshnessPorts,
   input: FreshnessInput,
   caller: Caller,
@@ -53,23 +53,33 @@ export const openFreshness = async (
     case "challenge":
       return answering(ports, input.challenge, caller, at)
     case "nonce":
-      return {
-        ...withoutChallenge("nonce"),
-        nonce: input.nonce,
-        freshSince: new Date(at.getTime() - NONCE_AGE_MS),
-        expectedFor: ({ policy }) =>
-          policy?.terms.evidence.rawNonce === true ? input.nonce : nonceExtraData(caller.tenant, input.nonce),
-      }
-    case "epoch": {
-      const epoch = await ports.epochs.accepted(caller.tenant, input.number, at)
-      return {
-        ...withoutChallenge("epoch"),
-        epoch: epoch.value,
-        evidenceAgeMs: at.getTime() - epoch.startsAt.getTime(),
-        freshSince: epoch.startsAt,
-        expectedFor: () => epochExtraData(caller.tenant, epoch.value),
-      }
-    }
+      return Promise.resolve(quotingNonce(input.nonce, caller, at))
+    case "epoch":
+      return quotingEpoch(ports, input.number, caller, at)
+  }
+}
+
+const quotingNonce = (nonce: Uint8Array, { tenant }: Caller, at: Date): Freshness => ({
+  ...withoutChallenge("nonce"),
+  nonce,
+  freshSince: new Date(at.getTime() - NONCE_AGE_MS),
+  expectedFor: ({ policy }) =>
+    policy?.terms.evidence.rawNonce === true ? nonce : nonceExtraData(tenant, nonce),
+})
+
+const quotingEpoch = async (
+  { epochs }: FreshnessPorts,
+  number: number,
+  { tenant }: Caller,
+  at: Date,
+): Promise<Freshness> => {
+  const { value, startsAt } = await epochs.accepted(tenant, number, at)
+  return {
+    ...withoutChallenge("epoch"),
+    epoch: value,
+    evidenceAgeMs: at.getTime() - startsAt.getTime(),
+    freshSince: startsAt,
+    expectedFor: () => epochExtraData(tenant, value),
   }
 }
 

@@ -7,16 +7,21 @@ import type { Caller, DeviceRecord } from "./ports.ts"
  *
  * @throws {AssayError} PERMISSION; whatever `read` throws.
  */
-export const readOwn = async <T>(
-  { own }: Caller,
+export const readOwn = <T>(
+  caller: Caller,
+  read: () => Promise<T>,
+  deviceOf: (found: T) => DeviceRecord,
+): Promise<T> => (caller.own === undefined ? read() : readChecked(caller, read, deviceOf))
+
+const readChecked = async <T>(
+  caller: Caller,
   read: () => Promise<T>,
   deviceOf: (found: T) => DeviceRecord,
 ): Promise<T> => {
-  if (own === undefined) return read()
   const found = await read().catch((error: unknown) => {
     throw error instanceof AssayError && error.code === "DEVICE_NOT_FOUND" ? foreign() : error
   })
-  if (!isOwn({ own }, deviceOf(found))) throw foreign()
+  if (!isOwn(caller, deviceOf(found))) throw foreign()
   return found
 }
 

@@ -11,7 +11,7 @@ import { checkDigestNotDenied, checkNotDenied } from "../verification/weak-key.t
 import { bindSession, certify } from "./certify.ts"
 import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
-import { isLeading, logOf, readSent, rememberLog, replayInSlices } from "./event-logs.ts"
+import { isLeading, leftToReplay, logOf, readSent, rememberLog, replayInSlices } from "./event-logs.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import { isOwn, readOwn } from "./own-device.ts"
 import type { Caller, Context, FoundContext, Judged, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
@@ -120,43 +120,57 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
   const { copy, freshness, caller, at } = call
   const { context } = found
   const { snapshot } = context
-  const judged = await verdictOn(ports, call, context)
+  const owner = ownerOf(context)
+  const judged = await (freshness.epoch === undefined
+    ? proveAndJudge(ports, call, context, owner)
+    : verdictOn(ports, call, freshness.epoch, context, owner))
   const { appraisal, isEndorsed, proven } = judged
   const told = draft(judged, copy, context, freshness, caller, at, ports)
-  const { session, certificate } = bindSession(freshness, await certify(judged, told, freshness, ports))
+  const made = freshness.keyName === undefined ? undefined : await certify(judged, told, ports)
+  const { session, certificate } = bindSession(freshness, made)
   const result = issue(appraisal, { ...told, session, certificate }, ports.signer) // tell
   ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
   const trust = isEndorsed ? snapshot.trustGeneration : undefined
   const committed = commit(judged, found, trust, freshness, result)
   await ports.journal.append(record(result, context, trust, caller), committed) // record
   if (committed.counters !== undefined) ports.contexts.moved(context, committed.counters)
-  if (proven?.held !== undefined) rememberLog(ports.logs, ownerOf(context), proven.held, freshness, at)
+  if (proven?.held !== undefined) rememberLog(ports.logs, owner, proven.held, freshness, at)
   return result
 }
 
 /** Judges the evidence; what answers an epoch, and was judged before by all that it is judged by now, is not judged again. */
-const verdictOn = async (ports: Ports, call: Call, context: Context): Promise<Judged> => {
-  const { copy, freshness, at } = call
-  const { epoch } = freshness
-  if (epoch === undefined) return proveAndJudge(ports, call, context)
+const verdictOn = async (
+  ports: Ports,
+  call: Call,
+  epoch: Uint8Array,
+  context: Context,
+  owner: LogOwner,
+): Promise<Judged> => {
+  const { copy, at } = call
   const showing = { evidence: copy, epoch, snapshot: context.snapshot, at }
-  const judged = await ports.verdicts.verdictOn(showing, () => proveAndJudge(ports, call, context))
+  const judged = await ports.verdicts.verdictOn(showing, () => proveAndJudge(ports, call, context, owner))
   // Whether its device may still name the log is not part of what is remembered.
   if (judged.answers && judged.proven === undefined && copy.log.kind === "named")
-    await logOf(ports.logs, copy, undefined, ownerOf(context))
+    await logOf(ports.logs, copy, undefined, owner)
   return judged
 }
 
-const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promise<Judged> => {
+const proveAndJudge = async (
+  ports: Ports,
+  call: Call,
+  context: Context,
+  owner: LogOwner,
+): Promise<Judged> => {
   const { freshness, caller } = call
   const { evidence, sent } = call.read()
   const endorsing = await gatherEndorsing(ports, evidence, context)
   const quote = refutable(() => prove(evidence, context, freshness)) // prove
   const isEndorsed = endorsing !== undefined
   if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)
-  const log = await logOf(ports.logs, evidence, sent, ownerOf(context))
+  const log = await logOf(ports.logs, evidence, sent, owner)
   await call.spend() // now, and never unspent
-  if (log !== undefined) await replayInSlices(log, evidence, ports.breathe)
+  const slices = log && leftToReplay(log, evidence)
+  if (slices !== undefined) await replayInSlices(slices, ports.breathe)
   if (endorsing !== undefined)
     for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, context.snapshot.device.id)
   return judge(quote, evidence, log, endorsing, context, call, ports) // judge

@@ -323,7 +323,7 @@ export const EDGE: readonly Mutant[] = [
     covers: ["G-09"],
     file: "src/service/verify.ts",
     tests: ["test/service/replay-slices.test.ts"],
-    find: "  if (log !== undefined) await replayInSlices(log, evidence, ports.breathe)\n",
+    find: "  if (slices !== undefined) await replayInSlices(slices, ports.breathe)\n",
     replace: "",
     why: "The largest legal log would keep everybody else waiting for 50 ms.",
   },

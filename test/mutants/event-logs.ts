@@ -78,7 +78,7 @@ export const EVENT_LOGS: readonly Mutant[] = [
     ...of("C-07"),
     file: "src/evidence/evidence.ts",
     tests: ["test/service/event-logs.test.ts"],
-    find: "const bytes = Uint8Array.from(eventLog)",
+    find: "const bytes = new Uint8Array(eventLog)",
     replace: "const bytes = eventLog",
     why: "A caller could change the log after it was digested, and have the other one remembered.",
   },

@@ -126,8 +126,8 @@ export const SERVICE: readonly Mutant[] = [
     covers: ["row-6", "N-04"],
     file: "src/service/freshness.ts",
     tests: ["test/mutants/whole.test.ts"],
-    find: "policy?.terms.evidence.rawNonce === true ? input.nonce : nonceExtraData(caller.tenant, input.nonce)",
-    replace: "input.nonce",
+    find: "policy?.terms.evidence.rawNonce === true ? nonce : nonceExtraData(tenant, nonce)",
+    replace: "nonce",
     why: "The digest of a challenge could be passed as a nonce.",
   },
   {
@@ -135,8 +135,8 @@ export const SERVICE: readonly Mutant[] = [
     named: "N-03",
     covers: ["row-6", "N-03"],
     ...FRESHNESS,
-    find: "policy?.terms.evidence.rawNonce === true ? input.nonce",
-    replace: "policy !== undefined ? input.nonce",
+    find: "policy?.terms.evidence.rawNonce === true ? nonce",
+    replace: "policy !== undefined ? nonce",
     why: "Any device could quote raw nonces.",
   },
   // Row 10: the counters that the next quote is compared with.
