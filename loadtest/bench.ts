@@ -9,12 +9,12 @@
  * made, or when a part does not keep a bound of its own. A figure that is missed is told, and changes no status: machines differ.
  */
 import { cpus, loadavg } from "node:os"
-import { parseArgs } from "node:util"
 import { compare, type Figures, figuresTable } from "./figures.ts"
 import { measureFirstSight } from "./first-sight.ts"
 import { measureHot } from "./hot.ts"
 import { measureLatency } from "./latency.ts"
 import { measureMillion } from "./million.ts"
+import { benchOptions } from "./options.ts"
 import { measureOverload } from "./overload-measure.ts"
 import type { Amount, PartResult } from "./part.ts"
 import { measureWarm } from "./warm.ts"
@@ -44,42 +44,10 @@ const PARTS: Readonly<Record<string, Part>> = {
   overload: { measure: measureOverload, isLong: true, isWhole: (one) => one.overloadSeconds >= 60 },
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    calls: { type: "string", default: "1000" },
-    rounds: { type: "string", default: "5" },
-    "in-flight": { type: "string", default: "64" },
-    hot: { type: "string", default: "100000" },
-    registered: { type: "string", default: "1000000" },
-    seconds: { type: "string", default: "60" },
-    // As everywhere in Assay: JSON for programs.
-    output: { type: "string", short: "o", default: process.stdout.isTTY ? "table" : "json" },
-  },
-})
-
-type Count = "calls" | "rounds" | "in-flight" | "hot" | "registered" | "seconds"
-const number = (name: Count, max: number, min = 1): number => {
-  const value = Number(values[name])
-  if (Number.isInteger(value) && value >= min && value <= max) return value
-  throw new TypeError(`--${name} is an integer from ${min} to ${max}`)
-}
-/** More calls could not be prepared within the lifetime of the first challenge; more rounds would not end soon. */
-const amount: Amount = {
-  calls: number("calls", 10_000),
-  rounds: number("rounds", 100),
-  inFlight: number("in-flight", 256),
-  hot: number("hot", 100_000),
-  registered: number("registered", 10_000_000, 1000),
-  overloadSeconds: number("seconds", 3600),
-}
-if (values.output !== "json" && values.output !== "table") throw new TypeError("-o is json or table")
-const unknown = positionals.find((name) => name !== "all" && PARTS[name] === undefined)
-if (unknown !== undefined)
-  throw new TypeError(`parts are all, ${Object.keys(PARTS).join(", ")}, not ${unknown}`)
+const { amount, wanted, output } = benchOptions(process.argv.slice(2), Object.keys(PARTS))
 
 const isWanted = (name: string, isLong: boolean): boolean =>
-  positionals.length === 0 ? !isLong : positionals.includes("all") || positionals.includes(name)
+  wanted.length === 0 ? !isLong : wanted.includes("all") || wanted.includes(name)
 
 const [loadAverage = 0] = loadavg()
 const results = new Map<string, PartResult>()
@@ -96,7 +64,7 @@ for (const [name, { measure, isLong = false, isWhole = () => true }] of Object.e
 const figures: Figures = Object.assign({}, ...[...results.values()].map((one) => one.figures))
 const told = compare(figures)
 const conditions = { node: process.version, cores: cpus().length, loadAverage }
-if (values.output === "json") {
+if (output === "json") {
   const parts = Object.fromEntries([...results].map(([name, one]) => [name, one.details]))
   process.stdout.write(`${JSON.stringify({ ...conditions, amount, figures: told, parts }, undefined, 2)}\n`)
 } else {

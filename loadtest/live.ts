@@ -14,7 +14,6 @@
 import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { parseArgs } from "node:util"
 import { fromBinary, fromJson, toBinary } from "@bufbuild/protobuf"
 import { challengeParts } from "../src/device/attester.ts"
 import type { SoftwareDevice } from "../src/device/software.ts"
@@ -28,47 +27,21 @@ import { pathOf } from "../src/rpc.ts"
 import { type Caller, createCaller } from "./caller.ts"
 import { divideCores } from "./cores.ts"
 import { AUDIENCE } from "./fleet.ts"
-import { type Configuration, readConfiguration } from "./ghz.ts"
+import type { Configuration } from "./ghz.ts"
 import { judge } from "./judge.ts"
 import { type Call, countStatus, measureCapacity, offerLoad, type Statuses, type Step } from "./open-loop.ts"
+import { liveOptions } from "./options.ts"
 import { named, type Plan, payloadOf, quotingDevices, verifyRequests } from "./payloads.ts"
 import { plotLatency } from "./plot.ts"
 import { type Stage, withFleet } from "./with-fleet.ts"
 
-const ROOT = join(import.meta.dirname, "..")
-const DEFAULT_NAMES = ["verify-challenge", "verify-nonce", "verify-epoch"]
 /** Parts of the capacity that are offered. */
 const PARTS = [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
-const FLEET_MAX = 100_000
-const SECONDS_MAX = 600
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    fleet: { type: "string", default: "1000" },
-    /** For each part, and to find the capacity. */
-    seconds: { type: "string", default: "3" },
-    keep: { type: "string", default: join(ROOT, ".cache/loadtest") },
-  },
-})
-const size = Number(values.fleet)
-if (!Number.isInteger(size) || size < 1 || size > FLEET_MAX)
-  throw new TypeError(`--fleet is an integer from 1 to ${FLEET_MAX}`)
-const durationMs = 1000 * Number(values.seconds)
-if (!(durationMs > 0 && durationMs <= 1000 * SECONDS_MAX))
-  throw new TypeError(`--seconds is a number up to ${SECONDS_MAX}`)
-const configurations = (positionals.length > 0 ? positionals : DEFAULT_NAMES).map((name) =>
-  readConfiguration(join(import.meta.dirname, "ghz", `${name}.json`)),
-)
+const { fleet: size, durationMs, keep, configurations } = liveOptions(process.argv.slice(2))
 
 /** Of all loads together they say nothing: each step has its own. */
 const LATENCY_BY_STEP = { p50Ms: Number.NaN, p95Ms: Number.NaN, p99Ms: Number.NaN }
-
-const ghzAlone = configurations.find(
-  ({ call }) => call.endsWith(".VerifyStream") || call.endsWith(".BeginEnrollment"),
-)
-if (ghzAlone !== undefined)
-  throw new TypeError(`${ghzAlone.name} is for ghz: node loadtest/load.ts ${ghzAlone.name}`)
 
 const { createChallenge, verify, getEpoch } = AttestationService.method
 
@@ -172,10 +145,10 @@ await withFleet(size, async (stage) => {
     process.stderr.write(`${config.name}\n`)
     outcomes.push(await runOne(config, stage))
   }
-  mkdirSync(values.keep, { recursive: true })
+  mkdirSync(keep, { recursive: true })
   const figures = `${JSON.stringify({ node: process.version, fleet: size, cores, outcomes }, undefined, 2)}\n`
-  writeFileSync(join(values.keep, "live.json"), figures)
-  writeFileSync(join(values.keep, "latency.svg"), plotLatency(outcomes))
+  writeFileSync(join(keep, "live.json"), figures)
+  writeFileSync(join(keep, "latency.svg"), plotLatency(outcomes))
   process.stdout.write(figures)
   for (const { name, failures } of outcomes)
     for (const failure of failures) {

@@ -9,6 +9,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { type ChainReport, excesses } from "../../loadtest/chains.ts"
 import { compare, figuresTable, type Told } from "../../loadtest/figures.ts"
+import { benchOptions } from "../../loadtest/options.ts"
 import type { Report } from "../../loadtest/report.ts"
 import { median, type Spread, spreadOf } from "../../loadtest/statistics.ts"
 import { countVerified, differences } from "../../loadtest/tokens.ts"
@@ -33,8 +34,8 @@ const bench = async (...options: readonly string[]) => {
 }
 
 test("every call has a token of its own that verifies, is in the journal, and stands against a floor of the same sizes", async () => {
-  const plan = { calls: 12, rounds: 2, inFlight: 4 }
-  const options = ["--calls", "12", "--rounds", "2", "--in-flight", "4"]
+  const plan = { calls: 8, rounds: 2, inFlight: 4 }
+  const options = ["--calls", "8", "--rounds", "2", "--in-flight", "4"]
   const { figures, parts } = await bench("warm", ...options)
   const report: Report = parts.warm
   assert.equal(report.plan, plan)
@@ -53,8 +54,8 @@ test("every call has a token of its own that verifies, is in the journal, and st
     ],
   )
   for (const one of report.cases) {
-    // Rounds of twelve with three before: one that shows the log, eight warm ones, two measured.
-    assert.equal(one.counts, { calls: 165, tokens: 165, journalRecords: 165 })
+    // Rounds of eight with two before: one that shows the log, eight warm ones, two measured.
+    assert.equal(one.counts, { calls: 110, tokens: 110, journalRecords: 110 })
     assert.is(one.rounds, 2)
     const { empty, check, sign } = one.parts
     for (const spread of [one.floor, empty, sign, one.verify, one.ratio]) assert.ok(isSpread(spread))
@@ -80,7 +81,7 @@ test("every call has a token of its own that verifies, is in the journal, and st
   )
   for (const { bare, verify, ratio, growth = ratio } of report.chains)
     for (const spread of [bare, verify, ratio, growth]) assert.ok(isSpread(spread))
-  assert.is(report.contextCache.misses, 24)
+  assert.is(report.contextCache.misses, 16)
   const measured = figures.filter(({ verdict }: Told) => verdict !== "not measured")
   assert.equal(
     measured.map(({ name }: Told) => name),
@@ -175,7 +176,13 @@ test("says which paths cost more than they may", () => {
 })
 test("refuses a plan that could not be carried out, and parts that it does not have", async () => {
   for (const option of ["--calls=0", "--rounds=x", "--output=xml", "--registered=10", "no-such-part"])
-    assert.not.equal(await run(process.execPath, ["loadtest/bench.ts", option]).catch(({ code }) => code), 0)
+    assert.throws(
+      () => benchOptions([option], ["warm"]),
+      (error: unknown) => error instanceof TypeError,
+    )
+  assert.equal(benchOptions(["warm", "--calls=7"], ["warm"]).wanted, ["warm"])
+  const { code } = await run(process.execPath, ["loadtest/bench.ts", "no-such-part"]).catch((ended) => ended)
+  assert.is(code, 1)
 })
 test("the median of an even number of values lies between the two in the middle", () => {
   assert.equal([median([3, 1, 2]), median([4, 1, 2, 3]), median([5])], [2, 2.5, 5])
