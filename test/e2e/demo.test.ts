@@ -51,7 +51,7 @@ const demos = new Map<string, Promise<{ readonly demo: Demo; readonly text: stri
 const demoWith = (tpm: string): Promise<{ readonly demo: Demo; readonly text: string }> => {
   const shown =
     demos.get(tpm) ??
-    assay(["demo", "--tpm", tpm, "-o", "json"]).then(({ status, stdout, stderr }) => {
+    assayHere(["demo", "--tpm", tpm, "-o", "json"]).then(({ status, stdout, stderr }) => {
       assert.is(status, 0, stderr)
       return { demo: JSON.parse(stdout) as Demo, text: stdout }
     })
@@ -285,8 +285,9 @@ for (const tpm of ["software", "swtpm"] as const) {
         assert.is(ended.status, status, `${args.join(" ")}\n${ended.stdout}${ended.stderr}`)
         assert.ok(ended.stdout.includes(told), ended.stdout)
       }
+      // Once is enough to see that it does in a process of its own, too.
       const [args] = expected[0] ?? [[]]
-      assert.is((await assay(args)).status, 0, "and so does the program in a process of its own")
+      if (tpm === "software") assert.is((await assay(args)).status, 0)
     })
   })
 }
@@ -368,8 +369,8 @@ const references: Removal = [
   [/changes PCR 4/],
   {
     file: "src/appraisal/rules/reference-sets.ts",
-    before: "quotedValue(pcrs, reference) !== reference.value",
-    now: "quotedValue(pcrs, reference) === undefined",
+    before: "return quoted !== undefined && sameBytes(quoted, golden.value)",
+    now: "return quoted !== undefined",
   },
 ]
 const memory: Removal = [
