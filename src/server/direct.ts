@@ -18,6 +18,9 @@ const PREFIX_BYTES = 5
 const HEADERS = { [HTTP2_HEADER_STATUS]: 200, [HTTP2_HEADER_CONTENT_TYPE]: "application/grpc+proto" }
 /** Of a deadline: whoever takes a call back later than that does so for its deadline, which comes to us a little late. */
 const NEARLY = 0.9
+/** As a list, name and value in turns, and without a date, which is how Node writes them soonest. */
+const ANSWER_HEADERS = Object.entries(HEADERS).flatMap(([name, value]) => [name, String(value)])
+const ANSWERING = { waitForTrailers: true, sendDate: false }
 const OK = { "grpc-status": String(status.OK) }
 /** gRPC over HTTP/2, Timeout: what its units are in milliseconds. */
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
@@ -182,7 +185,7 @@ class DirectCall implements Carrier {
     this.#call.guarded?.answered()
     this.#call.end(status.OK)
     if (this.#isGone) return
-    this.stream.respond(HEADERS, { waitForTrailers: true })
+    this.stream.respond(ANSWER_HEADERS, ANSWERING)
     this.stream.end(framed(answered.value))
   }
 }
