@@ -3,7 +3,7 @@ import type { Counters, LastResult } from "../service/ports.ts"
 import { countersFrom } from "./counters.ts"
 import { resultFrom } from "./device-row.ts"
 import { shareFence } from "./fence.ts"
-import type { GroupEntry } from "./journal-commit.ts"
+import type { GroupEntry, PreparedEntry } from "./journal-commit.ts"
 import { judgedIn } from "./registry.ts"
 import { integer, optional, type Row, text } from "./row.ts"
 import { askAll, rowOf, statement, type Work } from "./statement.ts"
@@ -97,7 +97,7 @@ export class DeviceMemory {
  * @returns For each of the group its device: one of several that are about it; nothing if there is none.
  */
 export function* holdDevices(
-  group: readonly GroupEntry[],
+  group: readonly (GroupEntry | PreparedEntry)[],
   memory: DeviceMemory | undefined,
 ): Work<readonly (Held | undefined)[]> {
   const held = memory === undefined ? new Map<string, Held>() : yield* memory.recall()

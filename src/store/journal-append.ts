@@ -2,13 +2,13 @@ import { isDeepStrictEqual } from "node:util"
 import { sameBytes } from "../bytes.ts"
 import { type Act, JOURNAL_ACTS, type JournalRecord, type RecordedRevisions } from "../service/ports.ts"
 import { CHAIN_START, type ChainHead, headAfter } from "../verification/journal/chain.ts"
-import { recordBytes } from "../verification/journal/record.ts"
+import { type RecordContent, readRecord, recordBytes } from "../verification/journal/record.ts"
 import { blob, instant, instantColumn, integer, oneOf, optional, type Row, text } from "./row.ts"
 import { type Answer, ask, askAll, rowOf, statement, type Work } from "./statement.ts"
 
 /** The columns of a record, but for its place. */
-export const recordColumns = (record: JournalRecord) => ({
-  tenant: record.tenant,
+export const recordColumns = (tenant: string, record: RecordContent) => ({
+  tenant,
   at: instantColumn(record.at),
   caller: record.caller,
   act: record.act,
@@ -29,14 +29,23 @@ export type RecordColumns = ReturnType<typeof recordColumns>
 
 /** A record ready to be written: its columns, and the bytes that it is chained by. */
 export interface PreparedRecord {
+  readonly tenant: string
   readonly columns: RecordColumns
   readonly bytes: Uint8Array
 }
 
 /** @throws {TypeError | RangeError} if it cannot be written, or not be read back as it is. */
 export const prepareRecord = (record: JournalRecord): PreparedRecord => ({
-  columns: recordColumns(record),
+  tenant: record.tenant,
+  columns: recordColumns(record.tenant, record),
   bytes: recordBytes(record),
+})
+
+/** The record of that encoding, ready to be written. @throws {Error} if it is the encoding of none. */
+export const preparedFrom = (tenant: string, bytes: Uint8Array): PreparedRecord => ({
+  tenant,
+  columns: recordColumns(tenant, readRecord(bytes)),
+  bytes,
 })
 
 /** The head of a writer's chain, which nobody else moves on until this transaction ends. */
@@ -192,7 +201,7 @@ export function* isRecorded({ writer, sequence }: Place, { columns }: PreparedRe
   const { tenant } = columns
   yield* ask(takeHead({ tenant, writer, start: CHAIN_START.hash }))
   const row = yield* rowOf(selectRecord({ tenant, writer, sequence }))
-  return row !== undefined && isDeepStrictEqual(recordColumns(recordFrom(row)), columns)
+  return row !== undefined && isDeepStrictEqual(recordColumns(tenant, recordFrom(row)), columns)
 }
 
 /** What an administrative act made, for its record. */

@@ -15,6 +15,11 @@ export interface GroupEntry {
   readonly commit: Commit | undefined
 }
 
+/** One of a group whose record was made ready to be written before. */
+export interface PreparedEntry extends Pick<GroupEntry, "commit"> {
+  readonly record: PreparedRecord
+}
+
 /**
  * A row that nobody else ever sees. To write what is there already would not do: SQLite leaves a page alone that stays the
  * same. In this table, for of the journal's own nothing is ever removed like that.
@@ -35,7 +40,7 @@ const removeTrial = statement<{ name: string }>((builder, at) =>
  */
 export function* commitGroup(
   chains: ChainWriter,
-  group: readonly GroupEntry[],
+  group: readonly (GroupEntry | PreparedEntry)[],
   memory?: DeviceMemory,
 ): Work<readonly (AssayError | undefined)[]> {
   if (group.length === 0) yield* tryToWrite(chains)
@@ -43,7 +48,7 @@ export function* commitGroup(
   const accepted = new Map<string, PreparedRecord[]>()
   const refusals = group.map(({ record, commit }, i) => {
     try {
-      const prepared = prepareRecord(record)
+      const prepared = "bytes" in record ? record : prepareRecord(record)
       if (commit !== undefined) move(held[i], commit)
       const others = accepted.get(record.tenant)
       if (others === undefined) accepted.set(record.tenant, [prepared])

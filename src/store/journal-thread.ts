@@ -83,12 +83,13 @@ export const startJournalThread = (start: ThreadStart, entry: URL = ENTRY): Jour
 
   return {
     commit: async (group) => {
+      const { bytes, refusals } = toMessage(group)
       const message = await new Promise<WrittenMessage>((resolve, reject) => {
         if (worker === undefined) return reject(new Error("the journal's thread is not there"))
-        worker.postMessage(toMessage(group))
+        worker.postMessage(bytes, [bytes.buffer])
         asked = { resolve, reject }
       })
-      return outcomeOf(message, group.length)
+      return outcomeOf(message, refusals)
     },
     close: async () => {
       isClosed = true

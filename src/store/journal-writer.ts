@@ -15,7 +15,7 @@ const serve = (port: MessagePort, { path, writer }: ThreadStart): void => {
   const memory = new DeviceMemory()
   const database = forgetUndone(sqliteDatabase(openSqlite(path)), chains, memory)
   const answer = (message: ThreadMessage): void => port.postMessage(message)
-  port.on("message", (message: string) => {
+  port.on("message", (message: Uint8Array) => {
     database
       .write(() => commitGroup(chains, fromMessage(message), memory))
       .then(

@@ -44,6 +44,20 @@ export const JOURNAL: readonly Mutant[] = [
       "if (revision < -9)",
       "A revision below 0 would be one.",
     ],
+    [
+      "journal-record-label",
+      "longer, shorter or something else",
+      "if (parts.text() !== LABEL) throw",
+      "if (parts.text() === '') throw",
+      "Other bytes could be stored as a record.",
+    ],
+    [
+      "journal-record-end",
+      "longer, shorter or something else",
+      "if (!parts.isAtEnd) throw",
+      "if (false) throw",
+      "What is hashed would be more than what is stored.",
+    ],
   ]),
   ...mutantsOf(`${FOLDER}/record.ts`, VERIFY_TEST, [
     [
@@ -560,16 +574,39 @@ export const JOURNAL: readonly Mutant[] = [
     [
       "message-other-group",
       "S-07",
-      "if (written + refusals.length !== size) throw",
-      "if (written < 0) throw",
+      "if (written + refusals.length !== sent.length)",
+      "if (written < 0)",
       "Records that nobody wrote would count as written.",
     ],
     [
       "message-absent",
       "S-04",
-      "  value === undefined ? [] : [convert(value)]",
-      "  value === undefined || Number.isNaN(value) || value === Infinity ? [] : [convert(value)]",
+      "if (revisions.trust !== undefined)",
+      "if (Number.isFinite(revisions.trust))",
       "A generation of trust that is none would not be compared.",
+    ],
+    [
+      "message-cut",
+      "sends the rest of its group",
+      "parts.cutTo(size)",
+      "",
+      "Half of a record that is refused would stand before the next one.",
+    ],
+    [
+      "message-places",
+      "sends the rest of its group",
+      "outcome[sent[refusal.at] ?? -1]",
+      "outcome[refusal.at]",
+      "A decision that was not written would pass for one that was.",
+    ],
+  ]),
+  ...mutantsOf(`${FOLDER}/parts-reader.ts`, "test/verification/journal/record.test.ts", [
+    [
+      "parts-reader-end",
+      "longer, shorter or something else",
+      "if (this.#at !== end) throw",
+      "if (this.#at < 0) throw",
+      "A part could reach into the next one.",
     ],
   ]),
   ...mutantsOf("src/store/journal-thread.ts", "test/store/journal-thread.test.ts", [

@@ -47,9 +47,10 @@ journalConformance(test, "messages", () => {
   const [chains, memory] = [createChainWriter("local"), new DeviceMemory()]
   const database = forgetUndone(sqliteDatabase(own), chains, memory)
   const commit: CommitGroup = async (entries) => {
-    const group = fromMessage(structuredClone(toMessage(entries)))
+    const { bytes, refusals } = toMessage(entries)
+    const group = fromMessage(structuredClone(bytes, { transfer: [bytes.buffer] }))
     const outcome = await database.write(() => commitGroup(chains, group, memory))
-    return outcomeOf(structuredClone(writtenMessage(outcome)), entries.length)
+    return outcomeOf(structuredClone(writtenMessage(outcome)), refusals)
   }
   const store = createStore(sqliteDatabase(main), {
     writer: "local",

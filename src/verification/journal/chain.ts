@@ -16,6 +16,9 @@ export interface ChainHead {
   readonly hash: Uint8Array
 }
 
+/** What is hashed is written here, over what was hashed before. */
+const scratch = new Parts()
+
 const LABEL = "assay/v1/journal-chain"
 
 /** What stands before the first record of every chain. */
@@ -30,7 +33,14 @@ export const CHAIN_START: ChainHead = { sequence: 0, hash: new Uint8Array(32) }
  */
 export const headAfter = ({ tenant, writer }: ChainId, before: ChainHead, bytes: Uint8Array): ChainHead => {
   const sequence = before.sequence + 1
-  const parts = new Parts().text(LABEL).text(tenant).text(writer).number(sequence).raw(before.hash).raw(bytes)
+  const parts = scratch
+    .cutTo(0)
+    .text(LABEL)
+    .text(tenant)
+    .text(writer)
+    .number(sequence)
+    .raw(before.hash)
+    .raw(bytes)
   return { sequence, hash: hash("sha256", parts.bytes, "buffer") }
 }
 

@@ -3,6 +3,9 @@ const LENGTH_BYTES = 4
 const NUMBER_BYTES = 8
 /** UTF-8 takes no more for one unit of UTF-16. */
 const UTF8_BYTES_MAX = 3
+const ASCII_MAX = 0x7f
+/** Texts of so many units are written one by one. */
+const SHORT = 32
 
 /**
  * Writes parts one after another, each after its length as a u32, big-endian, as `lengthPrefixed` does: in one pass and into
@@ -17,21 +20,34 @@ export class Parts {
     return this.#buffer.subarray(0, this.#size)
   }
 
+  /** How many bytes were written. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Takes back what was written after so many bytes. */
+  cutTo(size: number): this {
+    this.#size = Math.min(size, this.#size)
+    return this
+  }
+
   /** A part of bytes. */
   raw(bytes: Uint8Array): this {
     this.#reserve(LENGTH_BYTES + bytes.length)
-    this.#size = this.#buffer.writeUInt32BE(bytes.length, this.#size)
-    this.#buffer.set(bytes, this.#size)
-    this.#size += bytes.length
+    this.#buffer.writeUInt32BE(bytes.length, this.#size)
+    this.#buffer.set(bytes, this.#size + LENGTH_BYTES)
+    this.#size += LENGTH_BYTES + bytes.length
     return this
   }
 
   /** A part of text, in UTF-8. @throws {TypeError} for text that UTF-8 cannot spell: two of them would have one encoding. */
   text(text: string): this {
+    if (text.length <= SHORT && this.#shortAscii(text)) return this
     if (!text.isWellFormed()) throw new TypeError("text that UTF-8 cannot spell")
     this.#reserve(LENGTH_BYTES + UTF8_BYTES_MAX * text.length)
     const size = this.#buffer.write(text, this.#size + LENGTH_BYTES)
-    this.#size = this.#buffer.writeUInt32BE(size, this.#size) + size
+    this.#buffer.writeUInt32BE(size, this.#size)
+    this.#size += LENGTH_BYTES + size
     return this
   }
 
@@ -45,6 +61,22 @@ export class Parts {
     return this
   }
 
+  /** A part of 8 bytes: any number, and none, as IEEE 754 has it, big-endian. */
+  double(value: number): this {
+    this.#reserve(LENGTH_BYTES + NUMBER_BYTES)
+    this.#size = this.#buffer.writeUInt32BE(NUMBER_BYTES, this.#size)
+    this.#size = this.#buffer.writeDoubleBE(value, this.#size)
+    return this
+  }
+
+  /** A part of 8 bytes: a u64, big-endian. @throws {RangeError} if it is none. */
+  u64(value: bigint): this {
+    this.#reserve(LENGTH_BYTES + NUMBER_BYTES)
+    this.#buffer.writeBigUInt64BE(value, this.#size + LENGTH_BYTES)
+    this.#size = this.#buffer.writeUInt32BE(NUMBER_BYTES, this.#size) + NUMBER_BYTES
+    return this
+  }
+
   /** A part made of the parts that `write` writes. */
   list(write: () => void): this {
     this.#reserve(LENGTH_BYTES)
@@ -53,6 +85,21 @@ export class Parts {
     write()
     this.#buffer.writeUInt32BE(this.#size - at - LENGTH_BYTES, at)
     return this
+  }
+
+  /** Writes it if it is ASCII: for what is short, a call out of the engine takes longer than its bytes do. */
+  #shortAscii(text: string): boolean {
+    const { length } = text
+    this.#reserve(LENGTH_BYTES + length)
+    const start = this.#size + LENGTH_BYTES
+    for (let i = 0; i < length; i += 1) {
+      const unit = text.charCodeAt(i)
+      if (unit > ASCII_MAX) return false
+      this.#buffer[start + i] = unit
+    }
+    this.#buffer.writeUInt32BE(length, this.#size)
+    this.#size = start + length
+    return true
   }
 
   #reserve(size: number): void {

@@ -1,4 +1,5 @@
 import { Parts } from "./parts.ts"
+import { PartsReader } from "./parts-reader.ts"
 
 /** What one record of the journal says, apart from where it stands. */
 export interface RecordContent {
@@ -32,9 +33,11 @@ const LABEL = "assay/v1/journal-record"
  * @throws {RangeError} for an instant or a revision that is no whole number. @throws {TypeError} for text that UTF-8
  *   cannot spell: two of them would have one encoding.
  */
-export const recordBytes = (record: RecordContent): Uint8Array => {
+export const recordBytes = (record: RecordContent): Uint8Array => writeRecord(new Parts(), record).bytes
+
+/** Writes the parts of a record. @throws as `recordBytes`. */
+export const writeRecord = (parts: Parts, record: RecordContent): Parts => {
   const { at, caller, act, device, outcome, codes, evidenceDigest, policyDigest, revisions, tokenId } = record
-  const parts = new Parts()
   return parts
     .text(LABEL)
     .number(at.getTime())
@@ -50,7 +53,28 @@ export const recordBytes = (record: RecordContent): Uint8Array => {
     .list(() => revisions && parts.list(() => writeRevisions(parts, revisions)))
     .list(() => {
       if (tokenId !== undefined) parts.text(tokenId)
-    }).bytes
+    })
+}
+
+/** The record that `bytes` are the encoding of; its digests are views of them. @throws {Error} if they are of none. */
+export const readRecord = (bytes: Uint8Array): RecordContent => {
+  const parts = new PartsReader(bytes)
+  const text = (): string => parts.text()
+  if (parts.text() !== LABEL) throw new TypeError("the encoding of something else than a record")
+  const record = {
+    at: new Date(parts.number()),
+    caller: parts.text(),
+    act: parts.text(),
+    device: parts.text(),
+    outcome: parts.text(),
+    codes: parts.list(text),
+    evidenceDigest: parts.raw(),
+    policyDigest: parts.sequence(() => parts.raw()),
+    revisions: parts.sequence(() => parts.sequence(() => readRevisions(parts))),
+    tokenId: parts.sequence(text),
+  }
+  if (!parts.isAtEnd) throw new TypeError("more than the encoding of a record")
+  return record
 }
 
 const writeRevisions = (
@@ -71,6 +95,15 @@ const writeRevisions = (
     .list(() => {
       if (trust !== undefined) writeRevision(parts, trust)
     })
+}
+
+const readRevisions = (parts: PartsReader): RecordContent["revisions"] => {
+  const number = (): number => parts.number()
+  return {
+    device: parts.sequence(number),
+    policy: parts.sequence(() => parts.sequence(() => ({ name: parts.text(), revision: parts.number() }))),
+    trust: parts.sequence(number),
+  }
 }
 
 const writeRevision = (parts: Parts, revision: number): void => {

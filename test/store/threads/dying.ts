@@ -5,8 +5,8 @@ import { fromMessage } from "../../../src/store/journal-message.ts"
 const port = parentPort
 if (port === null) throw new TypeError("a thread")
 let isDying = false
-port.on("message", (message: string) => {
-  isDying ||= fromMessage(message).some(({ record }) => record.device === "die")
+port.on("message", (message: Uint8Array) => {
+  isDying ||= fromMessage(message).some(({ record }) => record.columns.device === "die")
 })
 const post = port.postMessage.bind(port)
 port.postMessage = (message) => {

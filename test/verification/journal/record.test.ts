@@ -3,7 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex, utf8 } from "../../../src/bytes.ts"
 import { CHAIN_START, nextHead } from "../../../src/verification/journal/chain.ts"
-import { type RecordContent, recordBytes } from "../../../src/verification/journal/record.ts"
+import { type RecordContent, readRecord, recordBytes } from "../../../src/verification/journal/record.ts"
 import { recordContent } from "../../support/journal.ts"
 import { digestOf } from "../../support/ports/samples.ts"
 
@@ -119,9 +119,10 @@ const content: fc.Arbitrary<RecordContent> = fc.record({
   ),
   tokenId: maybe(short),
 })
-const spelled = (record: RecordContent): string =>
-  JSON.stringify(record, (_, value: unknown) =>
-    value instanceof Uint8Array ? `bytes ${toHex(value)}` : value === undefined ? "nothing" : value,
+const spelled = ({ evidenceDigest, policyDigest, ...rest }: RecordContent): string =>
+  JSON.stringify(
+    { ...rest, evidence: toHex(evidenceDigest), policy: policyDigest && toHex(policyDigest) },
+    (_, value: unknown) => (value === undefined ? "nothing" : value),
   )
 
 test("gives two records the same bytes only if they say the same", () => {
@@ -131,6 +132,34 @@ test("gives two records the same bytes only if they say the same", () => {
     }),
     { numRuns: 2000 },
   )
+})
+
+test("is read back as the record that it is made of", () => {
+  fc.assert(
+    fc.property(content, (record) => {
+      assert.is(spelled(readRecord(recordBytes(record))), spelled(record))
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test("is read of nothing that is longer, shorter or something else", () => {
+  const bytes = recordBytes(recordContent())
+  for (let size = 0; size < bytes.length; size += 1)
+    assert.throws(() => readRecord(bytes.slice(0, size)), undefined, `${size}`)
+  assert.throws(() => readRecord(Buffer.concat([bytes, part(NOTHING)])))
+  const label = part(utf8("assay/v1/journal-record"))
+  assert.equal(readRecord(Buffer.concat([label, bytes.subarray(label.length)])).tokenId, "token-1")
+  const other = part(utf8("assay/v1/journal-head--"))
+  assert.throws(() => readRecord(Buffer.concat([other, bytes.subarray(label.length)])))
+  // Two token ids, where one may be absent.
+  const last = part(part(utf8("token-1"))).length
+  const two = Buffer.concat([bytes.subarray(0, -last), part(part(utf8("a")), part(utf8("b")))])
+  assert.throws(() => readRecord(two))
+  // A part that says that it is longer than it is.
+  const longer = Buffer.from(bytes)
+  longer.writeUInt32BE(last - 4 + 1, bytes.length - last)
+  assert.throws(() => readRecord(longer))
 })
 
 test.run()
