@@ -219,8 +219,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "S-09",
     covers: ["S-09"],
     ...JOURNAL,
-    find: '(revisions.trust === undefined || integer(row, "trust_generation") === revisions.trust)',
-    replace: "row !== undefined",
+    find: "(revisions.trust === undefined || held.trustGeneration === revisions.trust)",
+    replace: "(revisions.trust === undefined || held.trustGeneration >= 0)",
     why: "A token would rest on trust that is not the current one.",
   },
   {
