@@ -1,4 +1,4 @@
-import { createHmac, createPrivateKey, generateKeyPairSync, hash, sign } from "node:crypto"
+import { createHmac, createPrivateKey, hash, sign } from "node:crypto"
 import * as fc from "fast-check"
 import { CompactEncrypt, createLocalJWKSet, jwtVerify } from "jose"
 import { suite } from "uvu"
@@ -8,6 +8,7 @@ import { prepareKeySet, type SessionTokenOptions, verifySessionToken } from "../
 import { AssayError, type Code } from "../../src/errors.ts"
 import { character } from "../support/arbitrary.ts"
 import { throwsCode } from "../support/assert.ts"
+import { rsaPair } from "../support/rsa.ts"
 import { SIGNER_TIME, signedToken, testSigner, tokenHeader } from "../support/signer.ts"
 
 const test = suite("verifySessionToken")
@@ -126,7 +127,7 @@ const hmacToken = (secret: string | Uint8Array): string => {
 }
 const rsaToken = (): string => {
   const input = `${part(JSON.stringify({ alg: "RS256", kid: ec.keyId, typ: "assay-session+jwt" }))}.${payloadPart}`
-  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+  const { privateKey } = rsaPair()
   return `${input}.${toBase64Url(sign("sha256", utf8(input), privateKey))}`
 }
 const { kid, typ } = tokenHeader(ec)

@@ -1,9 +1,9 @@
-import { generateKeyPairSync } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { prepareForeignKeySet, prepareKeySet } from "../../src/jwt/keyset.ts"
 import type { TokenAlgorithm } from "../../src/jwt/signature.ts"
 import { throwsCode } from "../support/assert.ts"
+import { rsaPair } from "../support/rsa.ts"
 import { makeIssuer } from "../support/tokens.ts"
 
 const test = suite("prepareForeignKeySet")
@@ -45,7 +45,7 @@ test("passes over keys that are for something else", () => {
 
 const rsaOf = (bits: number, exponent = 65_537) => makeIssuer("RS256", "rsa", { bits, exponent }).jwk
 const [es256 = {}, es384 = {}] = keys
-const huge = generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey.export({ format: "jwk" })
+const huge = rsaPair().publicKey.export({ format: "jwk" })
 /** No key at all, but as long as one of more bits than are verified with. */
 const n = Buffer.concat([Buffer.from([0xc1]), Buffer.alloc(1100, 0x5b), Buffer.of(0x07)]).toString(
   "base64url",

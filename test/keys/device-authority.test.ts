@@ -13,6 +13,7 @@ import { verifyChain } from "../../src/verification/chain.ts"
 import { createTrust } from "../../src/verification/trust.ts"
 import { accepts, output, withFiles } from "../device/judges.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
+import { rsaPair } from "../support/rsa.ts"
 import { NONE_DENIED } from "../support/service.ts"
 import {
   basicConstraints,
@@ -96,7 +97,7 @@ const trust = createTrust({
 for (const kind of ["P-256", "P-384", "P-521", "RSA-2048", "RSA-4096"] as const)
   test(`issues what our own validator and openssl accept, for a key of ${kind}`, async () => {
     const pair = kind.startsWith("RSA")
-      ? generateKeyPairSync("rsa", { modulusLength: Number(kind.slice(4)) })
+      ? rsaPair(Number(kind.slice(4)))
       : generateKeyPairSync("ec", { namedCurve: kind })
     const { chain } = await issuing.issue(
       wanted({ spki: new Uint8Array(pair.publicKey.export({ type: "spki", format: "der" })) }),

@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process"
-import { generateKeyPairSync } from "node:crypto"
 import {
   chmodSync,
   existsSync,
@@ -27,6 +26,7 @@ import {
 } from "../../src/keys/privatefile.ts"
 import { createRandom } from "../../src/keys/random.ts"
 import { throwsCode } from "../support/assert.ts"
+import { rsaPair } from "../support/rsa.ts"
 
 const test = suite("key files")
 
@@ -155,10 +155,7 @@ const refusedAlteration: [name: string, text: string][] = [
     whole.replace(/: .*\n/, ownLine({ alg: "ES256", kid: key.publicJwk.kid, typ: "assay-session+jwt" })),
   ],
   ["another key under the first line", `${lines[0]}\n${encryptedPkcs8(other.privateKey, PASSPHRASE)}`],
-  [
-    "an RSA key",
-    `${lines[0]}\n${encryptedPkcs8(generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey, PASSPHRASE)}`,
-  ],
+  ["an RSA key", `${lines[0]}\n${encryptedPkcs8(rsaPair().privateKey, PASSPHRASE)}`],
   [
     "an altered block",
     whole.replace(/(.)(.{20}=*\n-----END)/, (_, a: string, b: string) => (a === "A" ? "B" : "A") + b),

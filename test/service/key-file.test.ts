@@ -6,12 +6,13 @@ import { parseKeyFile } from "../../src/service/key-file.ts"
 import { createKeyObject } from "../../src/verification/key.ts"
 import { throwsCode } from "../support/assert.ts"
 import { quoteFixture } from "../support/fixtures.ts"
+import { rsaPair } from "../support/rsa.ts"
 import { needs, vector } from "../support/vectors.ts"
 
 const test = suite("parseKeyFile")
 const withVectors = needs("vectors", test)
 
-const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 })
+const rsa = rsaPair()
 const ecc = (namedCurve: string) => generateKeyPairSync("ec", { namedCurve })
 const pem = (key: KeyObject): Uint8Array => Buffer.from(key.export({ type: "spki", format: "pem" }))
 const der = (key: KeyObject): Uint8Array => new Uint8Array(key.export({ type: "spki", format: "der" }))
@@ -55,9 +56,9 @@ withVectors("reads the key of a certificate, in DER and in PEM", () => {
 const bare = (key: KeyObject) => parseKeyFile(pem(key))
 
 test("leaves it to verification to weigh a short key", () => {
-  const short = bare(generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey)
+  const short = bare(rsaPair(1024).publicKey)
   throwsCode(() => short.kind === "bare" && createKeyObject(short.key), "WEAK_KEY")
-  const exponent = bare(generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 3 }).publicKey)
+  const exponent = bare(rsaPair(2048, 3).publicKey)
   throwsCode(() => exponent.kind === "bare" && createKeyObject(exponent.key), "WEAK_KEY")
 })
 

@@ -4,6 +4,7 @@ import * as assert from "uvu/assert"
 import { parseRawSignature, parseSignatureScheme } from "../../src/service/raw-signature.ts"
 import { verifySignature } from "../../src/verification/signature.ts"
 import { throwsCode } from "../support/assert.ts"
+import { rsaPair } from "../support/rsa.ts"
 
 const test = suite("parseRawSignature")
 
@@ -25,7 +26,7 @@ for (const [namedCurve, hash] of [
   })
 
 test("reads an RSA signature as it is", () => {
-  const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+  const { privateKey, publicKey } = rsaPair()
   const signature = parseRawSignature(sign("sha256", message, privateKey), { kind: "rsassa", hash: "sha256" })
   assert.ok(verifySignature(publicKey, signature, message))
 })

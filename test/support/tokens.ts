@@ -2,6 +2,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto"
 import { toBase64Url, utf8 } from "../../src/bytes.ts"
 import type { TokenAlgorithm } from "../../src/jwt/signature.ts"
+import { rsaPair } from "./rsa.ts"
 
 /** Somebody with a key. */
 export interface Issuer {
@@ -31,7 +32,7 @@ const keysOf = (algorithm: TokenAlgorithm, modulusLength: number, publicExponent
     case "EdDSA":
       return generateKeyPairSync("ed25519")
     default:
-      return generateKeyPairSync("rsa", { modulusLength, publicExponent })
+      return rsaPair(modulusLength, publicExponent)
   }
 }
 

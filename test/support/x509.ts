@@ -4,6 +4,7 @@
  */
 import { constants, generateKeyPairSync, type KeyObject, sign } from "node:crypto"
 import { concat, utf8 } from "../../src/bytes.ts"
+import { rsaPair } from "./rsa.ts"
 
 /** A TLV with the content of `parts`, its length in the shortest form. */
 export const tlv = (tag: number, ...parts: readonly Uint8Array[]): Uint8Array => {
@@ -259,7 +260,7 @@ export const rsaKeys = (
   algorithm = RSA_SHA256,
   hash = "sha256",
 ): Keys => {
-  const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength, publicExponent })
+  const { privateKey, publicKey } = rsaPair(modulusLength, publicExponent)
   return keysOf(privateKey, publicKey, algorithm, hash)
 }
 

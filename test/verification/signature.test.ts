@@ -15,12 +15,13 @@ import { HASHES, type HashName } from "../../src/evidence/tpm/algorithm.ts"
 import type { Signature } from "../../src/evidence/tpm/signature.ts"
 import { verifySignature } from "../../src/verification/signature.ts"
 import { flipped } from "../support/core.ts"
+import { rsaPair } from "../support/rsa.ts"
 import { needs, vectorJson } from "../support/vectors.ts"
 
 const test = suite("verifySignature")
 
 const message = new TextEncoder().encode("what the TPM signed")
-const rsaKeys = generateKeyPairSync("rsa", { modulusLength: 2048 })
+const rsaKeys = rsaPair()
 const eccKeys = generateKeyPairSync("ec", { namedCurve: "P-256" })
 
 const bytes = (hex: string): Uint8Array => {

@@ -9,6 +9,7 @@ import type { Code } from "../../src/errors.ts"
 import { parseDeniedKeys } from "../../src/verification/denied-keys.ts"
 import { checkNotDenied, checkPoint, checkRsa, isRoca } from "../../src/verification/weak-key.ts"
 import { throwsCode } from "../support/assert.ts"
+import { rsaPair } from "../support/rsa.ts"
 import { needs, VECTORS } from "../support/vectors.ts"
 
 const WHERE = "a certificate"
@@ -201,7 +202,7 @@ roca("acquits and accepts the keys of OpenSSL and of Node", () => {
     const { n } = createPublicKey(pem).export({ format: "jwk" })
     checkRsa(fromBase64Url(n), 65537, WHERE)
   }
-  const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+  const { publicKey } = rsaPair()
   checkRsa(fromBase64Url(publicKey.export({ format: "jwk" }).n), 65537, WHERE)
 })
 
@@ -351,7 +352,7 @@ denied("finds a digest of either case, and cannot be changed", () => {
 })
 
 denied("refuses K-08 a key that its certificate spells id-RSAES-OAEP, by what its KeyObject exports", () => {
-  const jwk = generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey.export({ format: "jwk" })
+  const jwk = rsaPair().publicKey.export({ format: "jwk" })
   const exported = createPublicKey({ key: jwk, format: "jwk" }).export({ type: "spki", format: "der" })
   const keys = parseDeniedKeys({
     version: 1,

@@ -1,5 +1,6 @@
 /** Keys that the chains of a process share: making them is what takes the time. */
 import { constants, generateKeyPairSync, hash, type KeyObject, sign } from "node:crypto"
+import { rsaPair } from "../../support/rsa.ts"
 import { ECDSA_SHA256, integer, type Keys, NULL, oid, RSA_SHA256, seq, tlv } from "../../support/x509.ts"
 
 /** What keys there are. Those of the second row are too weak to rely on. */
@@ -40,7 +41,7 @@ const makeKeys = (kind: KeyKind): Keys => {
     case "rsa1024":
     case "rsa2048":
     case "rsa3072":
-      return keys(generateKeyPairSync("rsa", { modulusLength: Number(kind.slice(3)) }), RSA_SHA256, "sha256")
+      return keys(rsaPair(Number(kind.slice(3))), RSA_SHA256, "sha256")
     case "ed25519":
       return keys(generateKeyPairSync("ed25519"), ED25519, null)
   }
@@ -51,7 +52,7 @@ export function rsaWithExponent(publicExponent: number): Keys {
   const name = `exponent ${publicExponent}`
   const known = pool.get(name)
   if (known !== undefined) return known
-  const made = keys(generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent }), RSA_SHA256, "sha256")
+  const made = keys(rsaPair(2048, publicExponent), RSA_SHA256, "sha256")
   pool.set(name, made)
   return made
 }
