@@ -1,6 +1,7 @@
 import type { Measure } from "../appraisal/appraise.ts"
 import type { CompiledPolicy } from "../appraisal/compile.ts"
 import type { Finding } from "../appraisal/finding.ts"
+import { latin1 } from "../bytes.ts"
 import { createShares } from "./shares.ts"
 
 /** A `Measure` that remembers, and its counts since the start. */
@@ -46,12 +47,8 @@ export function cachedMeasure(measure: Measure, bounds: FindingBounds): CachedMe
   }
   return {
     measure(quote, measured, policy) {
-      const selection = quote.pcrSelect.map(({ hash, pcrs }) => `${hash}:${pcrs.join()}`).join(" ")
-      const { buffer, byteOffset, length } = quote.pcrDigest
-      const digest = Buffer.from(buffer, byteOffset, length).toString("latin1")
-      const log = measured.replay === undefined ? "none" : [...measured.replay.explained.keys()].join()
       const share = shareOf(policy)
-      const key = [quote.hash, selection, log, digest].join("|")
+      const key = keyOf(quote, measured)
       const found = known.get(share, key)
       if (found !== undefined) {
         hits++
@@ -76,6 +73,24 @@ export function cachedMeasure(measure: Measure, bounds: FindingBounds): CachedMe
       return known.size
     },
   }
+}
+
+/** All that the rules read of what was measured: see `cachedMeasure`. The digest has one character a byte. */
+const keyOf = (
+  { hash, pcrSelect, pcrDigest }: Parameters<Measure>[0],
+  { replay }: Parameters<Measure>[1],
+): string => {
+  let selection = ""
+  for (const { hash: bank, pcrs } of pcrSelect) selection += ` ${bank}:${bitmapOf(pcrs)}`
+  const log = replay === undefined ? "none" : [...replay.explained.keys()].join()
+  return [hash, selection, log, latin1(pcrDigest)].join("|")
+}
+
+/** A bit for each of the 24. */
+const bitmapOf = (pcrs: readonly number[]): number => {
+  let bitmap = 0
+  for (const pcr of pcrs) bitmap |= 1 << pcr
+  return bitmap
 }
 
 const sizeOf = (findings: readonly Finding[]): number =>
