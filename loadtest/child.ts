@@ -1,5 +1,7 @@
 /** A process that is measured, and how it is asked: one question at a time over the channel of `fork`. */
 import { type ChildProcess, fork, type StdioOptions } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 
 /** What a stretch of time cost a process, all of its threads and its garbage collection included. */
 export interface Cost {
@@ -22,9 +24,14 @@ export interface Child<Functions extends Offers> {
 /** Functions whose arguments and results survive JSON. */
 export type Offers = Readonly<Record<string, (...args: never[]) => unknown>>
 
-/** Starts `file`, which calls `offer`. */
+/** How `assay serve` begins its process: see `bin/assay.js`. */
+const serving: { readonly flags: readonly string[]; readonly env: Readonly<Record<string, string>> } =
+  JSON.parse(readFileSync(join(import.meta.dirname, "../bin/serving.json"), "utf8"))
+
+/** Starts `file`, which calls `offer`, in a process like a server's. */
 export function startChild<Functions extends Offers>(file: string, stdio: StdioOptions): Child<Functions> {
-  const child = fork(file, [], { stdio })
+  const execArgv = [...process.execArgv, ...serving.flags]
+  const child = fork(file, [], { stdio, execArgv, env: { ...serving.env, ...process.env } })
   const ended = new Promise<never>((_, reject) => {
     child.once("exit", (code, signal) =>
       reject(new Error(`${file} ended with ${signal ?? `status ${code}`}`)),

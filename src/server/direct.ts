@@ -107,7 +107,7 @@ class DirectCall implements Carrier {
     })
     this.#call.begin(() => {
       this.#isAdmitted = true
-      stream.resume()
+      if (stream.isPaused()) stream.resume()
       this.#proceed()
     })
     if (!this.#isAdmitted && !this.#call.ended) stream.pause()
