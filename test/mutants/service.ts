@@ -624,6 +624,16 @@ export const SERVICE: readonly Mutant[] = [
     why: "A decision that is made anew would go on although somebody else had spent the challenge.",
   },
   {
+    id: "long-bytes-by-length",
+    named: "bytes from those that differ",
+    covers: [],
+    file: "src/bytes.ts",
+    tests: ["test/bytes.test.ts"],
+    find: "return Buffer.compare(a, b) === 0",
+    replace: "return a.length === b.length",
+    why: "A sealed challenge would be taken for another of its length.",
+  },
+  {
     id: "findings-any-selection",
     named: "C-03",
     covers: [],
