@@ -2,6 +2,7 @@ import type { AssayError } from "../../errors.ts"
 import { checkDepth, derError, TAG } from "./der.ts"
 import { DerReader } from "./der-reader.ts"
 import { asn1Time, oidText } from "./primitive.ts"
+import { SortedEntries } from "./serials.ts"
 
 /** The most entries of a CRL that are read: 20 times what the largest of TPM makers and public CAs have. */
 export const CRL_ENTRIES_MAX = 1_000_000
@@ -18,8 +19,18 @@ export interface RevokedCertificate {
 export interface RevokedCertificates {
   /** How many serial numbers there are. */
   readonly size: number
-  /** Looks a serial number up by the content octets of its INTEGER, in constant time. */
+  /** Looks a serial number up by the content octets of its INTEGER, in a few steps. */
   find(serialNumber: Uint8Array): RevokedCertificate | undefined
+}
+
+/** Moved in the time in which an entry is read. */
+const SORTED_EACH = 16
+
+/** The last four octets, or all of fewer, as a number: what serial numbers differ in, be they counted or random. */
+const keyOf = (octets: Buffer, start: number, end: number): number => {
+  let key = 0
+  for (let at = Math.max(start, end - 4); at < end; at++) key = key * 256 + (octets[at] ?? 0)
+  return key
 }
 
 /** id-ce, and the last octet of the entry extensions that are known. */
@@ -35,16 +46,17 @@ const REMOVE_FROM_CRL = 8
 /**
  * Reads `revokedCertificates`, out of bytes that have passed the gate and must not change afterwards.
  *
- * A CRL may have a million entries, so that here, unlike elsewhere, nothing is made of an entry but one key, and
- * the place where it stands: `find` reads it again. The keys are strings in a Map, for the engine's hash of strings has
- * a secret, and whoever writes a CRL must not be able to choose serial numbers that collide. There are several Maps, by
- * the serial number's last octet: one that grows moves all its keys, and one of a million holds the event loop.
+ * A CRL may have a million entries, so that here, unlike elsewhere, nothing is made of an entry but two numbers: where it
+ * stands, so that `find` reads it again, and what its serial number ends with. They are sorted, and not hashed: whoever writes a CRL
+ * must not be able to choose serial numbers that collide.
  */
 export class RevokedList implements RevokedCertificates {
   readonly #bytes: Buffer
   readonly #structure: string
   readonly #mayHaveExtensions: boolean
-  readonly #entries: (Map<string, number> | undefined)[] = new Array(256)
+  readonly #entries = new SortedEntries((a, b) =>
+    this.#compare(a, this.#bytes, this.#openSerial(b), this.#next),
+  )
   readonly #end: number
   #offset: number
   #count = 0
@@ -66,7 +78,7 @@ export class RevokedList implements RevokedCertificates {
   }
 
   get size(): number {
-    return this.#entries.reduce((sum, entries) => sum + (entries?.size ?? 0), 0)
+    return this.#entries.size
   }
 
   /** An entry extension that is critical and not known, or that names another issuer: a CRL that cannot be used. */
@@ -74,16 +86,23 @@ export class RevokedList implements RevokedCertificates {
     return this.#unknownCritical
   }
 
-  /** Reads up to `count` entries. True when all have been read. @throws {AssayError} CRL, DER, DUP_EXT, DEPTH, LENGTH. */
+  /**
+   * Reads up to `count` entries, and then sorts them. True when all have been read and sorted.
+   *
+   * @throws {AssayError} CRL, DER, DUP_EXT, DEPTH, LENGTH.
+   */
   step(count: number): boolean {
     for (let n = 0; n < count && this.#offset < this.#end; n++) this.#readEntry()
-    return this.#offset === this.#end
+    return this.#offset === this.#end && this.#entries.sort(count * SORTED_EACH, this.#twice)
   }
 
   find(serialNumber: Uint8Array): RevokedCertificate | undefined {
     const { buffer, byteOffset, length } = serialNumber
-    const entries = this.#entries[serialNumber[length - 1] ?? 0]
-    const start = entries?.get(Buffer.from(buffer, byteOffset, length).toString("latin1"))
+    const octets = Buffer.from(buffer, byteOffset, length)
+    const start = this.#entries.find(
+      keyOf(octets, 0, length),
+      (place) => -this.#compare(place, octets, 0, length),
+    )
     if (start === undefined) return undefined
     const entry = new DerReader(this.#bytes, this.#structure, start).sequence("entry")
     entry.integer("userCertificate")
@@ -112,12 +131,22 @@ export class RevokedList implements RevokedCertificates {
   }
 
   #add(serial: number, serialEnd: number, start: number): void {
-    const last = this.#bytes[serialEnd - 1] ?? 0
-    const entries = this.#entries[last] ?? new Map<string, number>()
-    this.#entries[last] = entries
-    const { size } = entries
-    entries.set(this.#bytes.toString("latin1", serial, serialEnd), start)
-    if (entries.size === size) throw this.#error(start, "a serial number that is listed twice")
+    this.#entries.add(keyOf(this.#bytes, serial, serialEnd), start)
+  }
+
+  readonly #twice = (start: number): never => {
+    throw this.#error(start, "a serial number that is listed twice")
+  }
+
+  /** Where the octets of an entry's serial number begin; `#next` is behind them. */
+  #openSerial(start: number): number {
+    return this.#open(TAG.integer, this.#open(TAG.sequence, start, this.#end), this.#end)
+  }
+
+  /** Compares the serial number of the entry at `place` with the one between `start` and `end` of other bytes. */
+  #compare(place: number, other: Buffer, start: number, end: number): number {
+    const serial = this.#openSerial(place)
+    return other.compare(this.#bytes, serial, this.#next, start, end) * -1
   }
 
   /** Checks the extensions of an entry. True if its reason is removeFromCRL. */
