@@ -38,7 +38,7 @@ export async function trustSoftwareMaker(
     provenance: "made by development mode; never trusted outside of it",
   } as const
   const parts: TrustImport = { anchors: [anchor], intermediates: [], crls: [], eks: [] }
-  const act = actOf(ports, system(tenant), "import-trust", digestOfImport(parts))
+  const act = actOf(ports, system(tenant), "import-trust", await digestOfImport(parts, async () => {}))
   await ports.trust.importTrust(tenant, parts, act)
 }
 

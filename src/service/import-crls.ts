@@ -1,11 +1,12 @@
 import { hash } from "node:crypto"
-import { lengthPrefixed, utf8 } from "../bytes.ts"
+import { lengthPrefixed, toHex, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { type Crl, crlText, parseCrlSlices } from "../evidence/x509/crl.ts"
 import { nameText } from "../evidence/x509/name.ts"
 import { flawOf } from "../verification/revocation.ts"
 import type { Trust } from "../verification/trust.ts"
 import { isOlder, isProven } from "./crl-order.ts"
+import { hashInSlices } from "./long-hash.ts"
 import type { Breathe, CrlRecord, TrustImport } from "./ports.ts"
 
 /** A CRL to import, parsed, and as the store takes it. */
@@ -40,7 +41,8 @@ export const newCrl = async (der: Uint8Array, at: Date, breathe: Breathe): Promi
     const isCurrent = second >= thisUpdate && second <= nextUpdate
     throw new AssayError(isCurrent ? "CRL" : "VALIDITY", `${crlText(crl)} ${flaw}`)
   }
-  return { crl, record: { source: sourceOf(crl), id: hash("sha256", der, "hex"), crl: der } }
+  const id = toHex(await hashInSlices([der], breathe))
+  return { crl, record: { source: sourceOf(crl), id, crl: der } }
 }
 
 /** An issuer may have a list for each of its keys and for each kind of certificate. */

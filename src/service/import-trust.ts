@@ -1,5 +1,4 @@
-import { hash } from "node:crypto"
-import { lengthPrefixed, toHex, utf8 } from "../bytes.ts"
+import { toHex, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { type Certificate, fingerprintOf, parseCertificate } from "../evidence/x509/certificate.ts"
 import { isSignedBy } from "../verification/certificate-key.ts"
@@ -9,6 +8,7 @@ import { createTrust, type Trust } from "../verification/trust.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
 import { actOf } from "./act.ts"
 import { checkCrl, type NewCrl, newCrl } from "./import-crls.ts"
+import { hashInSlices, prefixedPieces } from "./long-hash.ts"
 import type {
   Act,
   AnchorRecord,
@@ -76,7 +76,7 @@ export const createImportTrust =
     checkDistinct("intermediates", parts.intermediates, ({ id }) => id)
     checkDistinct("crls", parts.crls, ({ source }) => source)
     checkDistinct("eks", parts.eks, ({ digest }) => toHex(digest))
-    const act = actOf(ports, caller, "import-trust", digestOfImport(parts))
+    const act = actOf(ports, caller, "import-trust", await digestOfImport(parts, breathe))
     return importCompared(ports, caller.tenant, { parts, crls, act })
   }
 
@@ -207,14 +207,19 @@ const checkDistinct = <T>(list: string, items: readonly T[], nameOf: (item: T) =
 }
 
 /** SHA-256 over all that an import adds: what its record names it by. */
-export const digestOfImport = ({ anchors, intermediates, crls, eks }: TrustImport): Uint8Array => {
-  const parts = [
-    ...anchors.map(({ certificate, label, purpose, revocation, provenance }) =>
-      lengthPrefixed(utf8("anchor"), certificate, ...[label, purpose, revocation, provenance].map(utf8)),
-    ),
-    ...intermediates.map(({ certificate }) => lengthPrefixed(utf8("intermediate"), certificate)),
-    ...crls.map(({ crl }) => lengthPrefixed(utf8("crl"), crl)),
-    ...eks.map(({ digest, label }) => lengthPrefixed(utf8("ek"), digest, utf8(label))),
+export const digestOfImport = (
+  { anchors, intermediates, crls, eks }: TrustImport,
+  breathe: Breathe,
+): Promise<Uint8Array> => {
+  const lists = [
+    ...anchors.map(({ certificate, label, purpose, revocation, provenance }) => [
+      utf8("anchor"),
+      certificate,
+      ...[label, purpose, revocation, provenance].map(utf8),
+    ]),
+    ...intermediates.map(({ certificate }) => [utf8("intermediate"), certificate]),
+    ...crls.map(({ crl }) => [utf8("crl"), crl]),
+    ...eks.map(({ digest, label }) => [utf8("ek"), digest, utf8(label)]),
   ]
-  return hash("sha256", lengthPrefixed(...parts), "buffer")
+  return hashInSlices(prefixedPieces(lists), breathe)
 }

@@ -1,7 +1,7 @@
-import { hash } from "node:crypto"
-import { sameBytes } from "../bytes.ts"
+import { sameBytes, toHex } from "../bytes.ts"
 import { type Certificate, fingerprintOf } from "../evidence/x509/certificate.ts"
 import type { Trust } from "../verification/trust.ts"
+import { hashInSlices } from "./long-hash.ts"
 import type { ParsedTrust } from "./parse-trust.ts"
 import type { Breathe, TrustImport } from "./ports.ts"
 import { acceptCertificates, acceptCrl } from "./refresh-accept.ts"
@@ -37,7 +37,7 @@ const newCrl = async (
 ): Promise<LoadedParts | undefined> => {
   const accepted = await acceptCrl(bytes, { source, kept: parsed.crls, ...inputs })
   if (accepted.isKept) return undefined
-  const id = hash("sha256", bytes, "hex")
+  const id = toHex(await hashInSlices([bytes], inputs.breathe))
   return { crls: [{ source: accepted.source, id, crl: bytes }], intermediates: [] }
 }
 

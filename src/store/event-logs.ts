@@ -46,11 +46,20 @@ export interface LogOptions {
   readonly delayMs?: number
 }
 
+/** Writes logs in one transaction: a large one holds who does it for some milliseconds, and then the disk does. */
+export type KeepLogs = (notes: readonly ShownNow[], bounds: LogBounds) => Promise<void>
+
 /**
  * Logs in a database. They are written behind the calls that bring them, some together and none soon: who was told its result
  * has not waited for them, and the journal goes before them. What waits is found as what is written is.
+ *
+ * @param keep What writes them, if not this thread.
  */
-export const createStoredLogs = (database: Database, options: LogOptions = {}): StoredLogs => {
+export const createStoredLogs = (
+  database: Database,
+  options: LogOptions = {},
+  keep: KeepLogs = (notes, within) => database.write(() => keepLogs(notes, within)),
+): StoredLogs => {
   const bounds = { ...BOUNDS, ...options.bounds }
   const { delayMs = DELAY_MS } = options
   /** By owner and digest. */
@@ -72,7 +81,7 @@ export const createStoredLogs = (database: Database, options: LogOptions = {}): 
   const writeAll = async (): Promise<void> => {
     for (let notes = take(); notes.length > 0; notes = take()) {
       try {
-        await database.write(() => keepLogs(inOrder(notes), bounds))
+        await keep(inOrder(notes), bounds)
       } catch {
         dropped += notes.length
       }

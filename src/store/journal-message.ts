@@ -14,6 +14,7 @@ import { writeRecord } from "../verification/journal/record.ts"
 import { storeError } from "./database.ts"
 import { preparedFrom } from "./journal-append.ts"
 import type { GroupEntry, PreparedEntry } from "./journal-commit.ts"
+import type { TaskDone } from "./thread-task.ts"
 
 /** What the thread is started with. */
 export interface ThreadStart {
@@ -42,8 +43,12 @@ export interface WrittenMessage {
   readonly refusals: readonly RefusalMessage[]
 }
 
-/** What became of a group, or why all of it was refused. The answers come in order. */
-export type ThreadMessage = WrittenMessage | { readonly kind: "failed"; readonly reason: string }
+/** What became of a group or of a task, or why all of it was refused. The answers come in order. */
+export type ThreadMessage =
+  | WrittenMessage
+  | TaskDone
+  | { readonly kind: "refused"; readonly refusal: RefusalMessage }
+  | { readonly kind: "failed"; readonly reason: string }
 
 /** A group as it is sent. */
 export interface GroupMessage {
@@ -200,7 +205,8 @@ export const outcomeOf = (
   return outcome
 }
 
-const refusalToMessage = (error: AssayError, at: number): RefusalMessage => ({
+/** A refusal as it is sent. */
+export const refusalToMessage = (error: AssayError, at = 0): RefusalMessage => ({
   at,
   code: error.code,
   message: error.message,
@@ -210,7 +216,8 @@ const refusalToMessage = (error: AssayError, at: number): RefusalMessage => ({
   cause: error.cause === undefined ? undefined : String(error.cause),
 })
 
-const refusalFromMessage = (message: RefusalMessage): AssayError =>
+/** The refusal again. */
+export const refusalFromMessage = (message: RefusalMessage): AssayError =>
   new AssayError(message.code, message.message, {
     ...(message.location !== undefined && { location: message.location }),
     ...(message.expected !== undefined && { expected: message.expected }),

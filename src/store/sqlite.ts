@@ -1,8 +1,8 @@
 import type { DatabaseSync } from "node:sqlite"
 import { storeError } from "./database.ts"
 import type { LogOptions } from "./event-logs.ts"
-import type { GroupEntry } from "./journal-commit.ts"
-import { startJournalThread } from "./journal-thread.ts"
+import type { ThreadStart } from "./journal-message.ts"
+import { type JournalThread, startJournalThread } from "./journal-thread.ts"
 import { LOCAL_WRITER } from "./schema-sqlite-3.ts"
 import { openSqlite, sqliteDatabase, turnsOfFile } from "./sqlite-database.ts"
 import { createStore, type Store } from "./store.ts"
@@ -25,8 +25,8 @@ export interface StorePlace {
 }
 
 /**
- * Opens the embedded store at `path` for a service: a thread of its own writes the journal, so that the event loop does not
- * wait for the disk. Administrative changes are written by this thread, in turns with the other one.
+ * Opens the embedded store at `path` for a service: a thread of its own writes the journal, and what is large, so that
+ * the event loop does not wait for the disk. Other administrative changes are written by this thread, in turns with the other one.
  *
  * @param startThread What starts that thread.
  * @param place Of a worker: the name of its chains, and its turns at the file that it shares with the others.
@@ -34,20 +34,33 @@ export interface StorePlace {
  */
 export function openServedStore(
   path: string,
-  startThread = startJournalThread,
+  startThread: (start: ThreadStart) => JournalThread = startJournalThread,
   place: Partial<StorePlace> = {},
 ): Store {
   const { writer = LOCAL_WRITER, turns = turnsOfFile() } = place
   const file = openSqlite(path)
-  const { commit, close } = startThread({ path, writer })
-  const thread = { commit: (group: readonly GroupEntry[]) => turns.take(() => commit(group)), close }
+  const started = startThread({ path, writer })
+  const thread = inTurns(started, turns)
   try {
     return prepared(file, createStore(sqliteDatabase(file, turns), { writer, thread }))
   } catch (cause) {
-    void close()
+    void started.close()
     throw storeError("REGISTRY", cause)
   }
 }
+
+/** The thread, each write of which takes its turn. */
+const inTurns = ({ commit, large, close }: JournalThread, turns: TakeTurns): JournalThread => ({
+  commit: (group) => turns.take(() => commit(group)),
+  ...(large && {
+    large: {
+      ...large,
+      keepLogs: (notes, bounds) => turns.take(() => large.keepLogs(notes, bounds)),
+      importTrust: (task) => turns.take(() => large.importTrust(task)),
+    },
+  }),
+  close,
+})
 
 /**
  * The store over a file that `openSqlite` opened.

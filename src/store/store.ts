@@ -9,6 +9,7 @@ import { createJournal, type StoredJournal } from "./journal.ts"
 import { createChainWriter } from "./journal-append.ts"
 import { commitGroup } from "./journal-commit.ts"
 import type { JournalThread } from "./journal-thread.ts"
+import { withLargeLists } from "./large-trust.ts"
 import { createRegistry } from "./registry.ts"
 import { createReadRevisions } from "./revisions.ts"
 import { createKeyStore } from "./service-keys.ts"
@@ -40,7 +41,7 @@ export interface StoreOptions {
   readonly writer: string
   readonly trust?: TrustOptions
   readonly logs?: LogOptions
-  /** What writes groups of the journal, if not this thread. */
+  /** What writes groups of the journal, and what is large, if not this thread. */
   readonly thread?: JournalThread
 }
 
@@ -52,24 +53,30 @@ export function createStore(
   const listeners: (() => void)[] = []
   const chains = createChainWriter(writer)
   const database = engine.dialect === "sqlite" ? forgetUndone(engine, chains) : engine
-  const administer = createAdminister(database, chains, () => {
-    for (const changed of listeners) changed()
-  })
+  const changed = (): void => {
+    for (const listener of listeners) listener()
+  }
+  const administer = createAdminister(database, chains, changed)
   const journal = createJournal(
     database,
     thread?.commit ?? ((group) => database.write(() => commitGroup(chains, group), { ahead: true })),
   )
-  const logs = createStoredLogs(database, logOptions)
+  const large = thread?.large
+  const logs = createStoredLogs(database, logOptions, large?.keepLogs)
+  const stored = createTrust(database, administer, trust)
   return {
     registry: createRegistry(database, administer),
     devices: createDevices(database, administer),
-    trust: createTrust(database, administer, trust),
+    trust:
+      large === undefined
+        ? stored
+        : withLargeLists(stored, { database, large, options: trust ?? {}, changed }),
     journal,
     archive: createArchive(database, chains),
     keys: createKeyStore(database),
     logs,
     revisions: createReadRevisions(database),
-    onChange: (changed) => void listeners.push(changed),
+    onChange: (listener) => void listeners.push(listener),
     unready: async () => journal.unready() ?? (await database.unready()),
     async close() {
       await journal.flush()

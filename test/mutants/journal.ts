@@ -620,7 +620,7 @@ export const JOURNAL: readonly Mutant[] = [
     [
       "thread-asked",
       "S-08",
-      "asked?.reject(error)",
+      "for (const { reject } of asked.splice(0)) reject(error)",
       "",
       "Who asked a thread that ended would never be told.",
     ],
@@ -632,6 +632,22 @@ export const JOURNAL: readonly Mutant[] = [
       "turns.take(() => commit(group))",
       "commit(group)",
       "An administrative change would find the file locked by our own thread.",
+    ],
+  ]),
+  ...mutantsOf("src/store/sqlite.ts", "test/store/large.test.ts", [
+    [
+      "thread-log-turns",
+      "lets an act wait while the thread writes",
+      "turns.take(() => large.keepLogs(notes, bounds))",
+      "large.keepLogs(notes, bounds)",
+      "An act would wait for the disk with the event loop, while logs are written.",
+    ],
+    [
+      "thread-list-turns",
+      "lets an act wait while the thread writes",
+      "turns.take(() => large.importTrust(task))",
+      "large.importTrust(task)",
+      "An act would wait for the disk with the event loop, while a long list is written.",
     ],
   ]),
   ...mutantsOf("src/store/sqlite-database.ts", "test/store/journal-thread.test.ts", [
