@@ -9,7 +9,7 @@ import type { Store } from "../../src/store/store.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { idOf } from "../support/endorsed.ts"
 import { logDigest } from "../support/logs.ts"
-import { newAct, newDevice } from "../support/ports/samples.ts"
+import { newAct, newCommit, newDevice, newRecord } from "../support/ports/samples.ts"
 import { scratch } from "./folder.ts"
 
 const MIB = 1024 * 1024
@@ -78,6 +78,22 @@ test("imports and reads a long list by the thread, as a short one without it, an
     assert.equal([record?.act, record?.revisions?.trust], ["import-trust", 1])
   }
 })
+test("refuses S-04 what was judged before a long list that the same thread has imported", async () => {
+  const { store, asked } = watched()
+  await store.registry.registerDevice(newDevice("device-1"), newAct("register-device"))
+  const append = (trust: number, known = true) =>
+    store.journal.append(
+      newRecord("device-1"),
+      newCommit({ revisions: { device: 1, policy: undefined, trust }, known }),
+    )
+  await append(0, false)
+  await append(0)
+  await store.trust.importTrust("default", importOf(listOf(2 * MIB)), act())
+  assert.equal(asked, ["import"])
+  await rejectsCode(() => append(0), "SNAPSHOT_MOVED")
+  await append(1)
+})
+
 test("leaves the event loop alone while a long list is written and read", async () => {
   const { store } = watched()
   const list = listOf(24 * MIB)
