@@ -25,7 +25,7 @@ import { createLog, start } from "../../src/main.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { pem, SERVER_AUTHORITY, writeServer } from "../support/callers.ts"
 import { needs } from "../support/vectors.ts"
-import { assay, inFolder, run } from "./programs.ts"
+import { assayHere, inFolder, run } from "./programs.ts"
 
 const AUDIENCE = "orders"
 const PCRS = [0, 1, 2, 3, 4, 5, 6, 7]
@@ -201,7 +201,7 @@ needs("swtpm", test)("gets a certificate from the command line, and keeps the la
   withServer(async (server, folder) => {
     const swtpm = await startSwtpm(["sha256"])
     const command = async (...args: readonly string[]) => {
-      const ended = await assay([...args, "-o", "json"])
+      const ended = await assayHere([...args, "-o", "json"])
       return { ...ended, answer: JSON.parse(ended.stdout === "" ? "{}" : ended.stdout) }
     }
     const where = ["--tcti", swtpm.tcti, "--eventlog", join(folder, "none"), "--out", folder]

@@ -60,8 +60,11 @@ export const ASSAY = fileURLToPath(new URL("assay.ts", import.meta.url))
 export const assay = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
   run(process.execPath, [ASSAY, ...args], options)
 
-/** As `assay`, but in this process, which saves the second of a start. */
-export const assayHere = async (args: readonly string[]): Promise<Ended> => {
+/** As `assay`, but in this process, which saves the second of a start, and with no other environment than this. */
+export const assayHere = async (
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> => {
   const ended = { stdout: "", stderr: "" }
   const status = await runCli(args, parts, {
     out: (text) => {
@@ -73,7 +76,7 @@ export const assayHere = async (args: readonly string[]): Promise<Ended> => {
     written: async () => {},
     isTerminal: false,
     colors: false,
-    env: {},
+    env,
     now: () => new Date(),
     stdin: (async function* () {})(),
   })

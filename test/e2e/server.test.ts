@@ -31,7 +31,7 @@ import { pathOf } from "../../src/rpc.ts"
 import { rawCall, running } from "../server/fake.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
-import { assay, inFolder } from "./programs.ts"
+import { assayHere, inFolder } from "./programs.ts"
 import {
   answered,
   attest,
@@ -507,7 +507,7 @@ production("serves on Unix sockets alone, with a key that `assay init` made and 
       ].join("\n"),
     )
     const args = ["--config", config]
-    const made = await assay(["init", "--data", data, ...args], { env })
+    const made = await assayHere(["init", "--data", data, ...args], env)
     assert.is(made.status, 0, made.stderr)
     assert.is(made.stderr, "")
     const server = await serve(own, { args, env })
@@ -517,7 +517,7 @@ production("serves on Unix sockets alone, with a key that `assay init` made and 
     assert.is(await ready(), 503, "nobody is trusted yet")
     writeFileSync(join(own, "anchor.der"), (await device.endorsement()).anchor)
     const trust = ["trust", "import", join(own, "anchor.der"), "--purpose", "ek", "--admin", server.admin]
-    const imported = await assay(trust)
+    const imported = await assayHere(trust)
     assert.is(imported.status, 0, imported.stderr)
     assert.is(await ready(), 200)
     await enroll(server, device, "device-1", policy)
@@ -672,7 +672,7 @@ production("says on one line why it does not listen, and ends with status 2", as
     ASSAY_WEB_PRIVATE: "127.0.0.1:0",
     ASSAY_KEY_PASSPHRASE: PASSPHRASE,
   }
-  const { status, stdout, stderr } = await assay([...args, "-o", "table"], { env })
+  const { status, stdout, stderr } = await assayHere([...args, "-o", "table"], env)
   assert.is(status, 2)
   assert.is(stdout, "")
   assert.match(stderr, /^assay: INPUT: 0\.0\.0\.0:7400 is not an address on this machine .*\n$/)
