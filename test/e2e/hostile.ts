@@ -1,5 +1,5 @@
 /** A server in a process of its own, on a port without TLS, and attackers who write their frames by hand. */
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2"
 import { connect, type Socket } from "node:net"
 import { join } from "node:path"
@@ -88,8 +88,16 @@ export function victimOf(test: Test, options: ServeOptions = {}): () => Victim {
 
 const residentMiB = (pid: number): number =>
   (Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024) / MIB
-/** Files that a process has open: sockets are among them. */
-const socketsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
+/** Sockets that a process has open: files come and go with what is stored. */
+const socketsOf = (pid: number): number =>
+  readdirSync(`/proc/${pid}/fd`).filter((fd) => isSocket(`/proc/${pid}/fd/${fd}`)).length
+const isSocket = (path: string): boolean => {
+  try {
+    return readlinkSync(path).startsWith("socket:")
+  } catch {
+    return false // it was closed meanwhile
+  }
+}
 
 /** A connection with a library, for what a library will send. */
 export const session = (address: string): ClientHttp2Session => {
