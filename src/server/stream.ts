@@ -1,15 +1,14 @@
-import { create, isMessage } from "@bufbuild/protobuf"
-import type { handleBidiStreamingCall } from "@grpc/grpc-js"
+import { create, isMessage, toBinary } from "@bufbuild/protobuf"
+import type { handleBidiStreamingCall, StatusObject } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import {
   type VerifyRequest,
   VerifyStreamRequestSchema,
-  type VerifyStreamResponse,
   VerifyStreamResponseSchema,
 } from "../gen/assay/v1/attestation_pb.ts"
-import { type Encoded, type Received, Refused, type Violation } from "../rpc.ts"
+import { type Decode, Encoded, type Received, Refused, type Violation } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
-
+import type { CallContext } from "./call.ts"
 import { verifyInputFromProto } from "./convert.ts"
 import { encodeStreamResult } from "./encode-result.ts"
 import { toRpcStatus, toStatus } from "./errors.ts"
@@ -17,6 +16,38 @@ import type { Taken } from "./guard.ts"
 import { takeContext } from "./intercept.ts"
 import { check } from "./validate.ts"
 import { streamKeepsRules } from "./verify-rules.ts"
+
+/** A request of the stream as it came. */
+type Asked = Received<typeof VerifyStreamRequestSchema>
+
+/** A stream both ways as its handler sees it, whatever it goes over: as much of Node's `Duplex` as is needed. */
+export interface BidiCall {
+  /** Whether nobody waits for answers any more. */
+  readonly cancelled: boolean
+  readonly writableEnded: boolean
+  readonly writableNeedDrain: boolean
+  pause(): unknown
+  resume(): unknown
+  write(answer: Encoded): unknown
+  end(): unknown
+  /** Ends it with a failure. */
+  emit(event: "error", status: StatusObject): unknown
+  on(event: "data", listener: (asked: Asked) => void): unknown
+  on(event: "close" | "drain" | "end", listener: () => void): unknown
+}
+
+/** Leads a stream from when its caller is known. */
+export type Talk = (call: BidiCall, context: CallContext) => void
+
+/** A handler for grpc-js, and for who needs none. */
+export type BidiHandler = handleBidiStreamingCall<Asked, Encoded> & {
+  readonly talk: Talk
+  readonly readBytes: (read: Decode, bytes: Uint8Array) => Asked
+}
+
+/** Whether `verifyStream` has made it. */
+export const isBidiHandler = (handler: unknown): handler is BidiHandler =>
+  typeof handler === "function" && "talk" in handler && "readBytes" in handler
 
 /** What one message of a stream turns out to be. */
 type Read =
@@ -35,17 +66,26 @@ type Read =
  * and the stream goes on; only a message without a usable id ends it. When the server drains, what runs is answered
  * and the stream then ends with SHUTTING_DOWN.
  */
-export const verifyStream =
+export function verifyStream(
+  service: Service,
+  limits: { readonly inFlightMax: number; readonly draining: AbortSignal },
+): BidiHandler {
+  const talk = talking(service, limits)
+  const handler: handleBidiStreamingCall<Asked, Encoded> = (call) => {
+    const context = takeContext(call.metadata)
+    if (context === undefined) call.emit("error", toStatus(undefined))
+    else talk(call, context)
+  }
+  const readBytes = (read: Decode, bytes: Uint8Array): Asked => read(VerifyStreamRequestSchema, bytes)
+  return Object.assign(handler, { talk, readBytes })
+}
+
+const talking =
   (
     service: Service,
     { inFlightMax, draining }: { readonly inFlightMax: number; readonly draining: AbortSignal },
-  ): handleBidiStreamingCall<Received<typeof VerifyStreamRequestSchema>, VerifyStreamResponse | Encoded> =>
-  (call) => {
-    const context = takeContext(call.metadata)
-    if (context === undefined) {
-      call.emit("error", toStatus(undefined))
-      return
-    }
+  ): Talk =>
+  (call, context) => {
     const inFlight = new Set<string>()
     /** Set when no more requests are read: how the stream ends once all answers are out. */
     let ending:
@@ -66,13 +106,14 @@ export const verifyStream =
       call.pause()
       proceed()
     }
-    const reply = (answer: VerifyStreamResponse | Encoded): void => {
+    const reply = (answer: Encoded): void => {
       if (!call.cancelled && !call.writableEnded) call.write(answer)
     }
     const refuse = (id: string, error: unknown, violations?: readonly Violation[]): void => {
       context.note(error)
       const outcome = { case: "error", value: toRpcStatus(error, violations) } as const
-      reply(create(VerifyStreamResponseSchema, { id, outcome }))
+      const answer = create(VerifyStreamResponseSchema, { id, outcome })
+      reply(new Encoded(toBinary(VerifyStreamResponseSchema, answer)))
     }
     const run = async (id: string, request: VerifyRequest, { bytes, answered }: Taken): Promise<void> => {
       inFlight.add(id)
@@ -108,7 +149,7 @@ export const verifyStream =
     call.on("close", () => draining.removeEventListener("abort", stopReading))
     call.on("drain", proceed)
     call.on("end", () => endWith())
-    call.on("data", (received: Received<typeof VerifyStreamRequestSchema>) => {
+    call.on("data", (received: Asked) => {
       const taken = context.taken()
       if (ending !== undefined || call.cancelled) return taken.answered()
       const read = readOne(received)
@@ -130,7 +171,7 @@ const duplicateOf = (id: string): AssayError =>
 /** Paths are those of the Verify request within, so that both ways of asking get the same answers. */
 const within = (path: string): string => path.replace(/^request\./, "")
 
-function readOne(received: Received<typeof VerifyStreamRequestSchema>): Read {
+function readOne(received: Asked): Read {
   const checked = check(VerifyStreamRequestSchema, received, streamKeepsRules)
   if (checked.kind === "valid") {
     const { id, request } = checked.request
@@ -151,10 +192,7 @@ function readOne(received: Received<typeof VerifyStreamRequestSchema>): Read {
 }
 
 /** The id of a refused message, if the id itself is what it must be. */
-function usableId(
-  received: Received<typeof VerifyStreamRequestSchema>,
-  error: AssayError,
-): string | undefined {
+function usableId(received: Asked, error: AssayError): string | undefined {
   const message = received instanceof Refused ? received.message : received
   if (!isMessage(message, VerifyStreamRequestSchema) || error.location === "id") return undefined
   const checked = check(VerifyStreamRequestSchema, message)

@@ -28,6 +28,10 @@ export type UnaryHandler<I extends DescMessage, O extends DescMessage> = handleU
   Sent<O>
 > & { readonly answerBytes: AnswerBytes }
 
+/** Whether `unary` has made it. */
+export const isUnaryHandler = (handler: unknown): handler is { readonly answerBytes: AnswerBytes } =>
+  typeof handler === "function" && "answerBytes" in handler
+
 const NOBODY_WAITS: Answer<never> = {
   kind: "failure",
   status: { code: status.CANCELLED, details: "nobody waits for the answer", metadata: new Metadata() },

@@ -1,0 +1,183 @@
+/**
+ * A call straight on the HTTP/2 stream that it came by (gRPC over HTTP/2, PROTOCOL-HTTP2.md), whatever is said over it.
+ */
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
+import { type MetadataValue, type StatusObject, status } from "@grpc/grpc-js"
+import { AssayError } from "../errors.ts"
+import type { Arrival } from "./arrival.ts"
+import { Call, type CallKind, type Carrier, type Edge } from "./call.ts"
+
+const { HTTP2_HEADER_STATUS, HTTP2_HEADER_CONTENT_TYPE } = constants
+
+/** Of a message, before its bytes: a flag and its size. */
+export const PREFIX_BYTES = 5
+const HEADERS = { [HTTP2_HEADER_STATUS]: 200, [HTTP2_HEADER_CONTENT_TYPE]: "application/grpc+proto" }
+/** As a list, name and value in turns, and without a date, which is how Node writes them soonest. */
+const ANSWER_HEADERS = Object.entries(HEADERS).flatMap(([name, value]) => [name, String(value)])
+const ANSWERING = { waitForTrailers: true, sendDate: false }
+const OK = { "grpc-status": String(status.OK) }
+/** Of a deadline: whoever takes a call back later than that does so for its deadline, which comes to us a little late. */
+const NEARLY = 0.9
+/** gRPC over HTTP/2, Timeout: what its units are in milliseconds. */
+const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
+
+/** What is said over a call. It is told of what happens, in this order, and of nothing after the end. */
+export interface Conversation {
+  /** Its caller is known and may make it. */
+  admitted(): void
+  /** More bytes have come. */
+  received(chunk: Buffer): void
+  /** All of them have. */
+  complete(): void
+  /** The stream is closed, however that has come. */
+  closed?(): void
+}
+
+/** One call. */
+export class DirectCall implements Carrier {
+  readonly stream: ServerHttp2Stream
+  readonly call: Call
+  readonly #headers: IncomingHttpHeaders
+  readonly #startMs = performance.now()
+  readonly #timeoutMs: number
+  #trailers: Readonly<Record<string, string>> = OK
+
+  constructor(
+    edge: Edge,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    arrival: Arrival,
+    kind: CallKind,
+  ) {
+    this.stream = stream
+    this.#headers = headers
+    this.#timeoutMs = timeoutIn(headers["grpc-timeout"])
+    this.call = new Call(edge, this, arrival, kind, this.#startMs + this.#timeoutMs)
+  }
+
+  /** Begins, and leads `conversation` to its end. Until its caller is known, nothing is read. */
+  begin(conversation: Conversation): void {
+    const { stream, call } = this
+    stream.on("error", ignore) // it has gone: "close" comes next
+    if (this.isGone) {
+      this.closed()
+      return
+    }
+    // Node keeps closed streams, and all that their listeners refer to, until everything is collected.
+    const own: { call: DirectCall | undefined; conversation: Conversation | undefined } = {
+      call: this,
+      conversation,
+    }
+    stream.on("data", (chunk: Buffer) => {
+      own.call?.call.guarded?.received(chunk)
+      if (own.call?.call.ended === false) own.conversation?.received(chunk)
+    })
+    stream.on("end", () => {
+      own.call?.call.guarded?.complete()
+      if (own.call?.call.ended === false) own.conversation?.complete()
+    })
+    stream.on("wantTrailers", () => {
+      if (own.call !== undefined) stream.sendTrailers(own.call.#trailers)
+    })
+    stream.on("close", () => {
+      own.call?.closed()
+      own.conversation?.closed?.()
+      own.call = undefined
+      own.conversation = undefined
+    })
+    let isAdmitted = false
+    call.begin(() => {
+      isAdmitted = true
+      if (stream.isPaused()) stream.resume()
+      conversation.admitted()
+    })
+    if (!isAdmitted && !call.ended) stream.pause()
+  }
+
+  /** Whether nobody is there any more. */
+  get isGone(): boolean {
+    return this.stream.destroyed || this.stream.closed
+  }
+
+  /** Whether its caller's deadline has passed. */
+  get isLate(): boolean {
+    return this.#isAfter(this.#timeoutMs)
+  }
+
+  /** The headers that say who calls have one value, or none: see arrival.ts. */
+  get(name: string): MetadataValue[] {
+    const value = this.#headers[name]
+    return typeof value === "string" ? [value] : []
+  }
+
+  peer(): string {
+    const { remoteAddress = "", remotePort } = this.stream.session?.socket ?? {}
+    return remotePort === undefined ? remoteAddress : `${remoteAddress}:${remotePort}`
+  }
+
+  refuse({ code, details, metadata }: StatusObject): void {
+    this.#ended(code)
+    this.stream.resume()
+    if (this.isGone) return
+    metadata.set("x-request-id", this.call.id)
+    const told = { "grpc-status": String(code), "grpc-message": encodeURI(details) }
+    const trailers = { ...told, ...metadata.toHttp2Headers() }
+    if (this.stream.headersSent) {
+      this.#trailers = Object.fromEntries(
+        Object.entries(trailers).map(([name, value]) => [name, String(value)]),
+      )
+      this.stream.end()
+    } else this.stream.respond({ ...HEADERS, ...trailers }, { endStream: true })
+  }
+
+  /** Sends frames, those of the call's messages. */
+  send(frames: Buffer): void {
+    if (this.isGone) return
+    if (!this.stream.headersSent) this.stream.respond(ANSWER_HEADERS, ANSWERING)
+    this.stream.write(frames)
+  }
+
+  /** Ends the call well, with the last frames, if there are any. */
+  end(frames?: Buffer): void {
+    this.#ended(status.OK)
+    if (this.isGone) return
+    if (!this.stream.headersSent) this.stream.respond(ANSWER_HEADERS, ANSWERING)
+    this.stream.end(frames)
+  }
+
+  #ended(code: status): void {
+    this.call.guarded?.answered()
+    this.call.end(code)
+  }
+
+  /** Its stream is closed. */
+  closed(): void {
+    this.call.guarded?.closed()
+    this.call.end(this.#isAfter(this.#timeoutMs * NEARLY) ? status.DEADLINE_EXCEEDED : status.CANCELLED)
+  }
+
+  #isAfter(ms: number): boolean {
+    return performance.now() - this.#startMs >= ms
+  }
+}
+
+const ignore = (): void => {}
+
+/** That what has come is no message of ours. */
+export const flawed = (message: string, expected: string): AssayError =>
+  new AssayError("PROTO", message, { location: "message", expected })
+
+/** A message that is not compressed, with its prefix. */
+export function framed(message: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.length)
+  frame.writeUInt8(0, 0)
+  frame.writeUInt32BE(message.length, 1)
+  frame.set(message, PREFIX_BYTES)
+  return frame
+}
+
+/** How many milliseconds a caller waits, by a header of the form that arrival.ts asks for. */
+const timeoutIn = (header: unknown): number =>
+  typeof header === "string"
+    ? Number(header.slice(0, -1)) * (UNITS[header.slice(-1)] ?? 0)
+    : Number.POSITIVE_INFINITY

@@ -1,0 +1,159 @@
+/** Streams of requests and answers, without grpc-js. */
+import { EventEmitter } from "node:events"
+import type { StatusObject } from "@grpc/grpc-js"
+import { type Decode, type Encoded, fromBuffer } from "../rpc.ts"
+import { type Conversation, type DirectCall, flawed, framed, PREFIX_BYTES } from "./direct-call.ts"
+import type { BidiCall, BidiHandler } from "./stream.ts"
+
+/** Leads a stream to its end. */
+export const converse = (direct: DirectCall, read: Decode, handler: BidiHandler): Conversation =>
+  new DirectStream(direct, read, handler)
+
+/** What the handler sees as its call, and the stream as its conversation. */
+class DirectStream extends EventEmitter implements BidiCall, Conversation {
+  writableEnded = false
+  readonly #direct: DirectCall
+  readonly #read: Decode
+  readonly #handler: BidiHandler
+  readonly #messages = new Messages()
+  /** Whole messages that nobody has taken. What comes on top of them waits in the stream. */
+  readonly #queue: Buffer[] = []
+  /** Answers of this turn of the event loop, which leave in one piece. */
+  readonly #frames: Buffer[] = []
+  #isPaused = true
+  #isComplete = false
+  #isDelivering = false
+
+  constructor(direct: DirectCall, read: Decode, handler: BidiHandler) {
+    super()
+    this.#direct = direct
+    this.#read = read
+    this.#handler = handler
+    this.on("error", (status: StatusObject) => this.#fail(status))
+  }
+
+  get cancelled(): boolean {
+    return this.#direct.isGone || (this.#direct.call.ended && !this.writableEnded)
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#direct.stream.writableNeedDrain
+  }
+
+  admitted(): void {
+    const { stream, call } = this.#direct
+    stream.on("drain", () => this.emit("drain"))
+    this.#handler.talk(this, call)
+    this.resume()
+  }
+
+  received(chunk: Buffer): void {
+    this.#queue.push(...this.#messages.push(chunk))
+    this.#deliver()
+  }
+
+  complete(): void {
+    this.#isComplete = true
+    this.#deliver()
+  }
+
+  closed(): void {
+    this.emit("close")
+    this.removeAllListeners()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#direct.stream.pause()
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#deliver()
+  }
+
+  write({ bytes }: Encoded): void {
+    if (this.#frames.push(framed(bytes)) === 1) setImmediate(() => this.#flush())
+  }
+
+  end(): void {
+    if (this.writableEnded) return
+    this.writableEnded = true
+    this.#direct.end(this.#taken())
+  }
+
+  #fail(status: StatusObject): void {
+    if (this.#direct.call.ended) return
+    this.#flush()
+    this.#direct.refuse(status)
+  }
+
+  #flush(): void {
+    const frames = this.#taken()
+    if (frames !== undefined && !this.#direct.call.ended) this.#direct.send(frames)
+  }
+
+  #taken(): Buffer | undefined {
+    const frames = this.#frames.splice(0)
+    return frames.length > 1 ? Buffer.concat(frames) : frames[0]
+  }
+
+  /** Hands on what is there, one by one, until the handler has enough. */
+  #deliver(): void {
+    if (this.#isDelivering) return
+    const { call, stream } = this.#direct
+    this.#isDelivering = true
+    while (!this.#isPaused && !call.ended) {
+      const frame = this.#queue.shift()
+      if (frame === undefined) break
+      if (frame[0] !== 0) call.refuse(flawed("a message is compressed", "no compression, or a grpc-encoding"))
+      else this.emit("data", this.#handler.readBytes(this.#read, fromBuffer(frame.subarray(PREFIX_BYTES))))
+    }
+    this.#isDelivering = false
+    if (this.#isPaused || call.ended) return
+    if (!this.#isComplete) {
+      if (stream.isPaused()) stream.resume()
+    } else if (this.#messages.isPartial)
+      call.refuse(flawed("the last request is not whole", "messages, each of as many bytes as it says"))
+    else {
+      this.#isPaused = true
+      this.emit("end")
+    }
+  }
+}
+
+/** Puts messages together from the pieces that they come in. What they may weigh, `Guard` sees to. */
+export class Messages {
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #needed = PREFIX_BYTES
+
+  /** Whether some of a message has come, and not all of it. */
+  get isPartial(): boolean {
+    return this.#bytes > 0
+  }
+
+  /** The messages that are whole now, each with its prefix. */
+  push(chunk: Buffer): readonly Buffer[] {
+    this.#chunks.push(chunk)
+    this.#bytes += chunk.length
+    // Put together when there is enough, and not piece by piece: large ones come in very many.
+    if (this.#bytes < this.#needed) return []
+    const all = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks)
+    const whole: Buffer[] = []
+    let at = 0
+    this.#needed = PREFIX_BYTES
+    while (all.length - at >= PREFIX_BYTES) {
+      const size = PREFIX_BYTES + all.readUInt32BE(at + 1)
+      if (all.length - at < size) {
+        this.#needed = size
+        break
+      }
+      whole.push(all.subarray(at, at + size))
+      at += size
+    }
+    this.#chunks = at < all.length ? [all.subarray(at)] : []
+    this.#bytes = all.length - at
+    return whole
+  }
+}
