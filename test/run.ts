@@ -7,8 +7,9 @@
  * end as well as it can, each of its files runs again, alone.
  */
 import { spawn } from "node:child_process"
-import { globSync, readFileSync, statfsSync } from "node:fs"
+import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
+import { join } from "node:path"
 import { FILE_MARK } from "./batch.ts"
 
 const FILE_LIMIT_MS = 120_000
@@ -65,7 +66,11 @@ const temporary = (): string => {
     return tmpdir()
   }
 }
-const TMPDIR = temporary()
+/** In a folder of this run, which goes with it, whatever tests that were killed left there. PostgreSQL's own user has to get through. */
+const TMPDIR = mkdtempSync(join(temporary(), "t-"))
+chmodSync(TMPDIR, 0o755)
+process.once("exit", () => rmSync(TMPDIR, { recursive: true, force: true }))
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1))
 
 const runNode = (args: readonly string[], limitMs: number): Promise<Ended> =>
   new Promise((resolve) => {
