@@ -31,6 +31,9 @@ export type Takes = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ar
 /** Says whether one more call on a connection would be refused now, whatever it is. */
 type Refuses = (connection: Connection) => boolean
 
+/** For the other end to close what is idle. */
+const CLOSING_MS = 10_000
+
 const CONNECTION = Symbol("connection")
 
 /** One connection. */
@@ -55,8 +58,12 @@ export class Connection {
   readonly #refuses: Refuses
   readonly #strikes = new Buckets(STRIKES, 1)
 
-  constructor(id: string, network: string, nowMs: number, refuses: Refuses, takes?: Takes) {
+  /** Ends it at once, whatever its other end does. */
+  readonly cut: () => void
+
+  constructor(id: string, network: string, nowMs: number, refuses: Refuses, cut: () => void, takes?: Takes) {
     this.#refuses = refuses
+    this.cut = cut
     this.takes = takes
     this.id = id
     this.network = network
@@ -84,6 +91,7 @@ export class Connections {
   readonly #strangersOf = new Map<string, number>()
   readonly #byEnds = new Map<string, Connection>()
   #made = 0
+  #isStopping = false
 
   /**
    * @param refuses Whether one more call on a connection would be refused now, whatever it is.
@@ -112,6 +120,7 @@ export class Connections {
     const network = networkOf(socket.remoteAddress ?? "")
     const { connectionsMax, addressConnectionsMax, strangersMax } = this.#limits
     if (
+      this.#isStopping ||
       this.#sockets.size >= connectionsMax ||
       (this.#ofNetwork.get(network) ?? 0) >= addressConnectionsMax ||
       (this.#strangersOf.get(network) ?? 0) >= strangersMax
@@ -119,7 +128,14 @@ export class Connections {
       socket.destroy()
       return undefined
     }
-    const connection = new Connection(`#${++this.#made}`, network, this.#nowMs(), this.#refuses, takes)
+    const connection = new Connection(
+      `#${++this.#made}`,
+      network,
+      this.#nowMs(),
+      this.#refuses,
+      () => socket.destroy(),
+      takes,
+    )
     const ends = endsOf(socket)
     this.#sockets.set(connection, socket)
     this.#byEnds.set(ends, connection)
@@ -138,7 +154,7 @@ export class Connections {
   /** The connection that a socket with TLS is the inner side of. */
   shake(socket: Socket, chain: ShownChain): Connection | undefined {
     const connection = this.#byEnds.get(endsOf(socket))
-    if (connection === undefined) return undefined
+    if (connection === undefined || this.#isStopping) return undefined
     connection.chain = chain
     mark(socket, connection)
     return connection
@@ -152,6 +168,17 @@ export class Connections {
     if (this.#sockets.has(connection)) count(this.#strangersOf, connection.network, -1)
   }
 
+  /** Takes no more, those neither whose handshake is not done. */
+  stop(): void {
+    this.#isStopping = true
+  }
+
+  /** Ends all that there are: a peer that does not close its side would keep the process. */
+  cut(): void {
+    this.stop()
+    for (const connection of [...this.#sockets.keys()]) connection.cut()
+  }
+
   /** Closes connections that have been idle for too long. */
   sweep(): void {
     const now = this.#nowMs()
@@ -160,6 +187,8 @@ export class Connections {
       if (connection.streams > 0) continue
       const idle = now - connection.idleSinceMs
       if (connection.caller === undefined && idle > strangerIdleMs) socket.destroy()
+      // It was told, and does not close its side.
+      else if (idle > idleMs + CLOSING_MS) connection.cut()
       // Says so, and lets end what has just been sent.
       else if (idle > idleMs && connection.session?.closed === false) connection.session.close()
     }

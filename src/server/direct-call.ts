@@ -76,9 +76,7 @@ export class DirectCall implements Carrier {
       own.call?.call.guarded?.complete()
       if (own.call?.call.ended === false) own.conversation?.complete()
     })
-    stream.on("wantTrailers", () => {
-      if (own.call !== undefined) stream.sendTrailers(own.call.#trailers)
-    })
+    stream.on("wantTrailers", () => own.call?.taken())
     stream.on("close", () => {
       own.call?.closed()
       own.conversation?.closed?.()
@@ -116,7 +114,8 @@ export class DirectCall implements Carrier {
   }
 
   refuse({ code, details, metadata }: StatusObject): void {
-    this.#ended(code)
+    this.call.guarded?.answered()
+    this.call.end(code)
     this.stream.resume()
     if (this.isGone) return
     metadata.set("x-request-id", this.call.id)
@@ -137,17 +136,18 @@ export class DirectCall implements Carrier {
     this.stream.write(frames)
   }
 
-  /** Ends the call well, with the last frames, if there are any. */
+  /** Ends it well, with the last frames, if there are any. The call goes on until its caller has taken them. */
   end(frames?: Buffer): void {
-    this.#ended(status.OK)
+    this.call.guarded?.answered()
     if (this.isGone) return
     if (!this.stream.headersSent) this.stream.respond(ANSWER_HEADERS, ANSWERING)
     this.stream.end(frames)
   }
 
-  #ended(code: status): void {
-    this.call.guarded?.answered()
-    this.call.end(code)
+  /** All that was sent has been taken. */
+  taken(): void {
+    this.call.end(status.OK)
+    this.stream.sendTrailers(this.#trailers)
   }
 
   /** Its stream is closed. */
@@ -166,6 +166,37 @@ const ignore = (): void => {}
 /** That what has come is no message of ours. */
 export const flawed = (message: string, expected: string): AssayError =>
   new AssayError("PROTO", message, { location: "message", expected })
+
+/** Bytes that come in pieces, in one buffer: each of many small pieces would take more than its bytes. */
+export class Gathered {
+  #room: Buffer = Buffer.alloc(0)
+  #size = 0
+  #isOwn = false
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** All of them. */
+  get bytes(): Buffer {
+    return this.#room.subarray(0, this.#size)
+  }
+
+  push(piece: Buffer): void {
+    const size = this.#size + piece.length
+    if (this.#size === 0 && !this.#isOwn) this.#room = piece
+    else {
+      if (!this.#isOwn || size > this.#room.length) {
+        const room = Buffer.allocUnsafeSlow(2 * size)
+        room.set(this.bytes)
+        this.#room = room
+        this.#isOwn = true
+      }
+      this.#room.set(piece, this.#size)
+    }
+    this.#size = size
+  }
+}
 
 /** A message that is not compressed, with its prefix. */
 export function framed(message: Uint8Array): Buffer {

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events"
 import type { StatusObject } from "@grpc/grpc-js"
 import { type Decode, type Encoded, fromBuffer } from "../rpc.ts"
-import { type Conversation, type DirectCall, flawed, framed, PREFIX_BYTES } from "./direct-call.ts"
+import { type Conversation, type DirectCall, flawed, framed, Gathered, PREFIX_BYTES } from "./direct-call.ts"
 import type { BidiCall, BidiHandler } from "./stream.ts"
 
 /** Leads a stream to its end. */
@@ -124,22 +124,19 @@ class DirectStream extends EventEmitter implements BidiCall, Conversation {
 
 /** Puts messages together from the pieces that they come in. What they may weigh, `Guard` sees to. */
 export class Messages {
-  #chunks: Buffer[] = []
-  #bytes = 0
+  #gathered = new Gathered()
   #needed = PREFIX_BYTES
 
   /** Whether some of a message has come, and not all of it. */
   get isPartial(): boolean {
-    return this.#bytes > 0
+    return this.#gathered.size > 0
   }
 
   /** The messages that are whole now, each with its prefix. */
   push(chunk: Buffer): readonly Buffer[] {
-    this.#chunks.push(chunk)
-    this.#bytes += chunk.length
-    // Put together when there is enough, and not piece by piece: large ones come in very many.
-    if (this.#bytes < this.#needed) return []
-    const all = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks)
+    this.#gathered.push(chunk)
+    if (this.#gathered.size < this.#needed) return []
+    const all = this.#gathered.bytes
     const whole: Buffer[] = []
     let at = 0
     this.#needed = PREFIX_BYTES
@@ -152,8 +149,10 @@ export class Messages {
       whole.push(all.subarray(at, at + size))
       at += size
     }
-    this.#chunks = at < all.length ? [all.subarray(at)] : []
-    this.#bytes = all.length - at
+    if (at > 0) {
+      this.#gathered = new Gathered()
+      if (at < all.length) this.#gathered.push(all.subarray(at))
+    }
     return whole
   }
 }

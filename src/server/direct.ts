@@ -7,7 +7,7 @@ import type { DescService } from "@bufbuild/protobuf"
 import { type Decode, fromBuffer, pathOf } from "../rpc.ts"
 import type { Arrival } from "./arrival.ts"
 import { type CallKind, type Edge, kindOf } from "./call.ts"
-import { type Conversation, DirectCall, flawed, framed, PREFIX_BYTES } from "./direct-call.ts"
+import { type Conversation, DirectCall, flawed, framed, Gathered, PREFIX_BYTES } from "./direct-call.ts"
 import { converse } from "./direct-stream.ts"
 import { isBidiHandler } from "./stream.ts"
 import { type AnswerBytes, isUnaryHandler } from "./unary.ts"
@@ -54,7 +54,7 @@ class Unary implements Conversation {
   readonly #direct: DirectCall
   readonly #read: Decode
   readonly #answerBytes: AnswerBytes
-  readonly #chunks: Buffer[] = []
+  readonly #gathered = new Gathered()
   #isAdmitted = false
   #isWhole = false
 
@@ -70,7 +70,7 @@ class Unary implements Conversation {
   }
 
   received(chunk: Buffer): void {
-    this.#chunks.push(chunk)
+    this.#gathered.push(chunk)
   }
 
   complete(): void {
@@ -82,8 +82,7 @@ class Unary implements Conversation {
   #proceed(): void {
     const { call } = this.#direct
     if (!this.#isAdmitted || !this.#isWhole || call.ended) return
-    const [first = Buffer.alloc(0), ...others] = this.#chunks.splice(0)
-    const received = others.length === 0 ? first : Buffer.concat([first, ...others])
+    const received = this.#gathered.bytes
     if (call.guarded?.isWhole !== true)
       call.refuse(flawed("the request is not whole", "one message, of as many bytes as it says"))
     else if (received[0] !== 0)

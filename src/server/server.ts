@@ -202,6 +202,7 @@ export function createServer(config: ServerConfig): AssayServer {
   const close = (): void => {
     clearInterval(sweeping)
     for (const { server } of listeners) server.forceShutdown()
+    for (const { parts } of listeners) parts.connections.cut()
     for (const { release } of bound.splice(0)) release()
     identities.close()
   }
@@ -246,6 +247,7 @@ export function createServer(config: ServerConfig): AssayServer {
     stop: async () => {
       for (const { setHealth } of listeners) setHealth("NOT_SERVING")
       for (const one of bound) one.close()
+      for (const { parts } of listeners) parts.connections.stop()
       draining.abort()
       // It says that it has shut down when it has told its connections to close, not when they have.
       for (const { server } of listeners) server.tryShutdown(() => {})

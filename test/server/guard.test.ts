@@ -333,7 +333,7 @@ test("refuses G-05 to keep what nobody takes, and closes its streams", () =>
       await pause(50)
       const calls = Array.from({ length: 5 }, () => rawOpen(session, EPOCH))
       for (const { stream } of calls) stream.end(nothing)
-      await Promise.all(calls.map(({ stream }) => new Promise((done) => stream.once("close", done))))
+      await until(() => calls.every(({ stream }) => stream.closed)).finally(() => session.destroy())
       assert.equal(await statusesOf(calls), { undefined: 5 })
       session.destroy()
     },
