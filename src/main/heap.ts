@@ -4,7 +4,7 @@ import { getHeapStatistics, setFlagsFromString } from "node:v8"
 
 const MIB = 1024 * 1024
 /** The heap may come to so much before it is collected. */
-const ROOM_BYTES = 192 * MIB
+const ROOM_BYTES = 160 * MIB
 /** What is allocated between two collections at least, however much is live: each costs as much as all that is live. */
 const STEP_BYTES = 40 * MIB
 /** More than V8 itself ever lets a heap grow by. */
