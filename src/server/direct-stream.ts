@@ -5,12 +5,8 @@ import { type Decode, type Encoded, fromBuffer } from "../rpc.ts"
 import { type Conversation, type DirectCall, flawed, framed, Gathered, PREFIX_BYTES } from "./direct-call.ts"
 import type { BidiCall, BidiHandler } from "./stream.ts"
 
-/** Leads a stream to its end. */
-export const converse = (direct: DirectCall, read: Decode, handler: BidiHandler): Conversation =>
-  new DirectStream(direct, read, handler)
-
 /** What the handler sees as its call, and the stream as its conversation. */
-class DirectStream extends EventEmitter implements BidiCall, Conversation {
+export class DirectStream extends EventEmitter implements BidiCall, Conversation {
   writableEnded = false
   readonly #direct: DirectCall
   readonly #read: Decode

@@ -8,7 +8,7 @@ import { type Decode, fromBuffer, pathOf } from "../rpc.ts"
 import type { Arrival } from "./arrival.ts"
 import { type CallKind, type Edge, kindOf } from "./call.ts"
 import { type Conversation, DirectCall, flawed, framed, Gathered, PREFIX_BYTES } from "./direct-call.ts"
-import { converse } from "./direct-stream.ts"
+import { DirectStream } from "./direct-stream.ts"
 import { isBidiHandler } from "./stream.ts"
 import { type AnswerBytes, isUnaryHandler } from "./unary.ts"
 
@@ -32,7 +32,7 @@ export class DirectCalls {
         const begin = (call: DirectCall): Conversation => new Unary(call, read, answerBytes)
         this.#methods.set(path, { kind: kindOf(path, false, false), begin })
       } else if (isBidiHandler(handler)) {
-        const begin = (call: DirectCall): Conversation => converse(call, read, handler)
+        const begin = (call: DirectCall): Conversation => new DirectStream(call, read, handler)
         this.#methods.set(path, { kind: kindOf(path, true, true), begin })
       }
     }

@@ -2,7 +2,7 @@
  * Messages that are too large, that unpack to more than they say, and that cost more to read than to send, from a gateway that
  * is known: each is refused with its code, holds nothing, and ends nobody else's call.
  */
-import type { ClientHttp2Session, OutgoingHttpHeaders } from "node:http2"
+import type { OutgoingHttpHeaders } from "node:http2"
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib"
 import { toBinary } from "@bufbuild/protobuf"
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire"
@@ -13,7 +13,7 @@ import { AttestationService, VerifyRequestSchema } from "../../src/gen/assay/v1/
 import { pathOf } from "../../src/rpc.ts"
 import { framed, pause, rawOpen, rawWhole } from "../server/raw.ts"
 import { testDevice } from "../support/world.ts"
-import { EPOCH, STREAM, session, VERIFY, type Victim, victimOf } from "./hostile.ts"
+import { attacking, EPOCH, STREAM, VERIFY, victimOf } from "./hostile.ts"
 
 const CHALLENGE = pathOf(AttestationService.method.createChallenge)
 const MIB = 2 ** 20
@@ -21,21 +21,7 @@ const MIB = 2 ** 20
 const test = suite("hostile messages")
 const victim = victimOf(test)
 
-/** One attack on one connection, after which nothing is different for anybody else. */
-const attack = (
-  name: string,
-  act: (one: ClientHttp2Session, headers: OutgoingHttpHeaders, found: Victim) => Promise<void>,
-): void => {
-  test(name, async () => {
-    const one = session(victim().address)
-    try {
-      await act(one, { authorization: `Bearer ${victim().credential}` }, victim())
-    } finally {
-      one.destroy()
-    }
-    await victim().unharmed()
-  })
-}
+const attack = attacking(test, victim)
 
 const zeros = (size: number): Buffer => Buffer.alloc(size)
 const PACKED = { flag: 1 }

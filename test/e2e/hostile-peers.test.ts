@@ -18,7 +18,7 @@ import { EnrollmentService } from "../../src/gen/assay/v1/enrollment_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import { framed, type RawCall, type RawOutcome, rawOpen, rawWhole, until } from "../server/raw.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
-import { CHECK, STREAM, session, VERIFY, type Victim, victimOf } from "./hostile.ts"
+import { attacking, CHECK, STREAM, session, VERIFY, victimOf } from "./hostile.ts"
 import { answered, enroll } from "./server.ts"
 
 const CHALLENGE = pathOf(AttestationService.method.createChallenge)
@@ -44,19 +44,7 @@ const victim = victimOf(test, {
   }),
 })
 
-type Act = (one: ClientHttp2Session, headers: OutgoingHttpHeaders, found: Victim) => Promise<void>
-/** One attack by the gateway on a connection of its own, after which nothing is different for anybody else. */
-const attack = (name: string, act: Act): void => {
-  test(name, async () => {
-    const one = session(victim().address)
-    try {
-      await act(one, { authorization: `Bearer ${victim().credential}` }, victim())
-    } finally {
-      one.destroy()
-    }
-    await victim().unharmed()
-  })
-}
+const attack = attacking(test, victim)
 
 const nothing = framed(new Uint8Array())
 const [half, large] = [

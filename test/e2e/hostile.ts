@@ -1,6 +1,6 @@
 /** A server in a process of its own, on a port without TLS, and attackers who write their frames by hand. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
-import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2"
+import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2"
 import { connect, type Socket } from "node:net"
 import { join } from "node:path"
 import type { suite } from "uvu"
@@ -206,3 +206,21 @@ export const headersOf = (
 /** A whole call without a word in its message. */
 export const wholeCall = (stream: number, headers: readonly Header[]): Buffer =>
   Buffer.concat([headersOf(stream, headers), frame(DATA, END_STREAM, stream, Buffer.alloc(5))])
+
+/** What one attacker does as the gateway, on a connection of its own. */
+export type Act = (one: ClientHttp2Session, headers: OutgoingHttpHeaders, found: Victim) => Promise<void>
+
+/** Adds tests of one attack each, after which nothing is different for anybody else. */
+export const attacking =
+  (test: Test, victim: () => Victim) =>
+  (name: string, act: Act): void => {
+    test(name, async () => {
+      const one = session(victim().address)
+      try {
+        await act(one, { authorization: `Bearer ${victim().credential}` }, victim())
+      } finally {
+        one.destroy()
+      }
+      await victim().unharmed()
+    })
+  }

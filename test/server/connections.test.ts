@@ -4,16 +4,11 @@ import * as assert from "uvu/assert"
 import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import type { Limits } from "../../src/server/limits.ts"
-import { writeServer } from "../support/callers.ts"
 import { framed, pause, rawOpen, rawSession, rawWhole, until } from "./raw.ts"
-import { gateway, serving } from "./tls.ts"
+import { gateway, limited, serving } from "./tls.ts"
 
 const EPOCH = pathOf(AttestationService.method.getEpoch)
 const nothing = framed(new Uint8Array())
-const limited = (limits: Partial<Limits>) => (folder: string) => ({
-  listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
-  limits,
-})
 
 const test = suite("connections")
 

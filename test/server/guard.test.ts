@@ -8,9 +8,6 @@ import {
   VerifyStreamRequestSchema,
 } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
-import type { Limits } from "../../src/server/limits.ts"
-import type { ServerConfig } from "../../src/server/server.ts"
-import { writeServer } from "../support/callers.ts"
 import { goodVerify, result } from "./fake.ts"
 import {
   frame,
@@ -27,7 +24,7 @@ import {
   rawWhole,
   until,
 } from "./raw.ts"
-import { gateway, serving } from "./tls.ts"
+import { gateway, limited, serving } from "./tls.ts"
 
 const VERIFY = pathOf(AttestationService.method.verify)
 const STREAM = pathOf(AttestationService.method.verifyStream)
@@ -36,15 +33,6 @@ const CHECK = "/grpc.health.v1.Health/Check"
 const WATCH = "/grpc.health.v1.Health/Watch"
 const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 const nothing = framed(new Uint8Array())
-
-/** A server with TLS and these limits. */
-const limited =
-  (limits: Partial<Limits>, more: Partial<ServerConfig> = {}) =>
-  (folder: string): Partial<ServerConfig> => ({
-    listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
-    limits,
-    ...more,
-  })
 
 const statusesOf = async (calls: readonly RawCall[]): Promise<Record<string, number>> => {
   const counts: Record<string, number> = {}

@@ -4,6 +4,7 @@ import { errorFromStatus } from "../../src/client/failure.ts"
 import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import type { CertificateFiles } from "../../src/server/certificate-rules.ts"
+import type { Limits } from "../../src/server/limits.ts"
 import type { ServerConfig } from "../../src/server/server.ts"
 import type { Service } from "../../src/service/service.ts"
 import {
@@ -60,6 +61,15 @@ export const serving = (
     } finally {
       await server.stop()
     }
+  })
+
+/** A server with TLS and these limits, for `serving`. */
+export const limited =
+  (limits: Partial<Limits>, more: Partial<ServerConfig> = {}) =>
+  (folder: string): Partial<ServerConfig> => ({
+    listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
+    limits,
+    ...more,
   })
 
 /** A connection of its own, as a client with a certificate makes it, or one without. */

@@ -13,12 +13,10 @@ import {
   VerifyStreamRequestSchema,
 } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
-import type { Limits } from "../../src/server/limits.ts"
-import type { ServerConfig } from "../../src/server/server.ts"
-import { keyPem, pem, SERVER_AUTHORITY, writeServer } from "../support/callers.ts"
+import { keyPem, pem, SERVER_AUTHORITY } from "../support/callers.ts"
 import { goodVerify, result } from "./fake.ts"
 import { frame, framed, headersFrame, pause, rawOpen, rawSession, rawSocket, SETTINGS, until } from "./raw.ts"
-import { gateway, serving } from "./tls.ts"
+import { gateway, limited, serving } from "./tls.ts"
 
 const VERIFY = pathOf(AttestationService.method.verify)
 const STREAM = pathOf(AttestationService.method.verifyStream)
@@ -27,14 +25,6 @@ const asked = framed(
   toBinary(VerifyStreamRequestSchema, create(VerifyStreamRequestSchema, { id: "a", request: goodVerify() })),
 )
 const DATA = 0
-
-const limited =
-  (limits: Partial<Limits>, more: Partial<ServerConfig> = {}) =>
-  (folder: string): Partial<ServerConfig> => ({
-    listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
-    limits,
-    ...more,
-  })
 
 /** A connection that lets no answer come until it says so. */
 const shut = async (address: string): Promise<ClientHttp2Session> => {
