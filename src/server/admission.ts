@@ -28,7 +28,9 @@ const BYTES_OF_ONE = 8192
 const QUANTUM = 4
 /** How long the loop may be away from its sockets, about: so many requests are begun at a time. */
 const TICK_MS = 4
-const BATCH_MAX = 64
+/** Where the sockets take it longer than that, as a part of it: else those who are refused would leave no time for the others. */
+const TICK_PART = 1 / 2
+const [BATCH_START, BATCH_STEP, BATCH_MAX] = [64, 4, 256]
 /** How long throughput is measured before it counts, and how much the newest measure does. */
 const MEASURE_MS = 50
 const NEWEST = 0.3
@@ -73,7 +75,7 @@ export class Admission {
   #waiting = 0
   #weight = 0
   #running = 0
-  #batch = BATCH_MAX
+  #batch = BATCH_START
   #isPumping = false
   /** Since when somebody has waited at any time. */
   #busySinceMs = 0
@@ -189,7 +191,8 @@ export class Admission {
     })
   }
 
-  #pump(): void {
+  /** @param awaySinceMs When the loop went to its sockets, if it was here before that. */
+  #pump(awaySinceMs?: number): void {
     if (this.#isPumping || this.#waiting === 0 || this.#running >= this.#limits.runningMax) return
     this.#isPumping = true
     let sinceMs = 0
@@ -200,11 +203,18 @@ export class Admission {
     // Comes behind what the requests that were begun have done at once, and before the sockets.
     setImmediate(() => {
       this.#isPumping = false
-      const tookMs = this.#nowMs() - sinceMs
-      if (tookMs > TICK_MS) this.#batch = Math.max(1, this.#batch >> 1)
-      else if (tookMs < TICK_MS / 2) this.#batch = Math.min(BATCH_MAX, this.#batch + 4)
-      this.#pump()
+      const nowMs = this.#nowMs()
+      const awayMs = awaySinceMs === undefined ? 0 : sinceMs - awaySinceMs
+      this.#adapt(nowMs - sinceMs, Math.max(TICK_MS, awayMs * TICK_PART))
+      this.#pump(nowMs)
     })
+  }
+
+  /** Begins more or fewer the next time, by what those took that were begun now, and what they may take. */
+  #adapt(tookMs: number, allowedMs: number): void {
+    const step = Math.round((BATCH_STEP * allowedMs) / TICK_MS)
+    if (tookMs > allowedMs) this.#batch = Math.max(1, this.#batch >> 1)
+    else if (tookMs < allowedMs / 2) this.#batch = Math.min(BATCH_MAX, this.#batch + step)
   }
 
   /** Begins some, as many as the loop has time for before it looks at its sockets again. */

@@ -298,6 +298,13 @@ export const EDGE: readonly Mutant[] = [
     why: "A gateway whose devices all start at once would be refused most of them.",
   },
   {
+    id: "admission-away",
+    ...of("N-07", "admission", "admission"),
+    find: "Math.max(TICK_MS, awayMs * TICK_PART)",
+    replace: "TICK_MS",
+    why: "While many are refused, hardly anybody would be answered.",
+  },
+  {
     id: "admission-lately",
     ...of("N-07", "admission", "admission"),
     find: "return weight + (this.#begun.get(caller) ?? 0)",

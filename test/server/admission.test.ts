@@ -50,6 +50,32 @@ test("begins what comes, and no more at a time than may run", async () => {
   await drain(ends)
   assert.equal([begun.length, admission.running, admission.waiting], [10, 0, 0])
 })
+/** How many are begun in the busiest turn, when each takes a tenth of a millisecond and the sockets take so long in each. */
+const mostAtOnce = async (socketsMs: number): Promise<number> => {
+  let now = 0
+  let begun = 0
+  const limits = { runningMax: 1e9, waitingMax: 1e9, waitMs: 1e9 }
+  const admission = new Admission(limits, { waited: () => {} }, () => now)
+  for (let i = 0; i < 3000; i++)
+    void admission.enter("a", 0, stays).then((end) => {
+      begun += 1
+      now += 0.1
+      end?.()
+    })
+  let most = 0
+  while (admission.waiting > 0) {
+    const before = begun
+    await new Promise((resolve) => setImmediate(resolve))
+    most = Math.max(most, begun - before)
+    now += socketsMs
+  }
+  return most
+}
+test("N-07 begins more at a time where the sockets take long: those who are refused leave time for the others", async () => {
+  assert.ok((await mostAtOnce(1)) <= 64)
+  const most = await mostAtOnce(100)
+  assert.ok(most > 200 && most <= 256, `${most}`)
+})
 test("takes turns, whoever came first with however many", async () => {
   const { begun, ends, ask } = admitting({ runningMax: 1 })
   for (let i = 0; i < 30; i++) ask("many")
