@@ -1,5 +1,5 @@
-import { hash as digest } from "node:crypto"
-import { concat, sameBytes, toHex } from "../bytes.ts"
+import { hash } from "node:crypto"
+import { sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { EV_NO_ACTION, type Event, type EventLog } from "../evidence/eventlog/eventlog.ts"
 import { HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
@@ -78,7 +78,7 @@ export function mismatchesOf(log: LogOutcome, bank: HashName, quoted: BankValues
 
 /** Every PCR that an event extends. */
 export const extendedPcrs = (log: EventLog): ReadonlySet<number> =>
-  new Set(extending(log).map(({ pcr }) => pcr))
+  new Set(log.events.filter(isExtending).map(({ pcr }) => pcr))
 
 const isUntouched = ({ extended }: LogOutcome, quoted: BankValues): boolean => {
   const telling = [...quoted].filter(([pcr]) => pcr <= BOOT_PCR_MAX || extended.has(pcr))
@@ -106,21 +106,53 @@ export function replayBank(log: EventLog, bank: HashName): ReplayedBank {
   return slice.value
 }
 
-/** Events that are replayed at a time: about 1 ms of the event loop. */
+/** Events that are replayed at a time: less than 1 ms of the event loop. */
 const SLICE = 256
 
 /** As `replayBank`, in slices: what comes between is time for others. */
 export function* replaySlices(log: EventLog, bank: HashName): Generator<undefined, ReplayedBank> {
-  const values = new Map<number, Uint8Array>()
+  const pcrs = new Map<number, Pcr>()
   let gap: Event | undefined
   let count = 0
-  for (const event of extending(log)) {
+  for (const event of log.events) {
+    if (!isExtending(event)) continue
     if (++count % SLICE === 0) yield undefined
     const value = event.digests.get(bank)
-    if (value === undefined) gap ??= event
-    else values.set(event.pcr, extend(bank, values.get(event.pcr) ?? firstValue(log, bank, event.pcr), value))
+    if (value === undefined) {
+      gap ??= event
+      continue
+    }
+    const pcr = pcrs.get(event.pcr) ?? new Pcr(log, bank, event.pcr)
+    pcrs.set(event.pcr, pcr)
+    pcr.extend(value)
   }
-  return { values, gap }
+  return { values: new Map([...pcrs].map(([index, pcr]) => [index, pcr.value])), gap }
+}
+
+/** A PCR that is replayed: in one buffer, for one of each event would cost more than its hash. */
+class Pcr {
+  readonly #bank: HashName
+  readonly #sizeBytes: number
+  /** The value, and behind it what it is extended with next. */
+  readonly #both: Buffer
+
+  /** @throws {AssayError} EVENT_LOG_REPLAY as `startupLocalityOf`. */
+  constructor(log: EventLog, bank: HashName, index: number) {
+    this.#bank = bank
+    this.#sizeBytes = HASHES[bank].sizeBytes
+    this.#both = Buffer.alloc(2 * this.#sizeBytes)
+    this.#both.set(index === 0 ? startupValue(log, bank) : resetValue(bank, index))
+  }
+
+  get value(): Uint8Array {
+    return new Uint8Array(this.#both.subarray(0, this.#sizeBytes))
+  }
+
+  /** @param digest Of the bank's size, as all digests of a log are. */
+  extend(digest: Uint8Array): void {
+    this.#both.set(digest, this.#sizeBytes)
+    this.#both.write(hash(this.#bank, this.#both, "latin1"), "latin1")
+  }
 }
 
 /** Every quoted PCR that the replayed values do not explain. */
@@ -166,14 +198,7 @@ export const isResetValue = (pcr: number, value: Uint8Array): boolean =>
 
 const LOCALITY_MAX = 4
 
-const extend = (bank: HashName, before: Uint8Array, value: Uint8Array): Uint8Array =>
-  digest(bank, concat(before, value), "buffer")
-
-const extending = (log: EventLog): Event[] =>
-  log.events.filter((event) => event.untrustedType !== EV_NO_ACTION)
-
-const firstValue = (log: EventLog, bank: HashName, pcr: number): Uint8Array =>
-  pcr === 0 ? startupValue(log, bank) : resetValue(bank, pcr)
+const isExtending = ({ untrustedType }: Event): boolean => untrustedType !== EV_NO_ACTION
 
 /**
  * What the log says that PCR 0 began with in its last byte; nothing if it does not say.
@@ -211,12 +236,13 @@ const isStartupLocality = ({ untrustedData }: Event): boolean =>
  * leads to it, for extending never leads back. If no part does, that is the PCR's first event.
  */
 function firstDeviation(log: EventLog, bank: HashName, pcr: number, quoted: Uint8Array): Event | undefined {
-  const events = extending(log).filter((event) => event.pcr === pcr)
-  let value = firstValue(log, bank, pcr)
+  const events = log.events.filter((event) => isExtending(event) && event.pcr === pcr)
+  const replayed = new Pcr(log, bank, pcr)
   let after = 0
   events.forEach((event, i) => {
-    if (sameBytes(value, quoted)) after = i
-    value = extend(bank, value, event.digests.get(bank) ?? new Uint8Array())
+    if (sameBytes(replayed.value, quoted)) after = i
+    const value = event.digests.get(bank)
+    if (value !== undefined) replayed.extend(value)
   })
   return events[after]
 }

@@ -508,8 +508,8 @@ export const VERIFICATION: readonly Mutant[] = [
     named: "E-04",
     covers: ["row-12"],
     ...REPLAY,
-    find: "log.events.filter((event) => event.untrustedType !== EV_NO_ACTION)",
-    replace: "log.events.slice(1)",
+    find: "({ untrustedType }: Event): boolean => untrustedType !== EV_NO_ACTION",
+    replace: "({ sequence }: Event): boolean => sequence !== 0",
     why: "Records that a TPM never extends would be extended.",
   },
 ]
