@@ -10,6 +10,7 @@ import {
   type EnrolledEk,
   NO_ENDORSEMENTS,
   type UntrustedEndorsements,
+  verifyEndorsements,
 } from "../verification/endorsements.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Trust } from "../verification/trust.ts"
@@ -20,6 +21,8 @@ import type { Context, Ports, Snapshot } from "./ports.ts"
 /** What a verification needs to judge certificates by; nothing of it for a device without any. */
 export interface Endorsing {
   readonly shown: UntrustedEndorsements
+  /** Whether all of it is of the registration: then it is the same in every call. */
+  readonly isRegistered: boolean
   readonly trust: Trust
 }
 
@@ -36,13 +39,14 @@ export async function gatherEndorsing(
 ): Promise<Endorsing | undefined> {
   checkAnchors(snapshot)
   const { tenant, endorsement, ek, binding } = snapshot.device
-  const shownChain = evidence.akCertificateChain.length > 0 ? evidence.akCertificateChain : akChain
+  const isRegistered = evidence.akCertificateChain.length === 0
+  const shownChain = isRegistered ? akChain : evidence.akCertificateChain
   const { ekDigest } = endorsement
   if (shownChain.length === 0 && ekChain.length === 0 && ekDigest === undefined) return undefined
   const ekListed = ekDigest !== undefined && (await ports.trust.listedEk(tenant, ekDigest)) !== undefined
   const trust = await ports.loadTrust(tenant, snapshot.trustGeneration)
   const enrolled = ek === undefined ? undefined : { digest: ek, activated: binding === "activation" }
-  return { shown: { akChain: shownChain, ekChain, ekListed, enrolled }, trust }
+  return { shown: { akChain: shownChain, ekChain, ekListed, enrolled }, isRegistered, trust }
 }
 
 /** The chains that somebody who answered a challenge showed, or was registered with. */
@@ -60,13 +64,13 @@ const checkAnchors = ({ anchors }: Snapshot): void => {
 
 /** Proves what was gathered. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, AK_BINDING, KEY_DENIED. */
 export function proveEndorsements(
-  { verifyEndorsements }: Pick<Ports, "verifyEndorsements">,
+  ports: Pick<Ports, "verifyEndorsements">,
   endorsing: Endorsing | undefined,
   { snapshot, ak, policy }: Context,
   at: Date,
 ): Verified<Endorsements> {
   if (endorsing === undefined) return NO_ENDORSEMENTS
-  const { shown, trust } = endorsing
+  const { shown, isRegistered, trust } = endorsing
   if (snapshot.device.endorsement.ekDigest !== undefined && !shown.ekListed)
     throw new AssayError("UNTRUSTED_ROOT", "the endorsement key is no longer on the list", {
       location: "endorsement key",
@@ -76,7 +80,9 @@ export function proveEndorsements(
   checkSameDigest(ekDigest, shown.enrolled)
   if (ekDigest !== undefined) checkDigestNotDenied(toHex(ekDigest), trust.denied, "endorsement key")
   const expiredLeaf = policy === undefined || policy.terms.ek.expired === "refused" ? "refuse" : "allow"
-  return verifyEndorsements(shown, ak, trust, { at, expiredLeaf })
+  // What came with evidence never comes again: remembered, it would only take room.
+  const verify = isRegistered ? ports.verifyEndorsements : verifyEndorsements
+  return verify(shown, ak, trust, { at, expiredLeaf })
 }
 
 /** The listed key is the one that the device enrolled with. @throws {AssayError} AK_BINDING. */
