@@ -34,8 +34,8 @@ export const ENGINE: readonly Mutant[] = [
     named: "N-04",
     covers: ["N-04"],
     ...UNDER_WAY,
-    find: "return own?.key === sealing.key\n",
-    replace: "return own !== undefined\n",
+    find: "return own?.key === sealing.key ?",
+    replace: "return own !== undefined ?",
     why: "A challenge of a key that is gone would open.",
   },
   {

@@ -41,7 +41,7 @@ export interface Sealer {
   open(purpose: SealedPurpose, sealed: Uint8Array, sealing: SealingKey): OpenedValue
 }
 
-/** What challenges that are under way may take: some 20,000 of them. All others are deciphered. */
+/** What challenges that are under way may take: some 15,000 of them. All others are deciphered. */
 const UNDER_WAY_BYTES = 2 ** 24
 
 /**
@@ -56,16 +56,15 @@ export function createSealer(random: Random, underWayBytes = UNDER_WAY_BYTES): S
   const underWay = createUnderWay(underWayBytes)
   return {
     seal(value, sealing, fence) {
-      const plain = encode(value, fence)
-      const sealed = encrypt(value.purpose, plain, sealing, nextIv())
-      if (value.purpose === "attest") underWay.put(sealed, { plain, key: sealing.key })
+      const { id: keyId, key } = sealing
+      const sealed = encrypt(value.purpose, encode(value, fence), sealing, nextIv())
+      if (value.purpose === "attest")
+        underWay.put(sealed, { value: { ...value, origin: { keyId, fence } }, key })
       return sealed
     },
     open(purpose, sealed, sealing) {
       const own = purpose === "attest" ? underWay.take(sealed) : undefined
-      return own?.key === sealing.key
-        ? decode(purpose, own.plain, sealed.slice(0, KEY_ID_BYTES))
-        : unseal(purpose, sealed, sealing)
+      return own?.key === sealing.key ? own.value : unseal(purpose, sealed, sealing)
     },
   }
 }

@@ -1,10 +1,11 @@
 import type { KeyObject } from "node:crypto"
 import { LRUCache } from "lru-cache"
 import { latin1, sameBytes } from "../../bytes.ts"
+import type { OpenedValue } from "../../service/ports.ts"
 
-/** What is inside of a value that was sealed here, and what it was sealed under. */
+/** What is inside of a value that was sealed here, as it is once it is opened, and what it was sealed under. */
 export interface Inside {
-  readonly plain: Uint8Array
+  readonly value: OpenedValue
   readonly key: KeyObject
 }
 
@@ -16,8 +17,8 @@ export interface UnderWay {
   readonly size: number
 }
 
-/** What an entry takes beside the bytes of both. */
-const ENTRY_BYTES = 300
+/** What an entry takes beside its sealed bytes and the content. */
+const ENTRY_BYTES = 800
 /** No two sealed values begin with the same: the IV is among so many bytes. By them one is found, and by all it is known. */
 const KEY_BYTES = 32
 
@@ -33,11 +34,11 @@ export function createUnderWay(maxBytes: number): UnderWay {
   const known = new LRUCache<string, Entry>({
     // Of nothing it makes no limit; no entry is as small as one byte.
     maxSize: Math.max(1, maxBytes),
-    sizeCalculation: ({ sealed, plain }) => sealed.length + plain.length + ENTRY_BYTES,
+    sizeCalculation: ({ sealed, value }) => sealed.length + value.content.length + ENTRY_BYTES,
   })
   return {
-    put(sealed, { plain, key }) {
-      known.set(keyOf(sealed), { plain, key, sealed: new Uint8Array(sealed) })
+    put(sealed, { value, key }) {
+      known.set(keyOf(sealed), { value, key, sealed: new Uint8Array(sealed) })
     },
     take(sealed) {
       const key = keyOf(sealed)
