@@ -32,9 +32,16 @@ export const fromBase64Url = (text: string): Uint8Array | undefined => {
   return bytes.toString("base64url") === text ? new Uint8Array(bytes) : undefined
 }
 
-/** One character a byte: a copy that nobody changes, and the cheapest key of a map. */
-export const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
+/** Digests and Names of keys, as `latin1` reads them: to make a `Buffer` of each costs as much as to read it. */
+const brief = Buffer.allocUnsafeSlow(128)
+
+/** One character a byte: a copy that nobody changes, and the cheapest key of a map. Of public values only. */
+export const latin1 = (bytes: Uint8Array): string => {
+  if (bytes.length > brief.length)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
+  brief.set(bytes)
+  return brief.toString("latin1", 0, bytes.length)
+}
 
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 

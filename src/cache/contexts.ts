@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache"
 import type { CompiledPolicy } from "../appraisal/compile.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
 import { latin1 } from "../bytes.ts"
-import { type compile, compileKey, readPolicy } from "../service/compile.ts"
+import { type compile, compileKey, ownerOf, readPolicy } from "../service/compile.ts"
 import type { Context, Contexts, DeviceRecord, PolicyRecord, Registry } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
 import { createPacker, type Packed, unpack } from "./packed.ts"
@@ -106,7 +106,8 @@ export function cachedContexts(
       return held.now
     }
     const kept = unpack(held.now)
-    return hold(held, { ...kept, ak: compileKey(kept.snapshot.device.akPublic) })
+    const { device } = kept.snapshot
+    return hold(held, { ...kept, ak: compileKey(device.akPublic), owner: ownerOf(device) })
   }
   const readContext: Contexts["readContext"] = async (tenant, akName) => {
     const snapshot = await registry.snapshotFor(tenant, akName)
@@ -120,22 +121,26 @@ export function cachedContexts(
       shared === undefined ? context : { ...context, snapshot: { ...context.snapshot, policy: shared } }
     return remember(tenant, latin1(akName), sharing)
   }
+  const find = (tenant: string, akName: string): Context | undefined => {
+    const found = known.get(tenant, akName)
+    if (found === undefined) return undefined
+    hits++
+    return whole(found)
+  }
   return {
     readContext,
+    remembered: (tenant, akName) => find(tenant, latin1(akName)),
     async contextFor(tenant, akName) {
       const key = latin1(akName)
-      const found = known.get(tenant, key)
-      if (found !== undefined) {
-        hits++
-        return { context: whole(found), isRemembered: true }
-      }
+      const found = find(tenant, key)
+      if (found !== undefined) return { context: found, isRemembered: true }
       misses++
       const flight = JSON.stringify([tenant, key])
       // It was begun before this call, and a change may have come between.
       const isRemembered = flights.has(flight)
       return { context: await flights.join(flight, () => readContext(tenant, akName)), isRemembered }
     },
-    moved({ ak, snapshot: { device } }, counters) {
+    moved({ ak, owner, snapshot: { device } }, counters) {
       const held = known.peek(device.tenant, latin1(device.akName))
       if (held === undefined) return
       const kept = "ak" in held.now ? held.now : unpack(held.now)
@@ -144,7 +149,7 @@ export function cachedContexts(
       const { counters: before } = snapshot.device
       // Of two answers that were under way at a time the later counts, whichever is told first.
       if (isRollback(counters, { before, freshSince: END_OF_TIME })) return
-      hold(held, { ...kept, ak, snapshot: { ...snapshot, device: { ...snapshot.device, counters } } })
+      hold(held, { ...kept, ak, owner, snapshot: { ...snapshot, device: { ...snapshot.device, counters } } })
     },
     get hits() {
       return hits

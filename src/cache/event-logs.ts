@@ -38,8 +38,8 @@ interface Entry extends ReadLog {
 
 /** A log of a device. There are as many of these as devices, so they are small. */
 interface DeviceLog {
-  /** One character a byte. */
-  readonly digest: string
+  /** The log's key: of a log that is remembered the same string, which costs less to look up than another. */
+  readonly key: string
   /** When the store was last told, in milliseconds since 1970; nothing if it never was. */
   readonly noted: number | undefined
 }
@@ -64,72 +64,76 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
     maxBytes: bounds.devices * DEVICE_BYTES,
     sizeOf: () => DEVICE_BYTES,
   })
-  /** What came from here: it need not be put here again. */
-  const entries = new WeakSet<ReadLog>()
+  /** What came from here, by its key: it need not be put here again. */
+  const keys = new WeakMap<ReadLog, string>()
   const loads = createFlights<ReadLog | undefined>()
   const asked = createFlights<Date | undefined>()
   let [hits, misses] = [0, 0]
 
-  const known = (tenant: string, key: string): Entry | undefined => {
+  const find = (tenant: string, key: string): Entry | undefined => {
     const entry = logs.get(tenant, key)
-    if (entry === undefined) misses += 1
-    else hits += 1
+    if (entry !== undefined) hits += 1
     return entry
   }
-  const find = (owner: LogOwner, digest: Uint8Array): DeviceLog | undefined => {
-    const name = latin1(digest)
-    return devices.get(owner.tenant, deviceKey(owner))?.find((log) => log.digest === name)
+  const findOrMiss = (tenant: string, key: string): Entry | undefined => {
+    const entry = find(tenant, key)
+    if (entry === undefined) misses += 1
+    return entry
   }
+  const findOf = (owner: LogOwner, key: string): DeviceLog | undefined =>
+    devices.get(owner.tenant, deviceKey(owner))?.find((log) => log.key === key)
+  const keyOf = ({ tenant }: LogOwner, log: ReadLog): string => keys.get(log) ?? logKey(tenant, log.digest)
   /** Puts a log of a device last, and forgets its first if there are too many. */
-  const use = (owner: LogOwner, digest: Uint8Array, noted: number | undefined): void => {
+  const use = (owner: LogOwner, key: string, noted: number | undefined): void => {
     const { tenant } = owner
     const bringer = deviceKey(owner)
-    const name = latin1(digest)
     const before = devices.get(tenant, bringer) ?? []
     const last = before.at(-1)
-    if (last?.digest === name && (noted === undefined || noted === last.noted)) return
-    const same = before.find((log) => log.digest === name)
+    if (last?.key === key && (noted === undefined || noted === last.noted)) return
+    const same = before.find((log) => log.key === key)
     const others = before.filter((log) => log !== same)
     const [oldest] = others
-    if (others.length === DEVICE_LOGS_MAX && oldest !== undefined) {
-      const key = logKey(tenant, Buffer.from(oldest.digest, "latin1"))
-      if (logs.peek(tenant, key)?.bringer === bringer) logs.delete(tenant, key)
-    }
+    if (others.length === DEVICE_LOGS_MAX && oldest !== undefined)
+      if (logs.peek(tenant, oldest.key)?.bringer === bringer) logs.delete(tenant, oldest.key)
     const kept = others.slice(-(DEVICE_LOGS_MAX - 1))
     // Spread, it would have room for sixteen more, as often as there are devices.
-    devices.set(tenant, bringer, kept.concat({ digest: name, noted: noted ?? same?.noted }))
+    devices.set(tenant, bringer, kept.concat({ key, noted: noted ?? same?.noted }))
   }
 
   return {
-    read: (tenant, log) => known(tenant, logKey(tenant, log.digest)) ?? inner.read(tenant, log),
+    read: (tenant, log) => findOrMiss(tenant, logKey(tenant, log.digest)) ?? inner.read(tenant, log),
+    known(owner, digest) {
+      const own = findOf(owner, logKey(owner.tenant, digest))
+      return own?.noted === undefined ? undefined : find(owner.tenant, own.key)
+    },
     async shown(owner, digest) {
-      const noted = find(owner, digest)?.noted
+      const key = logKey(owner.tenant, digest)
+      const noted = findOf(owner, key)?.noted
       if (noted !== undefined) return new Date(noted)
       const found = await asked.join(linkKey(owner, digest), () => inner.shown(owner, digest))
-      if (found !== undefined) use(owner, digest, found.getTime())
+      if (found !== undefined) use(owner, key, found.getTime())
       return found
     },
     async load(tenant, digest) {
       const key = logKey(tenant, digest)
-      return known(tenant, key) ?? loads.join(key, () => inner.load(tenant, digest))
+      return findOrMiss(tenant, key) ?? loads.join(key, () => inner.load(tenant, digest))
     },
     held(owner, log) {
-      if (!entries.has(log)) {
-        const key = logKey(owner.tenant, log.digest)
+      const key = keyOf(owner, log)
+      if (!keys.has(log) && logs.peek(owner.tenant, key) === undefined) {
+        log.outcome.settle()
         const entry = { ...log, bringer: deviceKey(owner) }
-        if (logs.peek(owner.tenant, key) === undefined) {
-          log.outcome.settle()
-          entries.add(entry)
-          logs.set(owner.tenant, key, entry)
-        }
+        keys.set(entry, key)
+        logs.set(owner.tenant, key, entry)
       }
-      use(owner, log.digest, undefined)
+      use(owner, key, undefined)
       inner.held(owner, log)
     },
     keep(owner, log, at) {
-      const noted = find(owner, log.digest)?.noted
+      const key = keyOf(owner, log)
+      const noted = findOf(owner, key)?.noted
       if (noted !== undefined && Math.abs(at.getTime() - noted) < TOUCH_MS) return
-      use(owner, log.digest, at.getTime())
+      use(owner, key, at.getTime())
       inner.keep(owner, log, at)
     },
     get hits() {
@@ -150,7 +154,7 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
 /** Everything that a log's outcome depends on: a SHA-256 is always as long, so that no two tenants' are one. */
 const logKey = (tenant: string, digest: Uint8Array): string => `${REPLAY_RULES} ${latin1(digest)} ${tenant}`
 
-/** One owner is asked about several times in a call. */
+/** A device that is remembered is one owner from call to call. */
 const deviceKeys = new WeakMap<LogOwner, string>()
 
 const deviceKey = (owner: LogOwner): string => {

@@ -10,6 +10,9 @@ interface Common {
   readonly policy: CompiledPolicy | undefined
 }
 
+/** What is packed of a context: what else it has is made of that. */
+type Packable = Omit<Context, "ak" | "owner">
+
 /** A context of a device without certificates, but for its key. */
 export interface Packed {
   /** One character a byte: as objects, its bytes and fields would take three times as much. */
@@ -41,12 +44,9 @@ const FIELDS = Object.keys({
 } satisfies Record<keyof DeviceRecord, true>)
 
 /** Packs contexts; what many have in common is held once. */
-export const createPacker = (): ((context: Omit<Context, "ak">) => Packed) => {
+export const createPacker = (): ((context: Packable) => Packed) => {
   let last: Common | undefined
-  const commonOf = ({
-    snapshot: { policy: record, trustGeneration, anchors },
-    policy,
-  }: Omit<Context, "ak">) => {
+  const commonOf = ({ snapshot: { policy: record, trustGeneration, anchors }, policy }: Packable) => {
     const isLast =
       last !== undefined &&
       last.policy === policy &&
@@ -67,7 +67,7 @@ export const createPacker = (): ((context: Omit<Context, "ak">) => Packed) => {
 }
 
 /** The context that was packed. */
-export const unpack = ({ device: packed, common: { snapshot, policy } }: Packed): Omit<Context, "ak"> => {
+export const unpack = ({ device: packed, common: { snapshot, policy } }: Packed): Packable => {
   // Not of the pool: its bytes are views of this.
   const bytes = Buffer.allocUnsafeSlow(packed.length)
   bytes.write(packed, "latin1")

@@ -6,7 +6,7 @@ import { parseChain } from "../evidence/evidence.ts"
 import { parsePublicArea } from "../evidence/tpm/public.ts"
 import { type AttestationKey, createAttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
-import type { Context, PolicyRecord, Snapshot } from "./ports.ts"
+import type { Context, DeviceRecord, LogOwner, PolicyRecord, Snapshot } from "./ports.ts"
 
 /**
  * The key that quotes of a device are verified with, of its TPMT_PUBLIC, which was accepted once.
@@ -15,6 +15,9 @@ import type { Context, PolicyRecord, Snapshot } from "./ports.ts"
  */
 export const compileKey = (akPublic: Uint8Array): Verified<AttestationKey> =>
   createAttestationKey(parsePublicArea(akPublic))
+
+/** Whose the event logs of a device are: no other device's, and not those of another key. */
+export const ownerOf = ({ tenant, id, akName }: DeviceRecord): LogOwner => ({ tenant, device: id, akName })
 
 /** Reads a policy and compiles it. @throws {AssayError} as `parsePolicy`. */
 export type ReadPolicy = (policy: PolicyRecord) => CompiledPolicy
@@ -38,6 +41,7 @@ export const compile = (snapshot: Snapshot, read: ReadPolicy = readPolicy): Cont
       snapshot: { ...snapshot, device },
       ak: createAttestationKey(area),
       policy: snapshot.policy === undefined ? undefined : read(snapshot.policy),
+      owner: ownerOf(device),
       akChain: parseChain(endorsement.akCertificateChain, "ak_certificate_chain"),
       ekChain: parseChain(endorsement.ekCertificateChain, "ek_certificate_chain"),
     }

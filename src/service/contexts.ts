@@ -7,6 +7,7 @@ export const createContexts = (registry: Pick<Registry, "snapshotFor">): Context
     compile(await registry.snapshotFor(tenant, akName))
   return {
     readContext,
+    remembered: () => undefined,
     contextFor: async (tenant, akName) => ({
       context: await readContext(tenant, akName),
       isRemembered: false,

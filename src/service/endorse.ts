@@ -10,7 +10,6 @@ import {
   type EnrolledEk,
   NO_ENDORSEMENTS,
   type UntrustedEndorsements,
-  verifyEndorsements,
 } from "../verification/endorsements.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Trust } from "../verification/trust.ts"
@@ -21,8 +20,6 @@ import type { Context, Ports, Snapshot } from "./ports.ts"
 /** What a verification needs to judge certificates by; nothing of it for a device without any. */
 export interface Endorsing {
   readonly shown: UntrustedEndorsements
-  /** Whether all of it is of the registration: then it is the same in every call. */
-  readonly isRegistered: boolean
   readonly trust: Trust
 }
 
@@ -30,23 +27,33 @@ export interface Endorsing {
  * Gathers what vouches for the device's keys, and the trust to verify it against. The chain that came with the evidence
  * comes before the one of the registration.
  *
- * @throws {AssayError} TRUST if the tenant has no trust anchor at all, or its trust cannot be read; REGISTRY.
+ * @returns Nothing for a device that has nothing of the kind.
+ * @throws {AssayError} TRUST if the tenant has no trust anchor at all, at once, or if its trust cannot be read; REGISTRY.
  */
-export async function gatherEndorsing(
+export function gatherEndorsing(
   ports: Pick<Ports, "trust" | "loadTrust">,
-  evidence: Evidence,
+  { akCertificateChain }: Evidence,
   { snapshot, akChain, ekChain }: Context,
-): Promise<Endorsing | undefined> {
+): Promise<Endorsing> | undefined {
   checkAnchors(snapshot)
+  const shownChain = akCertificateChain.length > 0 ? akCertificateChain : akChain
+  const { ekDigest } = snapshot.device.endorsement
+  return shownChain.length === 0 && ekChain.length === 0 && ekDigest === undefined
+    ? undefined
+    : gather(ports, { akChain: shownChain, ekChain }, snapshot)
+}
+
+const gather = async (
+  ports: Pick<Ports, "trust" | "loadTrust">,
+  chains: Pick<UntrustedEndorsements, "akChain" | "ekChain">,
+  snapshot: Snapshot,
+): Promise<Endorsing> => {
   const { tenant, endorsement, ek, binding } = snapshot.device
-  const isRegistered = evidence.akCertificateChain.length === 0
-  const shownChain = isRegistered ? akChain : evidence.akCertificateChain
   const { ekDigest } = endorsement
-  if (shownChain.length === 0 && ekChain.length === 0 && ekDigest === undefined) return undefined
   const ekListed = ekDigest !== undefined && (await ports.trust.listedEk(tenant, ekDigest)) !== undefined
   const trust = await ports.loadTrust(tenant, snapshot.trustGeneration)
   const enrolled = ek === undefined ? undefined : { digest: ek, activated: binding === "activation" }
-  return { shown: { akChain: shownChain, ekChain, ekListed, enrolled }, isRegistered, trust }
+  return { shown: { ...chains, ekListed, enrolled }, trust }
 }
 
 /** The chains that somebody who answered a challenge showed, or was registered with. */
@@ -64,13 +71,13 @@ const checkAnchors = ({ anchors }: Snapshot): void => {
 
 /** Proves what was gathered. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, AK_BINDING, KEY_DENIED. */
 export function proveEndorsements(
-  ports: Pick<Ports, "verifyEndorsements">,
+  { verifyEndorsements }: Pick<Ports, "verifyEndorsements">,
   endorsing: Endorsing | undefined,
   { snapshot, ak, policy }: Context,
   at: Date,
 ): Verified<Endorsements> {
   if (endorsing === undefined) return NO_ENDORSEMENTS
-  const { shown, isRegistered, trust } = endorsing
+  const { shown, trust } = endorsing
   if (snapshot.device.endorsement.ekDigest !== undefined && !shown.ekListed)
     throw new AssayError("UNTRUSTED_ROOT", "the endorsement key is no longer on the list", {
       location: "endorsement key",
@@ -80,9 +87,7 @@ export function proveEndorsements(
   checkSameDigest(ekDigest, shown.enrolled)
   if (ekDigest !== undefined) checkDigestNotDenied(toHex(ekDigest), trust.denied, "endorsement key")
   const expiredLeaf = policy === undefined || policy.terms.ek.expired === "refused" ? "refuse" : "allow"
-  // What came with evidence never comes again: remembered, it would only take room.
-  const verify = isRegistered ? ports.verifyEndorsements : verifyEndorsements
-  return verify(shown, ak, trust, { at, expiredLeaf })
+  return verifyEndorsements(shown, ak, trust, { at, expiredLeaf })
 }
 
 /** The listed key is the one that the device enrolled with. @throws {AssayError} AK_BINDING. */

@@ -8,6 +8,7 @@ import type { Breathe, EventLogs, LogOwner, LogStore, ReadLog } from "./ports.ts
 /** Event logs over where they are kept, each read again whenever it is asked for. */
 export const createEventLogs = (store: LogStore): EventLogs => ({
   read: (_tenant, log) => readLog(log),
+  known: () => undefined,
   shown: (owner, digest) => store.shown(owner, digest),
   async load(tenant, digest) {
     const bytes = await store.log(tenant, digest)
@@ -26,6 +27,14 @@ const readLog = ({ digest, bytes }: SentLog): ReadLog => ({
 /** The log of evidence that has it with it, read before anything else is done. @throws {AssayError} as `parseSentLog`. */
 export const readSent = (logs: EventLogs, { log }: Evidence, tenant: string): ReadLog | undefined =>
   log.kind === "sent" ? logs.read(tenant, log) : undefined
+
+/** The log that evidence is judged with, if it is at hand: `logOf` gives all others. */
+export const logAtHand = (
+  logs: EventLogs,
+  { log }: Pick<Evidence, "log">,
+  sent: ReadLog | undefined,
+  owner: LogOwner,
+): ReadLog | undefined => (log.kind === "named" ? logs.known(owner, log.digest) : sent)
 
 /**
  * The log that evidence is judged with: the one that was sent, or the named one if its device has shown it. Only evidence

@@ -13,7 +13,7 @@ export interface Freshness {
   /** extraData that the quote must have. @throws {AssayError} NONCE_CONTEXT, POLICY_VERSION. */
   expectedFor(context: Context): Uint8Array
   /**
-   * Spends the challenge, if there is one.
+   * Spends the challenge, if there is one; once it has, it does nothing.
    *
    * @throws {AssayError} NONCE_SPENT, NONCE_EXPIRED, NONCE_FENCED, CHALLENGES_FULL; NONCE_STORE, CLOCK.
    */
@@ -103,6 +103,8 @@ const answering = async (
   const { challenge, value } = await openChallenge(singleUse, sealed, at)
   if (challenge.tenant !== caller.tenant || challenge.caller !== caller.id)
     throw contextError("caller", "the credential or the connection that made the challenge", caller.id)
+  /** By this call, and not by another. */
+  let isSpent = false
   const freshness: Freshness & { state: ChallengeState } = {
     kind: "challenge",
     // No getter: each would give its object a shape of its own, which stays until everything is collected.
@@ -112,6 +114,7 @@ const answering = async (
       return challengeExtraData(challenge)
     },
     spend: async () => {
+      if (isSpent) return
       try {
         await singleUse.spend(value, at)
       } catch (error) {
@@ -119,6 +122,7 @@ const answering = async (
         if (!(error instanceof AssayError && error.code === "CHALLENGES_FULL")) freshness.state = "spent"
         throw error
       }
+      isSpent = true
       freshness.state = "spent"
     },
     session: () =>

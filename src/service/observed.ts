@@ -12,11 +12,11 @@ export interface ResultObserver {
 /** The same service, with an observer of its verdicts. */
 export const observed = (service: Service, observer: ResultObserver): Service => ({
   ...service,
-  verify: async (input, caller) => {
-    const result = await service.verify(input, caller)
-    observer.verified(result.tier)
-    for (const { tier, code } of result.findings)
-      if (tier === "contraindicated" && code !== undefined) observer.refused(code)
-    return result
-  },
+  verify: (input, caller) =>
+    service.verify(input, caller).then((result) => {
+      observer.verified(result.tier)
+      for (const { tier, code } of result.findings)
+        if (tier === "contraindicated" && code !== undefined) observer.refused(code)
+      return result
+    }),
 })

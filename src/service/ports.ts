@@ -15,7 +15,7 @@ import type { Epochs, SingleUse } from "./ports/challenge.ts"
 import type { Confirm } from "./ports/changes.ts"
 import type { Devices } from "./ports/device.ts"
 import type { DeviceAuthority } from "./ports/device-authority.ts"
-import type { EventLogs } from "./ports/event-log.ts"
+import type { EventLogs, LogOwner } from "./ports/event-log.ts"
 import type { Journal } from "./ports/journal.ts"
 import type { Counters, Registry, Snapshot } from "./ports/registry.ts"
 import type { LoadTrust, TrustStore } from "./ports/trust.ts"
@@ -58,6 +58,8 @@ export interface Context {
   readonly snapshot: Snapshot
   readonly ak: Verified<AttestationKey>
   readonly policy: CompiledPolicy | undefined
+  /** Whose event logs are known of it: one object as long as the device is remembered, whatever its counters say. */
+  readonly owner: LogOwner
   /** Certificates of the device's registration, parsed: the leaf first. */
   readonly akChain: readonly Certificate[]
   readonly ekChain: readonly Certificate[]
@@ -72,6 +74,8 @@ export interface FoundContext {
 
 /** What devices are judged by. A cache wraps it; with and without one, every verification ends alike. */
 export interface Contexts {
+  /** The context as it is remembered; nothing if it is not. */
+  remembered(tenant: string, akName: Uint8Array): Context | undefined
   /**
    * The context of a device by the Name of its attestation key, as it is remembered or as it is now.
    *

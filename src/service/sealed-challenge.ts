@@ -30,14 +30,8 @@ export const sealChallenge = (singleUse: SingleUse, challenge: Challenge): Promi
  *
  * @throws {AssayError} NONCE_UNKNOWN, NONCE_EXPIRED, NONCE_SPENT; NONCE_STORE, CLOCK.
  */
-export const openChallenge = async (
-  singleUse: SingleUse,
-  sealed: Uint8Array,
-  at: Date,
-): Promise<OpenedChallenge> => {
-  const value = await singleUse.open("attest", sealed, at)
-  return { challenge: decode(value), value }
-}
+export const openChallenge = (singleUse: SingleUse, sealed: Uint8Array, at: Date): Promise<OpenedChallenge> =>
+  singleUse.open("attest", sealed, at).then((value) => ({ challenge: decode(value), value }))
 
 /**
  * Shape, big-endian: caller, device, audience, confirmation method and key (both empty for none) and policy, each

@@ -11,10 +11,18 @@ import { checkDigestNotDenied, checkNotDenied } from "../verification/weak-key.t
 import { bindSession, certify } from "./certify.ts"
 import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
-import { isLeading, leftToReplay, logOf, readSent, rememberLog, replayInSlices } from "./event-logs.ts"
+import {
+  isLeading,
+  leftToReplay,
+  logAtHand,
+  logOf,
+  readSent,
+  rememberLog,
+  replayInSlices,
+} from "./event-logs.ts"
 import { type Freshness, openFreshness } from "./freshness.ts"
 import { isOwn, readOwn } from "./own-device.ts"
-import type { Caller, Context, FoundContext, Judged, LogOwner, Ports, ReadLog, Snapshot } from "./ports.ts"
+import type { Caller, Context, FoundContext, Judged, Ports, ReadLog, Snapshot } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
 import { verdictFrom } from "./verdicts.ts"
 
@@ -39,8 +47,9 @@ export const createVerify =
       const isKnown = freshness.epoch !== undefined && ports.verdicts.knows(caller.tenant, copy)
       if (!isKnown) read()
       checkCertificationShown(copy, freshness)
-      const call = { copy, read, freshness, caller, at, spend: once(freshness.spend) }
-      return await decideByWhatIs(ports, call, await gather(ports, copy, caller))
+      const call = { copy, read, freshness, caller, at }
+      const found = remembered(ports, copy, caller) ?? (await gather(ports, copy, caller))
+      return await decideByWhatIs(ports, call, found)
     } catch (thrown) {
       const error = asAssayError(thrown)
       error.challenge = opened?.state ?? stateUnopened(input, error)
@@ -56,8 +65,6 @@ interface Call {
   readonly freshness: Freshness
   readonly caller: Caller
   readonly at: Date
-  /** Spends the challenge, and does nothing once it has. */
-  readonly spend: () => Promise<void>
 }
 
 interface ReadEvidence {
@@ -76,31 +83,18 @@ const readLater = ({ logs }: Ports, copy: CopiedEvidence, { tenant }: Caller): (
   }
 }
 
-/** Runs `act` until it has come to its end. */
-const once = (act: () => Promise<void>): (() => Promise<void>) => {
-  let isDone = false
-  return async () => {
-    if (isDone) return
-    await act()
-    isDone = true
-  }
-}
-
 /**
  * Decides by what was gathered. What was only remembered, and turns out not to be so any more, is gathered anew: whatever was
  * refused by it may be good, and what was good by it was not written.
  */
-const decideByWhatIs = async (ports: Ports, call: Call, found: FoundContext): Promise<AttestationResult> => {
-  try {
-    return await decide(ports, call, found)
-  } catch (error) {
+const decideByWhatIs = (ports: Ports, call: Call, found: FoundContext): Promise<AttestationResult> =>
+  decide(ports, call, found).catch(async (error: unknown) => {
     if (!found.isRemembered || !(error instanceof AssayError) || !dependsOnContext(error)) throw error
     const { copy, caller } = call
     const context = await owned(caller, () => ports.contexts.readContext(caller.tenant, copy.akName))
     if (error.code !== "SNAPSHOT_MOVED" && isSame(context.snapshot, found.context.snapshot)) throw error
     return decide(ports, call, { context, isRemembered: false })
-  }
-}
+  })
 
 /** Whether another context may end otherwise; a store that is away is away for all of them. */
 const dependsOnContext = ({ kind, code }: AssayError): boolean =>
@@ -120,10 +114,9 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
   const { copy, freshness, caller, at } = call
   const { context } = found
   const { snapshot } = context
-  const owner = ownerOf(context)
   const judged = await (freshness.epoch === undefined
-    ? proveAndJudge(ports, call, context, owner)
-    : verdictOn(ports, call, freshness.epoch, context, owner))
+    ? proveAndJudge(ports, call, context)
+    : verdictOn(ports, call, freshness.epoch, context))
   const { appraisal, isEndorsed, proven } = judged
   const told = draft(judged, copy, context, freshness, caller, at, ports)
   const made = freshness.keyName === undefined ? undefined : await certify(judged, told, ports)
@@ -134,41 +127,34 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
   const committed = commit(judged, found, trust, freshness, result)
   await ports.journal.append(record(result, context, trust, caller), committed) // record
   if (committed.counters !== undefined) ports.contexts.moved(context, committed.counters)
-  if (proven?.held !== undefined) rememberLog(ports.logs, owner, proven.held, freshness, at)
+  if (proven?.held !== undefined) rememberLog(ports.logs, context.owner, proven.held, freshness, at)
   return result
 }
 
 /** Judges the evidence; what answers an epoch, and was judged before by all that it is judged by now, is not judged again. */
-const verdictOn = async (
-  ports: Ports,
-  call: Call,
-  epoch: Uint8Array,
-  context: Context,
-  owner: LogOwner,
-): Promise<Judged> => {
+const verdictOn = async (ports: Ports, call: Call, epoch: Uint8Array, context: Context): Promise<Judged> => {
   const { copy, at } = call
+  const { owner } = context
   const showing = { evidence: copy, epoch, snapshot: context.snapshot, at }
-  const judged = await ports.verdicts.verdictOn(showing, () => proveAndJudge(ports, call, context, owner))
+  const judged = await ports.verdicts.verdictOn(showing, () => proveAndJudge(ports, call, context))
   // Whether its device may still name the log is not part of what is remembered.
   if (judged.answers && judged.proven === undefined && copy.log.kind === "named")
-    await logOf(ports.logs, copy, undefined, owner)
+    if (logAtHand(ports.logs, copy, undefined, owner) === undefined)
+      await logOf(ports.logs, copy, undefined, owner)
   return judged
 }
 
-const proveAndJudge = async (
-  ports: Ports,
-  call: Call,
-  context: Context,
-  owner: LogOwner,
-): Promise<Judged> => {
+const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promise<Judged> => {
   const { freshness, caller } = call
+  const { owner } = context
   const { evidence, sent } = call.read()
-  const endorsing = await gatherEndorsing(ports, evidence, context)
+  const gathering = gatherEndorsing(ports, evidence, context)
+  const endorsing = gathering && (await gathering)
   const quote = refutable(() => prove(evidence, context, freshness)) // prove
   const isEndorsed = endorsing !== undefined
   if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)
-  const log = await logOf(ports.logs, evidence, sent, owner)
-  await call.spend() // now, and never unspent
+  const log = logAtHand(ports.logs, evidence, sent, owner) ?? (await logOf(ports.logs, evidence, sent, owner))
+  await freshness.spend() // now, and never unspent
   const slices = log && leftToReplay(log, evidence)
   if (slices !== undefined) await replayInSlices(slices, ports.breathe)
   if (endorsing !== undefined)
@@ -211,6 +197,18 @@ const refutable = <T>(act: () => T): T | AssayError => {
   }
 }
 
+/** What is remembered of a device that the caller may ask for; of another, the key may be the caller's by now. */
+const remembered = (
+  { contexts }: Ports,
+  { akName }: CopiedEvidence,
+  caller: Caller,
+): FoundContext | undefined => {
+  const context = contexts.remembered(caller.tenant, akName)
+  return context !== undefined && isOwn(caller, context.snapshot.device)
+    ? { context, isRemembered: true }
+    : undefined
+}
+
 const gather = ({ contexts }: Ports, { akName }: CopiedEvidence, caller: Caller): Promise<FoundContext> =>
   readOwn(
     caller,
@@ -223,11 +221,6 @@ const gather = ({ contexts }: Ports, { akName }: CopiedEvidence, caller: Caller)
     ({ context }) => context.snapshot.device,
   )
 
-const ownerOf = ({ snapshot: { device } }: Context): LogOwner => ({
-  tenant: device.tenant,
-  device: device.id,
-  akName: device.akName,
-})
 const owned = (caller: Caller, read: () => Promise<Context>): Promise<Context> =>
   readOwn(caller, read, ({ snapshot }) => snapshot.device)
 

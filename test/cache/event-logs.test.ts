@@ -108,8 +108,10 @@ for (const [name, owner] of foreign)
   test(`asks the store C-01 for a log ${name}`, async () => {
     const { cache, show, asked } = world()
     show(a, logAt(0))
+    assert.equal(cache.known(a, logAt(0).digest)?.bytes, logAt(0).bytes)
     assert.equal(await cache.shown(a, logAt(0).digest), NOON)
     assert.is(asked.shown, 0)
+    assert.is(cache.known(owner, logAt(0).digest), undefined)
     assert.is(await cache.shown(owner, logAt(0).digest), undefined)
     assert.is(asked.shown, 1)
   })
@@ -346,9 +348,20 @@ test("takes the store's word for when it was told last", async () => {
   assert.equal(asked, { shown: 1, log: 1, note: 1 })
 })
 
+test("asks C-06 again for a log that had to go, although it is known whose it is", async () => {
+  const { cache, show, asked } = world({ ...BOUNDS, logs: 1 })
+  show(a, logAt(0))
+  show(b, logAt(1))
+  assert.is(cache.known(a, logAt(0).digest), undefined)
+  assert.equal(await cache.shown(a, logAt(0).digest), NOON)
+  assert.equal((await cache.load("default", logAt(0).digest))?.bytes, logAt(0).bytes)
+  assert.equal(asked, { shown: 0, log: 1, note: 2 })
+})
+
 test("names nothing for a device whose log only ever held", async () => {
   const { cache, asked } = world()
   cache.held(a, cache.read("default", logAt(0)))
+  assert.is(cache.known(a, logAt(0).digest), undefined)
   assert.is(await cache.shown(a, logAt(0).digest), undefined)
   assert.equal(asked, { shown: 1, log: 0, note: 0 })
 })

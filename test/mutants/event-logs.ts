@@ -22,6 +22,14 @@ export const EVENT_LOGS: readonly Mutant[] = [
     why: "A device could name a log that only another one has shown.",
   },
   {
+    id: "log-at-hand-of-anybody",
+    ...of("C-01"),
+    ...CACHE,
+    find: "return own?.noted === undefined ? undefined : find(owner.tenant, own.key)",
+    replace: "return find(owner.tenant, own?.key ?? logKey(owner.tenant, digest))",
+    why: "A device could name a log that another one has shown, as long as that is remembered.",
+  },
+  {
     id: "log-kept-without-challenge",
     ...of("C-06"),
     ...SERVICE,
@@ -119,8 +127,8 @@ export const EVENT_LOGS: readonly Mutant[] = [
     id: "log-cache-device-floods",
     ...of("C-06"),
     ...CACHE,
-    find: "if (logs.peek(tenant, key)?.bringer === bringer) logs.delete(tenant, key)",
-    replace: "",
+    find: "if (logs.peek(tenant, oldest.key)?.bringer === bringer) logs.delete(tenant, oldest.key)",
+    replace: "bringer.at(0)",
     why: "One device that makes up a log each time would take the place of all others.",
   },
   {

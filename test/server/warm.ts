@@ -106,6 +106,7 @@ const withoutCaches = ({ ports }: TestService): Partial<Ports> => ({
   verdicts: createVerdicts(),
   contexts: {
     ...ports.contexts,
+    remembered: () => undefined,
     contextFor: async (...of) => ({ context: await ports.contexts.readContext(...of), isRemembered: false }),
     moved: () => {},
   },

@@ -36,6 +36,7 @@ const subjectOf = (signed: Uint8Array): string =>
 const faulty = ({ contexts, journal, singleUse, signer }: Ports): Partial<Ports> => ({
   contexts: {
     ...contexts,
+    remembered: () => undefined,
     contextFor: async (tenant, akName) => {
       const found = await contexts.contextFor(tenant, akName)
       const { context } = found

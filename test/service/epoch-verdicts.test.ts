@@ -240,6 +240,7 @@ const uncached = ({ ports }: TestService): Partial<Ports> => ({
   verdicts: { knows: () => false, verdictOn: (_, judge) => judge() },
   contexts: {
     ...ports.contexts,
+    remembered: () => undefined,
     contextFor: async (...of) => ({ context: await ports.contexts.readContext(...of), isRemembered: false }),
   },
 })
@@ -380,7 +381,7 @@ test("asks C-04 for a named log that its device has not shown, although the evid
     assert.is(judged, 1)
     const forgetful = createService({
       ...world.ports,
-      logs: { ...world.ports.logs, shown: async () => undefined },
+      logs: { ...world.ports.logs, known: () => undefined, shown: async () => undefined },
     })
     await rejectsCode(() => forgetful.verify(input, GATEWAY), "EVENT_LOG_NEEDED")
   }))

@@ -586,6 +586,7 @@ const failing: readonly [
     ({ contexts }) => ({
       contexts: {
         ...contexts,
+        remembered: () => undefined,
         contextFor: async () => {
           throw new AssayError("REGISTRY", "damaged")
         },

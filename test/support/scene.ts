@@ -61,6 +61,7 @@ export const createScene = async (
   })
   const remembering = (contexts: Contexts): Contexts => ({
     ...contexts,
+    remembered: () => undefined,
     contextFor: async (tenant, akName) => {
       const found = await contexts.contextFor(tenant, akName)
       const { policy, snapshot } = found.context

@@ -34,6 +34,8 @@ export interface LogStore {
 export interface EventLogs {
   /** Reads a log that was sent. @throws {AssayError} as `parseSentLog`. */
   read(tenant: string, log: SentLog): ReadLog
+  /** A log that the device is known to have shown, if that and the log are at hand: for all others ask `shown`, then `load`. */
+  known(owner: LogOwner, digest: Uint8Array): ReadLog | undefined
   /** As `LogStore.shown`. @throws {AssayError} REGISTRY. */
   shown(owner: LogOwner, digest: Uint8Array): Promise<Date | undefined>
   /** A log that some device of the tenant has shown; nothing if it is not there. @throws {AssayError} REGISTRY. */

@@ -95,6 +95,7 @@ const contextsOf = (
     compile(await registry.snapshotFor(tenant, akName), parsed)
   return {
     readContext,
+    remembered: () => undefined,
     contextFor: async (tenant, akName) => ({
       context: await readContext(tenant, akName),
       isRemembered: false,
