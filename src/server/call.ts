@@ -209,9 +209,9 @@ export class Call implements CallContext {
     return this.guarded?.taken() ?? NOTHING_HELD
   }
 
-  async enter(bytes = this.guarded?.bytes ?? 0): Promise<(() => void) | undefined> {
+  enter(bytes = this.guarded?.bytes ?? 0): Promise<(() => void) | undefined> {
     const { limits } = this.#edge
-    if (limits === undefined) return () => {}
+    if (limits === undefined) return Promise.resolve(() => {})
     return limits.admission.enter(this.#line, bytes, () => this.#isGone)
   }
 

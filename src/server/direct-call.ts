@@ -9,8 +9,6 @@ import { Call, type CallKind, type Carrier, type Edge } from "./call.ts"
 
 const { HTTP2_HEADER_STATUS, HTTP2_HEADER_CONTENT_TYPE } = constants
 
-/** Of a message, before its bytes: a flag and its size. */
-export const PREFIX_BYTES = 5
 const HEADERS = { [HTTP2_HEADER_STATUS]: 200, [HTTP2_HEADER_CONTENT_TYPE]: "application/grpc+proto" }
 /** As a list, name and value in turns, and without a date, which is how Node writes them soonest. */
 const ANSWER_HEADERS = Object.entries(HEADERS).flatMap(([name, value]) => [name, String(value)])
@@ -179,7 +177,7 @@ export class Gathered {
 
   /** All of them. */
   get bytes(): Buffer {
-    return this.#room.subarray(0, this.#size)
+    return this.#size === this.#room.length ? this.#room : this.#room.subarray(0, this.#size)
   }
 
   push(piece: Buffer): void {
@@ -196,15 +194,6 @@ export class Gathered {
     }
     this.#size = size
   }
-}
-
-/** A message that is not compressed, with its prefix. */
-export function framed(message: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.length)
-  frame.writeUInt8(0, 0)
-  frame.writeUInt32BE(message.length, 1)
-  frame.set(message, PREFIX_BYTES)
-  return frame
 }
 
 /** How many milliseconds a caller waits, by a header of the form that arrival.ts asks for. */

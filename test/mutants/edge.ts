@@ -181,8 +181,8 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "direct-late",
     ...of("G-06", "direct", "direct"),
-    find: "() => direct.isLate,",
-    replace: "() => false,",
+    find: "=> direct.isLate",
+    replace: "=> false",
     why: "Work would be done that nobody waits for.",
   },
   {
