@@ -35,7 +35,8 @@ export interface Conversation {
 export class DirectCall implements Carrier {
   readonly stream: ServerHttp2Stream
   readonly call: Call
-  readonly #headers: IncomingHttpHeaders
+  /** Of the headers, those that say who calls. The others would live as long as the call. */
+  readonly #saysWho: Readonly<Record<string, unknown>>
   readonly #startMs = performance.now()
   readonly #timeoutMs: number
   #trailers: Readonly<Record<string, string>> = OK
@@ -48,7 +49,7 @@ export class DirectCall implements Carrier {
     kind: CallKind,
   ) {
     this.stream = stream
-    this.#headers = headers
+    this.#saysWho = { authorization: headers.authorization, "assay-tenant": headers["assay-tenant"] }
     this.#timeoutMs = timeoutIn(headers["grpc-timeout"])
     this.call = new Call(edge, this, arrival, kind, this.#startMs + this.#timeoutMs)
   }
@@ -100,9 +101,9 @@ export class DirectCall implements Carrier {
     return this.#isAfter(this.#timeoutMs)
   }
 
-  /** The headers that say who calls have one value, or none: see arrival.ts. */
+  /** What says who calls has one value, or none: see arrival.ts. Of other headers it knows nothing. */
   get(name: string): MetadataValue[] {
-    const value = this.#headers[name]
+    const value = this.#saysWho[name]
     return typeof value === "string" ? [value] : []
   }
 
