@@ -6,6 +6,7 @@ import { type MetadataValue, type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
 import { Call, type CallKind, type Carrier, type Edge } from "./call.ts"
+import { ignore, letGo } from "./let-go.ts"
 
 const { HTTP2_HEADER_STATUS, HTTP2_HEADER_CONTENT_TYPE } = constants
 
@@ -16,6 +17,8 @@ const ANSWERING = { waitForTrailers: true, sendDate: false }
 const OK = { "grpc-status": String(status.OK) }
 /** Of a deadline: whoever takes a call back later than that does so for its deadline, which comes to us a little late. */
 const NEARLY = 0.9
+/** What is listened to of each stream. */
+const EVENTS = ["data", "end", "wantTrailers", "close"]
 /** gRPC over HTTP/2, Timeout: what its units are in milliseconds. */
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 
@@ -62,25 +65,19 @@ export class DirectCall implements Carrier {
       this.closed()
       return
     }
-    // Node keeps closed streams, and all that their listeners refer to, until everything is collected.
-    const own: { call: DirectCall | undefined; conversation: Conversation | undefined } = {
-      call: this,
-      conversation,
-    }
     stream.on("data", (chunk: Buffer) => {
-      own.call?.call.guarded?.received(chunk)
-      if (own.call?.call.ended === false) own.conversation?.received(chunk)
+      call.guarded?.received(chunk)
+      if (!call.ended) conversation.received(chunk)
     })
     stream.on("end", () => {
-      own.call?.call.guarded?.complete()
-      if (own.call?.call.ended === false) own.conversation?.complete()
+      call.guarded?.complete()
+      if (!call.ended) conversation.complete()
     })
-    stream.on("wantTrailers", () => own.call?.taken())
+    stream.on("wantTrailers", () => this.taken())
     stream.on("close", () => {
-      own.call?.closed()
-      own.conversation?.closed?.()
-      own.call = undefined
-      own.conversation = undefined
+      this.closed()
+      conversation.closed?.()
+      letGo(stream, EVENTS)
     })
     let isAdmitted = false
     call.begin(() => {
@@ -159,8 +156,6 @@ export class DirectCall implements Carrier {
     return performance.now() - this.#startMs >= ms
   }
 }
-
-const ignore = (): void => {}
 
 /** That what has come is no message of ours. */
 export const flawed = (message: string, expected: string): AssayError =>

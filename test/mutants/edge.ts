@@ -305,6 +305,13 @@ export const EDGE: readonly Mutant[] = [
     why: "While many are refused, hardly anybody would be answered.",
   },
   {
+    id: "refused-lingers",
+    ...of("N-07", "connections", "connections"),
+    find: "if (nowMs - sinceMs > LINGER_MS) stream.close",
+    replace: "if (nowMs < sinceMs) stream.close",
+    why: "A caller who ends no call that was refused would keep their streams.",
+  },
+  {
     id: "admission-lately",
     ...of("N-07", "admission", "admission"),
     find: "return weight + (this.#begun.get(caller) ?? 0)",
