@@ -35,6 +35,8 @@ export interface SingleUseValue {
 
 /** A value that was opened, and where it was sealed: it is good for nothing else. */
 export interface OpenedValue extends SingleUseValue {
+  /** What it is known by among all values of the process that sealed it: tenant, purpose and id. */
+  readonly key: string
   /** By which sealing key, 8 bytes, and under which state of the store of those that were spent. */
   readonly origin: { readonly keyId: Uint8Array; readonly fence: string }
 }

@@ -14,6 +14,7 @@ import {
   isLive,
   keyIdOf,
   nameOf,
+  openedOf,
   type SealingKey,
   spentValue,
   unknownValue,
@@ -149,7 +150,7 @@ export async function answerUse(own: SingleUse, keyId: Uint8Array, use: MemberUs
     if (!sameBytes(use.keyId, keyId)) return { kind: "gone" }
     const { purpose, tenant, id, expiresAt, at } = use
     const origin = { keyId, fence: "" }
-    const value: OpenedValue = { purpose, tenant, id, expiresAt, content: new Uint8Array(), origin }
+    const value = openedOf({ purpose, tenant, id, expiresAt, content: new Uint8Array() }, origin)
     if (use.kind === "attempt") return { kind: "used", uses: await own.attempt(value, at) }
     await own.spend(value, at)
     return { kind: "used", uses: 1 }

@@ -64,8 +64,8 @@ export function createMemoryEngine(random: Random, options: MemoryOptions = {}):
   let sealedCount = 0
   let spentCount = 0
 
-  const refuseSpent = (value: OpenedValue, key: string): void => {
-    if (spent.has(key, value.expiresAt)) throw spentValue(value)
+  const refuseSpent = (value: OpenedValue): void => {
+    if (spent.has(value.key, value.expiresAt)) throw spentValue(value)
   }
   const refuseExpired = (value: OpenedValue, at: Date): void => {
     if (!isLive(value.expiresAt, at) || spent.isForgotten(value.expiresAt)) throw expiredValue(value)
@@ -81,22 +81,21 @@ export function createMemoryEngine(random: Random, options: MemoryOptions = {}):
       async open(purpose, sealed, at) {
         if (!sameBytes(keyIdOf(purpose, sealed), sealing.id)) throw unknownValue(purpose)
         const value = sealer.open(purpose, sealed, sealing)
-        refuseSpent(value, keyOf(value))
+        refuseSpent(value)
         refuseExpired(value, at)
         return value
       },
       // No await before any end: nothing can come between the question and the answer.
       attempt: async (value, at) =>
-        addUse(tried, keyOf(value), value.expiresAt, at) ?? refuse(expiredValue(value)),
+        addUse(tried, value.key, value.expiresAt, at) ?? refuse(expiredValue(value)),
       count: async (tenant, id, until, at) =>
         addUse(counted, `${tenant}/${latin1(id)}`, until, at) ?? refuse(expiredCount()),
       async spend(value, at) {
         spent.forgetExpired(at)
         refuseExpired(value, at)
-        const key = keyOf(value)
-        refuseSpent(value, key)
+        refuseSpent(value)
         if (spent.isFull) throw fullStore()
-        spent.add(key, value.expiresAt)
+        spent.add(value.key, value.expiresAt)
         spentCount++
       },
     },
@@ -118,5 +117,3 @@ const addUse = (set: SpentSet, key: string, until: Date, at: Date): number | und
 const refuse = (error: AssayError): never => {
   throw error
 }
-
-const keyOf = ({ tenant, purpose, id }: OpenedValue): string => `${tenant}/${purpose}/${latin1(id)}`

@@ -4,7 +4,7 @@
  */
 
 import { createCipheriv, createDecipheriv, hash, type KeyObject } from "node:crypto"
-import { concat, lengthPrefixed, utf8 } from "../../bytes.ts"
+import { concat, latin1, lengthPrefixed, utf8 } from "../../bytes.ts"
 import { AssayError } from "../../errors.ts"
 import { Reader } from "../../evidence/reader.ts"
 import type { OpenedValue, Random, SealedPurpose, SingleUseValue } from "../../service/ports.ts"
@@ -58,8 +58,7 @@ export function createSealer(random: Random, underWayBytes = UNDER_WAY_BYTES): S
     seal(value, sealing, fence) {
       const { id: keyId, key } = sealing
       const sealed = encrypt(value.purpose, encode(value, fence), sealing, nextIv())
-      if (value.purpose === "attest")
-        underWay.put(sealed, { value: { ...value, origin: { keyId, fence } }, key })
+      if (value.purpose === "attest") underWay.put(sealed, { value: openedOf(value, { keyId, fence }), key })
       return sealed
     },
     open(purpose, sealed, sealing) {
@@ -156,10 +155,18 @@ const decode = (purpose: SealedPurpose, plain: Uint8Array, keyId: Uint8Array): O
     id: r.sized32("id", ID_BYTES),
     content: r.sized32("content", max),
     expiresAt: new Date(Number(r.u64("expiresAt"))),
-    origin: { keyId, fence },
   }
   r.end()
-  return value
+  return openedOf(value, { keyId, fence })
+}
+
+/** A value as it is once it is opened. */
+export const openedOf = (
+  { purpose, tenant, id, expiresAt, content }: SingleUseValue,
+  origin: OpenedValue["origin"],
+): OpenedValue => {
+  const key = `${tenant}/${purpose}/${latin1(id)}`
+  return { purpose, tenant, id, expiresAt, content, key, origin }
 }
 
 /** What a purpose's values are called by people. */

@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto"
 import { LRUCache } from "lru-cache"
-import { latin1, sameBytes } from "../../bytes.ts"
+import { sameBytes } from "../../bytes.ts"
 import type { OpenedValue } from "../../service/ports.ts"
 
 /** What is inside of a value that was sealed here, as it is once it is opened, and what it was sealed under. */
@@ -19,8 +19,11 @@ export interface UnderWay {
 
 /** What an entry takes beside its sealed bytes and the content. */
 const ENTRY_BYTES = 800
-/** No two sealed values begin with the same: the IV is among so many bytes. By them one is found, and by all it is known. */
-const KEY_BYTES = 32
+/**
+ * Where the random bytes of the IV stand. By four of them a value is found, and by all of its bytes it is known: of two that are
+ * found by the same, the earlier is deciphered.
+ */
+const KEY_START = 8
 
 interface Entry extends Inside {
   readonly sealed: Uint8Array
@@ -31,7 +34,7 @@ interface Entry extends Inside {
  * little more often, and takes nothing else from them.
  */
 export function createUnderWay(maxBytes: number): UnderWay {
-  const known = new LRUCache<string, Entry>({
+  const known = new LRUCache<number, Entry>({
     // Of nothing it makes no limit; no entry is as small as one byte.
     maxSize: Math.max(1, maxBytes),
     sizeCalculation: ({ sealed, value }) => sealed.length + value.content.length + ENTRY_BYTES,
@@ -54,4 +57,9 @@ export function createUnderWay(maxBytes: number): UnderWay {
   }
 }
 
-const keyOf = (sealed: Uint8Array): string => latin1(sealed.subarray(0, KEY_BYTES))
+/** A number: a text would be put among all texts of the process when it is looked up. */
+const keyOf = (sealed: Uint8Array): number =>
+  ((sealed[KEY_START] ?? 0) << 24) |
+  ((sealed[KEY_START + 1] ?? 0) << 16) |
+  ((sealed[KEY_START + 2] ?? 0) << 8) |
+  (sealed[KEY_START + 3] ?? 0)

@@ -5,7 +5,7 @@ import { toHex } from "../../../src/bytes.ts"
 import { AssayError } from "../../../src/errors.ts"
 import type { OpenedValue, SealedPurpose, SingleUse } from "../../../src/service/ports.ts"
 import { createMemoryEngine } from "../../../src/store/engine/memory.ts"
-import { createSealer, type SealingKey } from "../../../src/store/engine/sealing.ts"
+import { createSealer, openedOf, type SealingKey } from "../../../src/store/engine/sealing.ts"
 import { createUnderWay } from "../../../src/store/engine/under-way.ts"
 import { throwsCode } from "../../support/assert.ts"
 import { seededRandom } from "../../support/ports/random.ts"
@@ -21,7 +21,7 @@ const keyOf = (id: string, secret: string): SealingKey => ({
 const KEY = keyOf("a", "a")
 /** What is inside of a value with such a content. */
 const inside = (content: Uint8Array) => ({
-  value: { ...newValue(NOON, { content }), origin: { keyId: KEY.id, fence: "" } },
+  value: openedOf(newValue(NOON, { content }), { keyId: KEY.id, fence: "" }),
   key: KEY.key,
 })
 
@@ -34,6 +34,16 @@ test("gives what is inside of exactly the bytes that were sealed, once", () => {
   assert.is(underWay.take(Uint8Array.of(1, 2, 3, 0)), undefined)
   assert.is(underWay.take(Uint8Array.of(1, 2, 3))?.value, within.value)
   assert.is(underWay.take(Uint8Array.of(1, 2, 3)), undefined)
+  assert.is(underWay.size, 0)
+})
+
+test("finds the later of two values that are found by the same bytes, and no other for either", () => {
+  const underWay = createUnderWay(2 ** 20)
+  const [one, other] = [digestOf("one"), digestOf("other")]
+  other.set(one.subarray(0, 12))
+  for (const sealed of [one, other]) underWay.put(sealed, inside(sealed))
+  assert.is(underWay.take(one), undefined)
+  assert.is(underWay.take(other)?.value.content, other)
   assert.is(underWay.size, 0)
 })
 

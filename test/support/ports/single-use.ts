@@ -70,9 +70,11 @@ const checkSealing = (check: Check): void => {
   for (const [what, change] of genuine)
     check(`opens what it sealed ${what}`, async (singleUse, at) => {
       const value = newValue(at, change)
-      const { origin, ...opened } = await handedOut(singleUse, value, at)
+      const { origin, key, ...opened } = await handedOut(singleUse, value, at)
       assert.equal(opened, value)
       assert.is(origin.keyId.length, 8)
+      assert.is(key, (await handedOut(singleUse, value, at)).key)
+      assert.is.not(key, (await handedOut(singleUse, newValue(at, change), at)).key)
     })
 
   check("seals the same value into another one each time, and shows nothing of it", async (singleUse, at) => {
