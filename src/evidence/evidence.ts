@@ -170,17 +170,21 @@ function copyOf(raw: RawEvidence, log: ShownLog): CopiedParts {
   const isKept = chain.length > 0 || certification !== undefined
   const copy = isKept ? lengthPrefixed(...parts) : lengthPrefixedBriefly(parts)
   let end = 0
-  /** What became of the next part. */
-  const next = ({ length }: Uint8Array): Uint8Array => {
-    const start = end + PREFIX_BYTES
-    end = start + length
-    return copy.subarray(start, end)
+  const pass = ({ length }: Uint8Array): void => {
+    end += PREFIX_BYTES + length
   }
-  const [akName, attest, signature] = [next(raw.akName), next(raw.attest), next(raw.signature)]
-  next(nameOfLog)
+  /** What became of the next part. */
+  const next = (part: Uint8Array): Uint8Array => {
+    pass(part)
+    return copy.subarray(end - part.length, end)
+  }
+  const akName = next(raw.akName)
+  const attest = next(raw.attest)
+  const signature = next(raw.signature)
+  pass(nameOfLog)
   const chainCopy = next(certificates)
   const banks = pcrBanks.map(({ hash, values }) => {
-    next(IDENTIFIERS[hash])
+    pass(IDENTIFIERS[hash])
     return { hash, values: next(values) }
   })
   return {

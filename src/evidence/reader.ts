@@ -27,7 +27,10 @@ export class Reader {
     byteOrder: "big-endian" | "little-endian" = "big-endian",
   ) {
     // A plain view even of a Buffer, whose `slice` would share memory where that of a Uint8Array copies.
-    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#bytes =
+      bytes.constructor === Uint8Array
+        ? bytes
+        : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#structure = structure
     this.#littleEndian = byteOrder === "little-endian"

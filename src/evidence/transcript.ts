@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto"
 import { concat, lengthPrefixed, lengthPrefixedBriefly, utf8 } from "../bytes.ts"
-import { digestBriefly, digestOf } from "./digest.ts"
+import { digestOf } from "./digest.ts"
 
 /** The key that a session is bound to (RFC 7800): one method, and a SHA-256 digest of 32 bytes. */
 export interface Confirmation {
@@ -45,20 +45,20 @@ const LABEL = {
   activation: utf8("assay/v1/activation"),
 }
 
-/** SHA-256 over the parts with their lengths: it is compared with what was quoted, and let go of. */
+/** SHA-256 over the parts with their lengths. */
 const sha256 = (...parts: readonly Uint8Array[]): Uint8Array =>
-  digestBriefly("sha256", lengthPrefixedBriefly(parts))
+  digestOf("sha256", lengthPrefixedBriefly(parts))
 
-/** The UTF-8 bytes of a text, for a digest: in memory that is shared with others. */
-const text = (value: string): Uint8Array => Buffer.from(value)
+/** The UTF-8 bytes of a text, for a digest: in memory that is shared with others. Of no text a `Buffer` would have its own. */
+const text = (value: string): Uint8Array => (value === "" ? NO_BYTES : Buffer.from(value))
 
-const NO_KEY = new Uint8Array()
+const NO_BYTES = new Uint8Array()
 
 /** extraData of a quote that answers a challenge: SHA-256 over the length-prefixed transcript, 32 bytes. */
 export const challengeExtraData = (transcript: Transcript): Uint8Array => {
   const { random, tenant, device, audience, confirmation, policy } = transcript
   const key =
-    confirmation === undefined ? NO_KEY : concat(utf8(confirmation.method), sessionKeyBytes(confirmation))
+    confirmation === undefined ? NO_BYTES : concat(utf8(confirmation.method), sessionKeyBytes(confirmation))
   return sha256(LABEL.challenge, random, text(tenant), text(device), text(audience), key, text(policy))
 }
 

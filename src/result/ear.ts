@@ -5,15 +5,14 @@ import type { AttestationResult, EarForm } from "./result.ts"
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
 const DEVELOPER = "assay"
-/** Everything that Assay appraises today comes from one attester. */
-const SUBMODULE = "tpm"
 
 /** Claims of a token: one that is undefined is not there. */
 export type Claims = { readonly [name: string]: Json | undefined }
 
 /**
  * The claims of an EAT Attestation Result behind those of every token, in the wire form that the audience reads: the one
- * that deployed libraries know (`tag:github.com,2023:veraison/ear`), or the current draft's.
+ * that deployed libraries know (`tag:github.com,2023:veraison/ear`), or the current draft's. There is one submodule, for
+ * everything that Assay appraises today comes from one attester.
  *
  * @see draft-ietf-rats-ear, 3; draft-ietf-rats-ar4si, 2.3.
  */
@@ -34,7 +33,7 @@ export const withEar = <Registered extends Claims>(
         "ear.verifier-id": verifier,
         eat_nonce: eatNonce,
         submods: {
-          [SUBMODULE]: {
+          tpm: {
             "ear.status": tier,
             "ear.trustworthiness-vector": vector,
             "ear.appraisal-policy-id": policyId,
@@ -49,7 +48,7 @@ export const withEar = <Registered extends Claims>(
         eat_nonce: eatNonce,
         ear_status: tier,
         submods: {
-          [SUBMODULE]: {
+          tpm: {
             ear_status: tier,
             ear_trustworthiness_vector: vector,
             ear_appraisal_policy_ids: policyId === undefined ? undefined : [policyId],

@@ -59,13 +59,6 @@ const KEYS_MAX = 65_536
 const CREATE_CHALLENGE = "assay.v1.AttestationService/CreateChallenge"
 const ENROLLMENT = "assay.v1.EnrollmentService/"
 
-/** Who asks. */
-export interface Asker {
-  /** As no other caller's. */
-  readonly line: string
-  readonly own?: Principal["own"]
-}
-
 /** How a call came in, and whether it stays open. */
 interface CallBy {
   readonly network?: string | undefined
@@ -83,9 +76,9 @@ export interface Limiter {
   /** Enrollment tokens that there are not. */
   readonly tries: Tries
   /** A call of a caller who is known. Gives what has to be called when it ends. */
-  call(asker: Asker, method: string, by?: CallBy): () => void
+  call(principal: Principal, method: string, by?: CallBy): () => void
   /** One more request of a call that is a stream. */
-  request(asker: Asker, network?: string): void
+  request(principal: Principal, network?: string): void
 }
 
 /** @param nowMs A clock that never goes back. */
@@ -109,10 +102,12 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
       throw new AssayError("RATE", `too many ${what}`, { location: what, retryMs: Math.ceil(waitMs) })
   }
   const take = (from: Buckets, key: string, what: string): void => hold(from.take(key, nowMs()), what)
-  const request = ({ line, own }: Asker, network = ""): void => {
+  const request = (principal: Principal, network = ""): void => {
+    const { own } = principal
+    const key = keyOf(principal)
     if (own?.kind === "enrollment")
-      take(enrollees, `${line} ${network}`, "calls of this enrollment token from this address")
-    take(own?.kind === "device" ? devices : callers, line, "calls of this caller")
+      take(enrollees, `${key} ${network}`, "calls of this enrollment token from this address")
+    take(own?.kind === "device" ? devices : callers, key, "calls of this caller")
   }
   return {
     connection: (address) => connections.take(networkOf(address), nowMs()) === 0,
@@ -128,16 +123,16 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
       failed: (connection = "") => void tries.take(connection, nowMs()),
     },
     request,
-    call: (asker, method, { network, isStream = false } = {}) => {
-      const { line } = asker
-      calls.check(line)
-      if (isStream) streams.check(line)
-      request(asker, network)
-      if (method === CREATE_CHALLENGE) take(challenges, line, "challenges of this caller")
-      else if (method.startsWith(ENROLLMENT)) take(enrollments, line, "enrollments of this caller")
-      const end = calls.begin(line)
+    call: (principal, method, { network, isStream = false } = {}) => {
+      const key = keyOf(principal)
+      calls.check(key)
+      if (isStream) streams.check(key)
+      request(principal, network)
+      if (method === CREATE_CHALLENGE) take(challenges, key, "challenges of this caller")
+      else if (method.startsWith(ENROLLMENT)) take(enrollments, key, "enrollments of this caller")
+      const end = calls.begin(key)
       if (!isStream) return end
-      const endStream = streams.begin(line)
+      const endStream = streams.begin(key)
       return () => {
         end()
         endStream()
@@ -180,3 +175,6 @@ class AtATime {
     }
   }
 }
+
+/** A tenant has no space in it. */
+const keyOf = ({ tenant, id }: Principal): string => `${tenant} ${id}`

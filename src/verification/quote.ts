@@ -7,7 +7,7 @@
 import { timingSafeEqual } from "node:crypto"
 import { concatBriefly, sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
-import { digestBriefly } from "../evidence/digest.ts"
+import { digestOf } from "../evidence/digest.ts"
 import { algorithmId, HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
 import type { Attest, ClockInfo } from "../evidence/tpm/attest.ts"
 import type { BankValues, PcrValues, UntrustedPcrs } from "../evidence/tpm/pcrs.ts"
@@ -174,7 +174,7 @@ export function selectValues(pcrSelect: readonly PcrSelection[], pcrs: Untrusted
 export function checkPcrDigest(quote: Pick<Quote, "hash" | "pcrDigest">, values: PcrValues): void {
   const all: Uint8Array[] = []
   for (const bank of values.values()) for (const value of bank.values()) all.push(value)
-  const actual = digestBriefly(quote.hash, concatBriefly(all))
+  const actual = digestOf(quote.hash, concatBriefly(all))
   if (!sameBytes(actual, quote.pcrDigest))
     throw new AssayError("PCR_DIGEST", "the PCR values are not those that were quoted", {
       location: "TPMS_ATTEST.pcrDigest",

@@ -43,11 +43,9 @@ export function verifyReplay(pcrs: Verified<PcrValues>, log: LogOutcome): Verifi
   for (const [bank, quoted] of pcrs) {
     const [mismatch] = mismatchesOf(log, bank, quoted)
     if (mismatch !== undefined) throw mismatchError(mismatch)
-    if (log.banks.includes(bank))
-      explained.set(
-        bank,
-        [...log.extended].filter((pcr) => quoted.has(pcr)),
-      )
+    const leads: number[] = []
+    for (const pcr of log.extended) if (quoted.has(pcr)) leads.push(pcr)
+    if (log.banks.includes(bank)) explained.set(bank, leads)
   }
   return vouch({ explained })
 }

@@ -19,16 +19,9 @@ export const RATES: readonly Mutant[] = [
   {
     id: "bucket-evicts-limited",
     ...BUCKETS,
-    find: "      if (fullAt > nowMs) this.#fullAt.set(key, fullAt)\n",
-    replace: "",
+    find: "if (fullAt <= nowMs) this.#fullAt.delete(key)",
+    replace: "this.#fullAt.delete(key)",
     why: "Who has used up his own would be as new after a flood of other keys.",
-  },
-  {
-    id: "bucket-same-first",
-    ...BUCKETS,
-    find: "      this.#fullAt.delete(key)\n",
-    replace: "      if (fullAt <= nowMs) this.#fullAt.delete(key)\n",
-    why: "A few who have used up their own would keep all others who are new in one bucket.",
   },
   {
     id: "bucket-no-place",
@@ -61,7 +54,7 @@ export const RATES: readonly Mutant[] = [
   {
     id: "limit-challenges",
     ...LIMITER,
-    find: 'if (method === CREATE_CHALLENGE) take(challenges, line, "challenges of this caller")\n      else if',
+    find: 'if (method === CREATE_CHALLENGE) take(challenges, key, "challenges of this caller")\n      else if',
     replace: "if",
     why: "One caller could have every core make challenges.",
   },
@@ -103,7 +96,7 @@ export const RATES: readonly Mutant[] = [
   {
     id: "limit-streams",
     ...LIMITER,
-    find: "if (isStream) streams.check(line)",
+    find: "if (isStream) streams.check(key)",
     replace: "",
     why: "One caller could keep thousands of streams open.",
   },
@@ -126,7 +119,7 @@ export const RATES: readonly Mutant[] = [
     id: "limit-caller",
     ...RUNNING,
     file: "src/server/call.ts",
-    find: "this.#release = limits?.limiter.call({ line: this.#line, own: principal.own }, method, by)",
+    find: "this.#release = limits?.limiter.call(principal, method, by)",
     replace: "",
     why: "A caller could take all there is from the others.",
   },

@@ -369,8 +369,8 @@ export const VERIFICATION: readonly Mutant[] = [
     named: "Q-10",
     covers: ["row-9", "Q-10"],
     ...QUOTE,
-    find: "const actual = digestBriefly(quote.hash, concatBriefly(all))",
-    replace: "const actual = digestBriefly([...values.keys()][0] ?? quote.hash, concatBriefly(all))",
+    find: "const actual = digestOf(quote.hash, concatBriefly(all))",
+    replace: "const actual = digestOf([...values.keys()][0] ?? quote.hash, concatBriefly(all))",
     why: "A digest by the bank's hash would be taken for one by the scheme's.",
   },
   // Framing, below all rows.
