@@ -54,6 +54,8 @@ export const createLogOutcome = (parse: () => EventLog): LogOutcome => {
         if (!(error instanceof AssayError)) throw error
         replays.set(bank, error)
       }
+    // Who waits for the disk after this need not hold it: only a refusal asks for an event of it.
+    parsed = undefined
   }
   return {
     banks,

@@ -99,5 +99,21 @@ test("leads to the same values in slices as at once", () => {
   for (const bank of log.banks) assert.equal(sliced.replayed(bank), whole.replayed(bank))
   assert.is(sliced.replaying(log.banks), undefined, "nothing is left to do")
 })
+test("lets go of the parsed log when all that was asked for is replayed, and reads it again for a refusal", () => {
+  const log = parseEventLog(device.eventLog)
+  let parses = 0
+  const outcome = createLogOutcome(() => {
+    parses += 1
+    return log
+  })
+  const slices = outcome.replaying(log.banks)
+  outcome.log()
+  assert.is(parses, 1)
+  while (slices !== undefined && slices.next().done !== true);
+  for (const bank of log.banks) outcome.replayed(bank)
+  assert.is(parses, 1)
+  assert.equal(outcome.log(), log)
+  assert.is(parses, 2)
+})
 
 test.run()

@@ -88,6 +88,8 @@ export function checkLogSize(bytes: Uint8Array): void {
 interface Algorithm {
   readonly hash: HashName | undefined
   readonly sizeBytes: number
+  /** One of its own among those of the log, of which there are 16 at most. */
+  readonly bit: number
 }
 
 /** The banks that the header announces, by identifier; nothing if the first record is no header. */
@@ -117,7 +119,7 @@ function parseSpecId(first: Event): ReadonlyMap<number, Algorithm> | undefined {
       throw r.error("SPEC_ID", "digestSizes[]", "a bank that occurs twice or has another digest size", {
         actual: `${algorithmId(id)} with ${sizeBytes} bytes`,
       })
-    algorithms.set(id, { hash, sizeBytes })
+    algorithms.set(id, { hash, sizeBytes, bit: 1 << i })
   }
   r.take("vendorInfo", r.u8("vendorInfoSize"))
   r.end()
@@ -141,15 +143,15 @@ function readEvent(r: Reader, sequence: number, algorithms: ReadonlyMap<number, 
   const untrustedType = r.u32("events[].type")
   const count = r.count("events[].digests.count", ALGORITHMS_MAX)
   const digests = new Map<HashName, Uint8Array>()
-  const seen = new Set<number>()
+  let seen = 0
   for (let i = 0; i < count; i++) {
     const id = r.u16("events[].digests.hashAlg")
     const algorithm = algorithms.get(id)
-    if (algorithm === undefined || seen.has(id))
+    if (algorithm === undefined || (seen & algorithm.bit) !== 0)
       throw r.error("EVENT", "events[].digests", "a bank twice, or one that the header does not name", {
         actual: algorithmId(id),
       })
-    seen.add(id)
+    seen |= algorithm.bit
     const digest = r.take("events[].digests.digest", algorithm.sizeBytes)
     if (algorithm.hash !== undefined) digests.set(algorithm.hash, digest)
   }
