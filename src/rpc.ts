@@ -73,12 +73,35 @@ export class Refused {
 /** What a handler is given: grpc-js answers a decoder that throws without any details, so ours never throws. */
 export type Received<I extends DescMessage> = MessageShape<I> | Refused
 
-/** An answer that is bytes already: a message as it goes over the wire. */
-export class Encoded {
-  readonly bytes: Uint8Array
+/** Before a message on the wire: a flag, and its size in four bytes (gRPC over HTTP/2, Length-Prefixed-Message). */
+export const PREFIX_BYTES = 5
 
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes
+/** Writes the prefix of the message that is behind it in a frame. It is not compressed. */
+export const writePrefix = (frame: Buffer): void => {
+  frame.writeUInt8(0, 0)
+  frame.writeUInt32BE(frame.length - PREFIX_BYTES, 1)
+}
+
+/** A message with its prefix. */
+export function framed(message: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.length)
+  frame.set(message, PREFIX_BYTES)
+  writePrefix(frame)
+  return frame
+}
+
+/** An answer that is bytes already. */
+export class Encoded {
+  /** With its prefix, as it goes over the wire. */
+  readonly frame: Buffer
+
+  constructor(frame: Buffer) {
+    this.frame = frame
+  }
+
+  /** The message alone. */
+  get bytes(): Buffer {
+    return this.frame.subarray(PREFIX_BYTES)
   }
 }
 
@@ -146,9 +169,11 @@ export type Handlers<S extends { readonly method: Record<string, DescMethod> }> 
 export const toBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** The same bytes, as everybody else wants them: a Buffer's `slice` does not copy. */
-export const fromBuffer = (bytes: Buffer): Uint8Array =>
-  new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** The same bytes, from `start` on if there are so many, as everybody else wants them: a Buffer's `slice` does not copy. */
+export const fromBuffer = (bytes: Buffer, start = 0): Uint8Array => {
+  const left = Math.max(0, bytes.byteLength - start)
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + bytes.byteLength - left, left)
+}
 
 /** `/package.Service/Method`, as HTTP/2 carries it. */
 export const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`
@@ -165,7 +190,7 @@ export function definitionOf(service: DescService, read: Decode = decode): Servi
       requestSerialize: (message: Message) => toBuffer(toBinary(input, message)),
       requestDeserialize: (bytes: Buffer) => read(input, fromBuffer(bytes)),
       responseSerialize: (message: Message | Encoded) =>
-        toBuffer(message instanceof Encoded ? message.bytes : toBinary(output, message)),
+        message instanceof Encoded ? message.bytes : toBuffer(toBinary(output, message)),
       responseDeserialize: (bytes: Buffer) => fromBinary(output, fromBuffer(bytes)),
     }
   }

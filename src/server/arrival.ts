@@ -7,6 +7,7 @@ import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp
 import { AssayError } from "../errors.ts"
 import { type Connection, connectionOf } from "./connections.ts"
 import { toStatus } from "./errors.ts"
+import { ignore, letGo } from "./let-go.ts"
 
 /** Headers that say who calls. Of each there is one or none. */
 const ONCE: readonly string[] = ["authorization", "assay-tenant"]
@@ -85,27 +86,24 @@ const REFUSING = { endStream: true, sendDate: false }
 
 /** Of calls that were refused on one connection: an honest one ends its requests, which have come by then. */
 const LINGERING_MAX = 4096
-/** For a caller that is refused to end its request. */
-const LINGER_MS = 5000
-
-const ignore = (): void => {}
-
 /** Refuses a call that would only be refused later. */
 function isRefused(stream: ServerHttp2Stream, connection: Connection): boolean {
   if (!connection.isFull) return false
   if (stream.closed || stream.destroyed) return true
   stream.on("error", ignore) // it has gone
-  if (connection.refused >= LINGERING_MAX) {
+  const { refused } = connection
+  if (refused.size >= LINGERING_MAX) {
     // Whoever opens calls and does not end them.
     stream.session?.destroy()
     return true
   }
   // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.
-  connection.refused += 1
+  const lingering = { stream, sinceMs: performance.now(), place: 0 }
+  refused.add(lingering)
   stream.on("close", () => {
-    connection.refused -= 1
+    refused.delete(lingering)
+    letGo(stream, ["close"])
   })
-  stream.setTimeout(LINGER_MS, () => stream.close(constants.NGHTTP2_CANCEL))
   stream.resume()
   stream.respond(REFUSAL_HEADERS, REFUSING)
   return true

@@ -17,7 +17,7 @@ export const attestationHandlers = (
   ),
   verify: unary(
     AttestationService.method.verify,
-    async (request, caller) => encodeResult(await service.verify(verifyInputFromProto(request), caller)),
+    (request, caller) => service.verify(verifyInputFromProto(request), caller).then(encodeResult),
     keepsRules,
   ),
   getEpoch: unary(AttestationService.method.getEpoch, async (_request, caller) =>

@@ -9,7 +9,7 @@ export interface Rate {
 /** What instants with fractions are off by, when they are added up. */
 const ROUNDING_MS = 0.001
 
-/** Old entries that are looked at before a new one is refused a place of its own. */
+/** Entries that are looked at before a new one is refused a place of its own. */
 const LOOKED_AT_MAX = 8
 
 /**
@@ -23,7 +23,7 @@ export class Buckets {
   readonly #intervalMs: number
   readonly #depthMs: number
   readonly #max: number
-  /** Least lately used first. */
+  /** Those that are looked at next first. */
   readonly #fullAt = new Map<string, number>()
   #sharedFullAt = 0
 
@@ -48,7 +48,6 @@ export class Buckets {
       return waitMs
     }
     const { waitMs, fullAt } = this.#next(before ?? nowMs, nowMs)
-    this.#fullAt.delete(key)
     this.#fullAt.set(key, fullAt)
     return waitMs
   }
@@ -71,7 +70,9 @@ export class Buckets {
     let looked = 0
     for (const [key, fullAt] of this.#fullAt) {
       if (this.#fullAt.size < this.#max || looked++ === LOOKED_AT_MAX) break
-      if (fullAt <= nowMs) this.#fullAt.delete(key)
+      this.#fullAt.delete(key)
+      // Kept, and looked at again when all others have been.
+      if (fullAt > nowMs) this.#fullAt.set(key, fullAt)
     }
     return this.#fullAt.size < this.#max
   }

@@ -202,16 +202,16 @@ export class Call implements CallContext {
   }
 
   request(): void {
-    this.#edge.limits?.limiter.request(this.caller, this.#network)
+    this.#edge.limits?.limiter.request({ line: this.#line, own: this.caller.own }, this.#network)
   }
 
   taken(): Taken {
     return this.guarded?.taken() ?? NOTHING_HELD
   }
 
-  async enter(bytes = this.guarded?.bytes ?? 0): Promise<(() => void) | undefined> {
+  enter(bytes = this.guarded?.bytes ?? 0): Promise<(() => void) | undefined> {
     const { limits } = this.#edge
-    if (limits === undefined) return () => {}
+    if (limits === undefined) return Promise.resolve(() => {})
     return limits.admission.enter(this.#line, bytes, () => this.#isGone)
   }
 
@@ -255,11 +255,11 @@ export class Call implements CallContext {
   #admit(principal: Principal): void {
     const { method, requestStream, responseStream } = this.#kind
     this.#principal = principal
-    this.#line = `${principal.tenant} ${principal.id}`
+    this.#line = lineOf(principal, this.#arrival?.connection.caller)
     authorize(method, principal)
     const by = { network: this.#network, isStream: requestStream || responseStream }
     const { limits } = this.#edge
-    this.#release = limits?.limiter.call(principal, method, by)
+    this.#release = limits?.limiter.call({ line: this.#line, own: principal.own }, method, by)
     if (this.#arrival !== undefined) limits?.connections.prove(this.#arrival.connection, this.#line)
     this.guarded?.known(this.#line, this)
   }
@@ -277,6 +277,15 @@ export class Call implements CallContext {
     if (tenant !== caller.tenant || id !== caller.id || role !== caller.role)
       throw new AssayError("CALLER_UNKNOWN", "the caller is no longer who it was")
   }
+}
+
+/**
+ * A caller's line, as no other's: a tenant has no space in it. If that is `before`, the same string: each one that has just been
+ * made is looked up anew wherever it is a key.
+ */
+const lineOf = ({ tenant, id }: Principal, before: string | undefined): string => {
+  const line = `${tenant} ${id}`
+  return line === before ? before : line
 }
 
 const NOTHING_HELD: Taken = { bytes: 0, answered: () => {} }

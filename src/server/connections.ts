@@ -2,12 +2,13 @@
  * The connections that there are: how many of them, whose, and for how long one may stay that has not shown who calls on it. A
  * stranger costs a socket and some 100 KB, so strangers are few and their time is short.
  */
-import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2"
+import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { networkOf } from "../addresses.ts"
 import type { Arrival } from "./arrival.ts"
 import { Buckets } from "./buckets.ts"
 import type { ShownChain } from "./certificates.ts"
+import { type Listed, Roll } from "./roll.ts"
 
 /** Connections at a time. */
 export interface ConnectionLimits {
@@ -34,6 +35,15 @@ type Refuses = (connection: Connection) => boolean
 /** For the other end to close what is idle. */
 const CLOSING_MS = 10_000
 
+/** For a caller that is refused at once to end its request. */
+const LINGER_MS = 5000
+
+/** A call that was refused at once. */
+interface Lingering extends Listed {
+  readonly stream: ServerHttp2Stream
+  readonly sinceMs: number
+}
+
 const CONNECTION = Symbol("connection")
 
 /** One connection. */
@@ -53,7 +63,7 @@ export class Connection {
   /** Calls whose streams are open. */
   streams = 0
   /** Calls that were refused at once, and whose streams are open. */
-  refused = 0
+  readonly refused = new Roll<Lingering>()
   idleSinceMs: number
   readonly #refuses: Refuses
   readonly #strikes = new Buckets(STRIKES, 1)
@@ -78,6 +88,12 @@ export class Connection {
   /** Counts a call of the kind that `STRIKES` says. Gives whether it was one too many. */
   strike(nowMs: number): boolean {
     return this.#strikes.take("", nowMs) > 0
+  }
+
+  /** Ends calls that were refused, and whose callers do not end them. */
+  sweep(nowMs: number): void {
+    for (const { stream, sinceMs } of this.refused.all())
+      if (nowMs - sinceMs > LINGER_MS) stream.close(constants.NGHTTP2_CANCEL)
   }
 }
 
@@ -184,6 +200,7 @@ export class Connections {
     const now = this.#nowMs()
     const { strangerIdleMs, idleMs } = this.#limits
     for (const [connection, socket] of this.#sockets) {
+      connection.sweep(now)
       if (connection.streams > 0) continue
       const idle = now - connection.idleSinceMs
       if (connection.caller === undefined && idle > strangerIdleMs) socket.destroy()

@@ -51,10 +51,7 @@ function confirmationFromProto({ method }: attestation.Confirmation): SessionKey
 /** @throws {AssayError} FIELD. */
 export const verifyInputFromProto = (request: attestation.VerifyRequest): VerifyInput => ({
   freshness: freshnessFromProto(request.freshness),
-  evidence: {
-    ...evidenceFromProto(request.evidence),
-    certification: request.certification && certificationFromProto(request.certification),
-  },
+  evidence: evidenceFromProto(request.evidence, request.certification),
 })
 
 function freshnessFromProto(freshness: attestation.VerifyRequest["freshness"]): FreshnessInput {
@@ -71,7 +68,10 @@ function freshnessFromProto(freshness: attestation.VerifyRequest["freshness"]): 
 }
 
 /** @throws {AssayError} FIELD. */
-export function evidenceFromProto(message: evidence.Evidence | undefined): RawEvidence {
+export function evidenceFromProto(
+  message: evidence.Evidence | undefined,
+  certification?: attestation.KeyCertification,
+): RawEvidence {
   if (message === undefined) throw absent("evidence")
   const { kind } = message
   switch (kind.case) {
@@ -85,6 +85,7 @@ export function evidenceFromProto(message: evidence.Evidence | undefined): RawEv
         eventLog: presentBytes(eventLog),
         eventLogDigest,
         akCertificateChain,
+        certification: certification && certificationFromProto(certification),
       }
     }
     case undefined:

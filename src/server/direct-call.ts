@@ -6,11 +6,10 @@ import { type MetadataValue, type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
 import { Call, type CallKind, type Carrier, type Edge } from "./call.ts"
+import { ignore, letGo } from "./let-go.ts"
 
 const { HTTP2_HEADER_STATUS, HTTP2_HEADER_CONTENT_TYPE } = constants
 
-/** Of a message, before its bytes: a flag and its size. */
-export const PREFIX_BYTES = 5
 const HEADERS = { [HTTP2_HEADER_STATUS]: 200, [HTTP2_HEADER_CONTENT_TYPE]: "application/grpc+proto" }
 /** As a list, name and value in turns, and without a date, which is how Node writes them soonest. */
 const ANSWER_HEADERS = Object.entries(HEADERS).flatMap(([name, value]) => [name, String(value)])
@@ -18,6 +17,8 @@ const ANSWERING = { waitForTrailers: true, sendDate: false }
 const OK = { "grpc-status": String(status.OK) }
 /** Of a deadline: whoever takes a call back later than that does so for its deadline, which comes to us a little late. */
 const NEARLY = 0.9
+/** What is listened to of each stream. */
+const EVENTS = ["data", "end", "wantTrailers", "close"]
 /** gRPC over HTTP/2, Timeout: what its units are in milliseconds. */
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 
@@ -37,7 +38,8 @@ export interface Conversation {
 export class DirectCall implements Carrier {
   readonly stream: ServerHttp2Stream
   readonly call: Call
-  readonly #headers: IncomingHttpHeaders
+  /** Of the headers, those that say who calls. The others would live as long as the call. */
+  readonly #saysWho: Readonly<Record<string, unknown>>
   readonly #startMs = performance.now()
   readonly #timeoutMs: number
   #trailers: Readonly<Record<string, string>> = OK
@@ -50,7 +52,7 @@ export class DirectCall implements Carrier {
     kind: CallKind,
   ) {
     this.stream = stream
-    this.#headers = headers
+    this.#saysWho = { authorization: headers.authorization, "assay-tenant": headers["assay-tenant"] }
     this.#timeoutMs = timeoutIn(headers["grpc-timeout"])
     this.call = new Call(edge, this, arrival, kind, this.#startMs + this.#timeoutMs)
   }
@@ -63,25 +65,19 @@ export class DirectCall implements Carrier {
       this.closed()
       return
     }
-    // Node keeps closed streams, and all that their listeners refer to, until everything is collected.
-    const own: { call: DirectCall | undefined; conversation: Conversation | undefined } = {
-      call: this,
-      conversation,
-    }
     stream.on("data", (chunk: Buffer) => {
-      own.call?.call.guarded?.received(chunk)
-      if (own.call?.call.ended === false) own.conversation?.received(chunk)
+      call.guarded?.received(chunk)
+      if (!call.ended) conversation.received(chunk)
     })
     stream.on("end", () => {
-      own.call?.call.guarded?.complete()
-      if (own.call?.call.ended === false) own.conversation?.complete()
+      call.guarded?.complete()
+      if (!call.ended) conversation.complete()
     })
-    stream.on("wantTrailers", () => own.call?.taken())
+    stream.on("wantTrailers", () => this.taken())
     stream.on("close", () => {
-      own.call?.closed()
-      own.conversation?.closed?.()
-      own.call = undefined
-      own.conversation = undefined
+      this.closed()
+      conversation.closed?.()
+      letGo(stream, EVENTS)
     })
     let isAdmitted = false
     call.begin(() => {
@@ -102,9 +98,9 @@ export class DirectCall implements Carrier {
     return this.#isAfter(this.#timeoutMs)
   }
 
-  /** The headers that say who calls have one value, or none: see arrival.ts. */
+  /** What says who calls has one value, or none: see arrival.ts. Of other headers it knows nothing. */
   get(name: string): MetadataValue[] {
-    const value = this.#headers[name]
+    const value = this.#saysWho[name]
     return typeof value === "string" ? [value] : []
   }
 
@@ -161,8 +157,6 @@ export class DirectCall implements Carrier {
   }
 }
 
-const ignore = (): void => {}
-
 /** That what has come is no message of ours. */
 export const flawed = (message: string, expected: string): AssayError =>
   new AssayError("PROTO", message, { location: "message", expected })
@@ -179,7 +173,7 @@ export class Gathered {
 
   /** All of them. */
   get bytes(): Buffer {
-    return this.#room.subarray(0, this.#size)
+    return this.#size === this.#room.length ? this.#room : this.#room.subarray(0, this.#size)
   }
 
   push(piece: Buffer): void {
@@ -196,15 +190,6 @@ export class Gathered {
     }
     this.#size = size
   }
-}
-
-/** A message that is not compressed, with its prefix. */
-export function framed(message: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.length)
-  frame.writeUInt8(0, 0)
-  frame.writeUInt32BE(message.length, 1)
-  frame.set(message, PREFIX_BYTES)
-  return frame
 }
 
 /** How many milliseconds a caller waits, by a header of the form that arrival.ts asks for. */

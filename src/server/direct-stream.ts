@@ -1,8 +1,8 @@
 /** Streams of requests and answers, without grpc-js. */
 import { EventEmitter } from "node:events"
 import type { StatusObject } from "@grpc/grpc-js"
-import { type Decode, type Encoded, fromBuffer } from "../rpc.ts"
-import { type Conversation, type DirectCall, flawed, framed, Gathered, PREFIX_BYTES } from "./direct-call.ts"
+import { type Decode, type Encoded, fromBuffer, PREFIX_BYTES } from "../rpc.ts"
+import { type Conversation, type DirectCall, flawed, Gathered } from "./direct-call.ts"
 import type { BidiCall, BidiHandler } from "./stream.ts"
 
 /** What the handler sees as its call, and the stream as its conversation. */
@@ -68,8 +68,8 @@ export class DirectStream extends EventEmitter implements BidiCall, Conversation
     this.#deliver()
   }
 
-  write({ bytes }: Encoded): void {
-    if (this.#frames.push(framed(bytes)) === 1) setImmediate(() => this.#flush())
+  write({ frame }: Encoded): void {
+    if (this.#frames.push(frame) === 1) setImmediate(() => this.#flush())
   }
 
   end(): void {
@@ -103,7 +103,7 @@ export class DirectStream extends EventEmitter implements BidiCall, Conversation
       const frame = this.#queue.shift()
       if (frame === undefined) break
       if (frame[0] !== 0) call.refuse(flawed("a message is compressed", "no compression, or a grpc-encoding"))
-      else this.emit("data", this.#handler.readBytes(this.#read, fromBuffer(frame.subarray(PREFIX_BYTES))))
+      else this.emit("data", this.#handler.readBytes(this.#read, fromBuffer(frame, PREFIX_BYTES)))
     }
     this.#isDelivering = false
     if (this.#isPaused || call.ended) return

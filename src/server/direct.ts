@@ -4,10 +4,10 @@
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { DescService } from "@bufbuild/protobuf"
-import { type Decode, fromBuffer, pathOf } from "../rpc.ts"
+import { type Decode, fromBuffer, PREFIX_BYTES, pathOf } from "../rpc.ts"
 import type { Arrival } from "./arrival.ts"
 import { type CallKind, type Edge, kindOf } from "./call.ts"
-import { type Conversation, DirectCall, flawed, framed, Gathered, PREFIX_BYTES } from "./direct-call.ts"
+import { type Conversation, DirectCall, flawed, Gathered } from "./direct-call.ts"
 import { DirectStream } from "./direct-stream.ts"
 import { isBidiHandler } from "./stream.ts"
 import { type AnswerBytes, isUnaryHandler } from "./unary.ts"
@@ -87,19 +87,16 @@ class Unary implements Conversation {
       call.refuse(flawed("the request is not whole", "one message, of as many bytes as it says"))
     else if (received[0] !== 0)
       call.refuse(flawed("the message is compressed", "no compression, or a grpc-encoding"))
-    else void this.#answer(received.subarray(PREFIX_BYTES))
+    else this.#answer(fromBuffer(received, PREFIX_BYTES))
   }
 
-  async #answer(request: Buffer): Promise<void> {
+  #answer(request: Uint8Array): void {
     const direct = this.#direct
-    const answered = await this.#answerBytes(
-      fromBuffer(request),
-      this.#read,
-      direct.call,
-      () => direct.isLate,
-    )
-    if (direct.call.ended) return
-    if (answered.kind === "failure") direct.refuse(answered.status)
-    else direct.end(framed(answered.value))
+    const isLate = (): boolean => direct.isLate
+    void this.#answerBytes(request, this.#read, direct.call, isLate).then((answered) => {
+      if (direct.call.ended) return
+      if (answered.kind === "failure") direct.refuse(answered.status)
+      else direct.end(answered.value)
+    })
   }
 }

@@ -28,21 +28,27 @@ const NANOS = 2
 const writer = new MessageWriter()
 
 /** A result with its token. */
-export const encodeResult = (result: AttestationResult): Encoded =>
-  new Encoded(writer.written(() => writeResponse(result)))
+export const encodeResult = (result: AttestationResult): Encoded => {
+  writer.start()
+  writeResponse(result)
+  return new Encoded(writer.frame())
+}
 
 /** The same as an answer in a stream. */
-export const encodeStreamResult = (id: string, result: AttestationResult): Encoded =>
-  new Encoded(
-    writer.written(() => {
-      writer.text(streamFields.id.number, id)
-      writer.message(streamFields.response.number, () => writeResponse(result))
-    }),
-  )
+export const encodeStreamResult = (id: string, result: AttestationResult): Encoded => {
+  writer.start()
+  writer.text(streamFields.id.number, id)
+  const start = writer.begin(streamFields.response.number)
+  writeResponse(result)
+  writer.end(start)
+  return new Encoded(writer.frame())
+}
 
 const writeResponse = (result: AttestationResult): void => {
   const { token } = result
-  writer.message(response.result.number, () => writeResult(result))
+  const start = writer.begin(response.result.number)
+  writeResult(result)
+  writer.end(start)
   writer.textOf(
     token.kind === "session" ? response.sessionToken.number : response.resultToken.number,
     token.compact,
@@ -58,7 +64,9 @@ const writeResult = (result: AttestationResult): void => {
   const { policy, nonce, evidenceAgeMs } = result
   writer.text(fields.id.number, result.id)
   writer.uint(fields.tier.number, TIER[result.tier])
-  writer.message(fields.vector.number, () => writeVector(result.vector))
+  const start = writer.begin(fields.vector.number)
+  writeVector(result.vector)
+  writer.end(start)
   for (const finding of result.findings) writer.bytesOf(fields.findings.number, findingBytes(finding))
   writer.text(fields.device.number, result.device)
   writer.text(fields.policy.number, policy?.name ?? "")
@@ -86,11 +94,12 @@ const writeVector = (vector: TrustVector): void => {
 /** Instants and ages are never before 1970 and never negative. */
 const writeInstant = (field: number, at: Date): void => writeSpan(field, at.getTime())
 
-const writeSpan = (field: number, ms: number): void =>
-  writer.message(field, () => {
-    writer.uint(SECONDS, Math.floor(ms / 1000))
-    writer.uint(NANOS, (ms % 1000) * 1_000_000)
-  })
+const writeSpan = (field: number, ms: number): void => {
+  const start = writer.begin(field)
+  writer.uint(SECONDS, Math.floor(ms / 1000))
+  writer.uint(NANOS, (ms % 1000) * 1_000_000)
+  writer.end(start)
+}
 
 /** Findings as they go over the wire. Most are the same objects again and again: what a rule says that has nothing to say. */
 const encoded = new WeakMap<Finding, Uint8Array>()

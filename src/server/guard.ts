@@ -7,6 +7,7 @@ import type { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
 import { GuardedCall } from "./guarded-call.ts"
 import { Held, type HeldLimits } from "./held.ts"
+import { letGo } from "./let-go.ts"
 import { Roll } from "./roll.ts"
 
 /** Bounds of every call. */
@@ -90,15 +91,6 @@ export const follow = (call: GuardedCall, stream: ServerHttp2Stream): void => {
     call.closed()
     letGo(stream)
   })
-}
-
-/**
- * Node keeps closed streams, and all that their listeners refer to, until everything is collected: a call would leave its
- * request and its answer behind. Nobody listens any more, and no error is to come; should one all the same, it ends nothing.
- */
-const letGo = (stream: ServerHttp2Stream): void => {
-  stream.removeAllListeners()
-  stream.on("error", () => {})
 }
 
 /** A message of a stream. */

@@ -59,6 +59,13 @@ const KEYS_MAX = 65_536
 const CREATE_CHALLENGE = "assay.v1.AttestationService/CreateChallenge"
 const ENROLLMENT = "assay.v1.EnrollmentService/"
 
+/** Who asks. */
+export interface Asker {
+  /** As no other caller's. */
+  readonly line: string
+  readonly own?: Principal["own"]
+}
+
 /** How a call came in, and whether it stays open. */
 interface CallBy {
   readonly network?: string | undefined
@@ -76,9 +83,9 @@ export interface Limiter {
   /** Enrollment tokens that there are not. */
   readonly tries: Tries
   /** A call of a caller who is known. Gives what has to be called when it ends. */
-  call(principal: Principal, method: string, by?: CallBy): () => void
+  call(asker: Asker, method: string, by?: CallBy): () => void
   /** One more request of a call that is a stream. */
-  request(principal: Principal, network?: string): void
+  request(asker: Asker, network?: string): void
 }
 
 /** @param nowMs A clock that never goes back. */
@@ -102,12 +109,10 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
       throw new AssayError("RATE", `too many ${what}`, { location: what, retryMs: Math.ceil(waitMs) })
   }
   const take = (from: Buckets, key: string, what: string): void => hold(from.take(key, nowMs()), what)
-  const request = (principal: Principal, network = ""): void => {
-    const { own } = principal
-    const key = keyOf(principal)
+  const request = ({ line, own }: Asker, network = ""): void => {
     if (own?.kind === "enrollment")
-      take(enrollees, `${key} ${network}`, "calls of this enrollment token from this address")
-    take(own?.kind === "device" ? devices : callers, key, "calls of this caller")
+      take(enrollees, `${line} ${network}`, "calls of this enrollment token from this address")
+    take(own?.kind === "device" ? devices : callers, line, "calls of this caller")
   }
   return {
     connection: (address) => connections.take(networkOf(address), nowMs()) === 0,
@@ -123,16 +128,16 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
       failed: (connection = "") => void tries.take(connection, nowMs()),
     },
     request,
-    call: (principal, method, { network, isStream = false } = {}) => {
-      const key = keyOf(principal)
-      calls.check(key)
-      if (isStream) streams.check(key)
-      request(principal, network)
-      if (method === CREATE_CHALLENGE) take(challenges, key, "challenges of this caller")
-      else if (method.startsWith(ENROLLMENT)) take(enrollments, key, "enrollments of this caller")
-      const end = calls.begin(key)
+    call: (asker, method, { network, isStream = false } = {}) => {
+      const { line } = asker
+      calls.check(line)
+      if (isStream) streams.check(line)
+      request(asker, network)
+      if (method === CREATE_CHALLENGE) take(challenges, line, "challenges of this caller")
+      else if (method.startsWith(ENROLLMENT)) take(enrollments, line, "enrollments of this caller")
+      const end = calls.begin(line)
       if (!isStream) return end
-      const endStream = streams.begin(key)
+      const endStream = streams.begin(line)
       return () => {
         end()
         endStream()
@@ -175,6 +180,3 @@ class AtATime {
     }
   }
 }
-
-/** A tenant has no space in it. */
-const keyOf = ({ tenant, id }: Principal): string => `${tenant} ${id}`

@@ -2,6 +2,7 @@
  * Writes protobuf messages field by field, for the one answer that is written many thousand times a second. Everything else is
  * written by the library, and tests hold one against the other.
  */
+import { PREFIX_BYTES, writePrefix } from "../rpc.ts"
 
 const FIRST_BYTES = 4096
 /** Of a number up to 2^53. */
@@ -55,14 +56,17 @@ export class MessageWriter {
     this.#at += this.#bytes.write(value, this.#at)
   }
 
-  /** A message within this one, of what `write` writes. */
-  message(field: number, write: () => void): void {
+  /** Begins a message within this one, and gives what has to be given to `end` when it is written. */
+  begin(field: number): number {
     this.#reserve(2 * VARINT_BYTES_MAX)
     this.#varint(field * 8 + LENGTH_DELIMITED)
     // Its length comes before it and is known after it. Most have as many bytes of length as are left free here.
-    const start = this.#at + MESSAGE_LENGTH_BYTES
-    this.#at = start
-    write()
+    this.#at += MESSAGE_LENGTH_BYTES
+    return this.#at
+  }
+
+  /** Ends the message that began at `start`. */
+  end(start: number): void {
     const length = this.#at - start
     const lengthBytes = varintBytes(length)
     if (lengthBytes !== MESSAGE_LENGTH_BYTES) {
@@ -74,11 +78,17 @@ export class MessageWriter {
     this.#at += length
   }
 
-  /** The message that `write` writes, in bytes of its own. Whatever an earlier one left behind is gone. */
-  written(write: () => void): Uint8Array {
-    this.#at = 0
-    write()
-    return Buffer.from(this.#bytes.subarray(0, this.#at))
+  /** Begins a message of its own. Whatever an earlier one left behind is gone. */
+  start(): void {
+    this.#at = PREFIX_BYTES
+  }
+
+  /** What was written since then, with its prefix, in bytes of its own. */
+  frame(): Buffer {
+    const frame = Buffer.allocUnsafe(this.#at)
+    this.#bytes.copy(frame, 0, 0, this.#at)
+    writePrefix(frame)
+    return frame
   }
 
   #varint(value: number): void {

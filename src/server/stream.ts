@@ -6,7 +6,7 @@ import {
   VerifyStreamRequestSchema,
   VerifyStreamResponseSchema,
 } from "../gen/assay/v1/attestation_pb.ts"
-import { type Decode, Encoded, type Received, Refused, type Violation } from "../rpc.ts"
+import { type Decode, Encoded, framed, type Received, Refused, type Violation } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
 import type { CallContext } from "./call.ts"
 import { verifyInputFromProto } from "./convert.ts"
@@ -113,7 +113,7 @@ const talking =
       context.note(error)
       const outcome = { case: "error", value: toRpcStatus(error, violations) } as const
       const answer = create(VerifyStreamResponseSchema, { id, outcome })
-      reply(new Encoded(toBinary(VerifyStreamResponseSchema, answer)))
+      reply(new Encoded(framed(toBinary(VerifyStreamResponseSchema, answer))))
     }
     const run = async (id: string, request: VerifyRequest, { bytes, answered }: Taken): Promise<void> => {
       inFlight.add(id)

@@ -2,7 +2,7 @@
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf"
 import { type handleUnaryCall, Metadata, type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
-import { type Decode, Encoded, type Received, type Sent, type UnaryMethod } from "../rpc.ts"
+import { type Decode, Encoded, framed, type Received, type Sent, type UnaryMethod } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import type { CallContext } from "./call.ts"
 import { toStatus } from "./errors.ts"
@@ -14,13 +14,13 @@ type Answer<T> =
   | { readonly kind: "answer"; readonly value: T }
   | { readonly kind: "failure"; readonly status: StatusObject }
 
-/** What answers a request that is bytes with bytes. Never throws. */
+/** What answers a request that is bytes with the frame of a message. Never throws. */
 export type AnswerBytes = (
   bytes: Uint8Array,
   read: Decode,
   context: CallContext,
   isLate: () => boolean,
-) => Promise<Answer<Uint8Array>>
+) => Promise<Answer<Buffer>>
 
 /** A handler for grpc-js, and for who needs none. */
 export type UnaryHandler<I extends DescMessage, O extends DescMessage> = handleUnaryCall<
@@ -81,8 +81,8 @@ export function unary<I extends DescMessage, O extends DescMessage>(
     if (answered.kind === "failure") callback(answered.status)
     else if (!call.cancelled) callback(null, answered.value)
   }
-  const write = (value: Sent<O>): Uint8Array =>
-    value instanceof Encoded ? value.bytes : toBinary(output, value)
+  const write = (value: Sent<O>): Buffer =>
+    value instanceof Encoded ? value.frame : framed(toBinary(output, value))
   const answerBytes: AnswerBytes = (bytes, read, context, isLate) =>
     respond(read(input, bytes), context, isLate, write)
   return Object.assign(handler, { answerBytes })

@@ -181,8 +181,8 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "direct-late",
     ...of("G-06", "direct", "direct"),
-    find: "() => direct.isLate,",
-    replace: "() => false,",
+    find: "=> direct.isLate",
+    replace: "=> false",
     why: "Work would be done that nobody waits for.",
   },
   {
@@ -303,6 +303,13 @@ export const EDGE: readonly Mutant[] = [
     find: "Math.max(TICK_MS, awayMs * TICK_PART)",
     replace: "TICK_MS",
     why: "While many are refused, hardly anybody would be answered.",
+  },
+  {
+    id: "refused-lingers",
+    ...of("N-07", "connections", "connections"),
+    find: "if (nowMs - sinceMs > LINGER_MS) stream.close",
+    replace: "if (nowMs < sinceMs) stream.close",
+    why: "A caller who ends no call that was refused would keep their streams.",
   },
   {
     id: "admission-lately",

@@ -19,9 +19,16 @@ export const RATES: readonly Mutant[] = [
   {
     id: "bucket-evicts-limited",
     ...BUCKETS,
-    find: "if (fullAt <= nowMs) this.#fullAt.delete(key)",
-    replace: "this.#fullAt.delete(key)",
+    find: "      if (fullAt > nowMs) this.#fullAt.set(key, fullAt)\n",
+    replace: "",
     why: "Who has used up his own would be as new after a flood of other keys.",
+  },
+  {
+    id: "bucket-same-first",
+    ...BUCKETS,
+    find: "      this.#fullAt.delete(key)\n",
+    replace: "      if (fullAt <= nowMs) this.#fullAt.delete(key)\n",
+    why: "A few who have used up their own would keep all others who are new in one bucket.",
   },
   {
     id: "bucket-no-place",
@@ -54,7 +61,7 @@ export const RATES: readonly Mutant[] = [
   {
     id: "limit-challenges",
     ...LIMITER,
-    find: 'if (method === CREATE_CHALLENGE) take(challenges, key, "challenges of this caller")\n      else if',
+    find: 'if (method === CREATE_CHALLENGE) take(challenges, line, "challenges of this caller")\n      else if',
     replace: "if",
     why: "One caller could have every core make challenges.",
   },
@@ -96,7 +103,7 @@ export const RATES: readonly Mutant[] = [
   {
     id: "limit-streams",
     ...LIMITER,
-    find: "if (isStream) streams.check(key)",
+    find: "if (isStream) streams.check(line)",
     replace: "",
     why: "One caller could keep thousands of streams open.",
   },
@@ -119,7 +126,7 @@ export const RATES: readonly Mutant[] = [
     id: "limit-caller",
     ...RUNNING,
     file: "src/server/call.ts",
-    find: "this.#release = limits?.limiter.call(principal, method, by)",
+    find: "this.#release = limits?.limiter.call({ line: this.#line, own: principal.own }, method, by)",
     replace: "",
     why: "A caller could take all there is from the others.",
   },

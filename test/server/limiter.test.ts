@@ -2,8 +2,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { networkOf } from "../../src/addresses.ts"
 import { Buckets } from "../../src/server/buckets.ts"
-import { createLimiter, RATES, type Rates } from "../../src/server/limiter.ts"
-import type { Principal } from "../../src/server/roles.ts"
+import { type Asker, createLimiter, RATES, type Rates } from "../../src/server/limiter.ts"
 import { throwsCode } from "../support/assert.ts"
 
 const test = suite("Buckets")
@@ -99,9 +98,21 @@ test("N-07 gives a place to others as soon as a bucket is full again", () => {
   )
   assert.is(buckets.size, 2)
 })
+test("N-07 finds the place of a full bucket behind all those that are not", () => {
+  const buckets = new Buckets(RATE, 100)
+  for (let i = 0; i < 99; i++) grantedOf(() => buckets.take(`busy ${i}`, 0))
+  buckets.take("idle", 0)
+  const granted = Array.from({ length: 20 }, () => buckets.take("new", 100) === 0)
+  assert.is(granted.filter(Boolean).length, 6, "three of the shared bucket, then three of its own")
+  assert.is(buckets.size, 100)
+  assert.ok(
+    buckets.take("busy 0", 100) === 0 && buckets.take("busy 0", 100) > 0,
+    "those who are limited stay so",
+  )
+})
 
-const callers: Principal = { tenant: "acme", id: "gateway", role: "gateway" }
-const device: Principal = { tenant: "acme", id: "device:1", role: "device", own: { kind: "device", id: "1" } }
+const callers: Asker = { line: "acme gateway" }
+const device: Asker = { line: "acme device:1", own: { kind: "device", id: "1" } }
 const VERIFY = "assay.v1.AttestationService/Verify"
 const CREATE = "assay.v1.AttestationService/CreateChallenge"
 const BEGIN = "assay.v1.EnrollmentService/BeginEnrollment"
@@ -132,7 +143,7 @@ test("N-07 bounds the calls of a caller, those of a device apart", () => {
   const { limiter, clock } = limiting({ caller: BURST, device: { perSecond: 10, burst: 2 } })
   refusedAfter(() => limiter.call(callers, VERIFY)(), 5)
   refusedAfter(() => limiter.call(device, VERIFY)(), 2)
-  limiter.call({ ...callers, tenant: "other" }, VERIFY)()
+  limiter.call({ line: "other gateway" }, VERIFY)()
   clock.now = 100
   limiter.call(callers, VERIFY)()
 })
@@ -173,7 +184,7 @@ test("N-07 bounds enrollment tokens that are none, those of one connection apart
 })
 test("N-07 bounds the holders of one enrollment token at one address, and not those elsewhere", () => {
   const { limiter } = limiting({ enrollee: BURST, device: { perSecond: 1, burst: 1 } })
-  const holder: Principal = { ...callers, role: "device", own: { kind: "enrollment", token: "et-1" } }
+  const holder: Asker = { ...callers, own: { kind: "enrollment", token: "et-1" } }
   const at = (network: string) => () => limiter.call(holder, VERIFY, { network })
   refusedAfter(at("192.0.2.1"), 5)
   refusedAfter(at("192.0.2.2"), 5)
