@@ -10,6 +10,7 @@ import {
   type EnrolledEk,
   NO_ENDORSEMENTS,
   type UntrustedEndorsements,
+  verifyEndorsements,
 } from "../verification/endorsements.ts"
 import type { Quote } from "../verification/quote.ts"
 import type { Trust } from "../verification/trust.ts"
@@ -20,6 +21,8 @@ import type { Context, Ports, Snapshot } from "./ports.ts"
 /** What a verification needs to judge certificates by; nothing of it for a device without any. */
 export interface Endorsing {
   readonly shown: UntrustedEndorsements
+  /** Whether all of it is of the registration: then it is the same in every call. */
+  readonly isRegistered: boolean
   readonly trust: Trust
 }
 
@@ -32,20 +35,22 @@ export interface Endorsing {
  */
 export function gatherEndorsing(
   ports: Pick<Ports, "trust" | "loadTrust">,
-  { akCertificateChain }: Evidence,
+  evidence: Evidence,
   { snapshot, akChain, ekChain }: Context,
 ): Promise<Endorsing> | undefined {
   checkAnchors(snapshot)
-  const shownChain = akCertificateChain.length > 0 ? akCertificateChain : akChain
+  const isRegistered = evidence.akCertificateChain.length === 0
+  const shownChain = isRegistered ? akChain : evidence.akCertificateChain
   const { ekDigest } = snapshot.device.endorsement
   return shownChain.length === 0 && ekChain.length === 0 && ekDigest === undefined
     ? undefined
-    : gather(ports, { akChain: shownChain, ekChain }, snapshot)
+    : gather(ports, { akChain: shownChain, ekChain }, isRegistered, snapshot)
 }
 
 const gather = async (
   ports: Pick<Ports, "trust" | "loadTrust">,
   chains: Pick<UntrustedEndorsements, "akChain" | "ekChain">,
+  isRegistered: boolean,
   snapshot: Snapshot,
 ): Promise<Endorsing> => {
   const { tenant, endorsement, ek, binding } = snapshot.device
@@ -53,7 +58,7 @@ const gather = async (
   const ekListed = ekDigest !== undefined && (await ports.trust.listedEk(tenant, ekDigest)) !== undefined
   const trust = await ports.loadTrust(tenant, snapshot.trustGeneration)
   const enrolled = ek === undefined ? undefined : { digest: ek, activated: binding === "activation" }
-  return { shown: { ...chains, ekListed, enrolled }, trust }
+  return { shown: { ...chains, ekListed, enrolled }, isRegistered, trust }
 }
 
 /** The chains that somebody who answered a challenge showed, or was registered with. */
@@ -71,13 +76,13 @@ const checkAnchors = ({ anchors }: Snapshot): void => {
 
 /** Proves what was gathered. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, AK_BINDING, KEY_DENIED. */
 export function proveEndorsements(
-  { verifyEndorsements }: Pick<Ports, "verifyEndorsements">,
+  ports: Pick<Ports, "verifyEndorsements">,
   endorsing: Endorsing | undefined,
   { snapshot, ak, policy }: Context,
   at: Date,
 ): Verified<Endorsements> {
   if (endorsing === undefined) return NO_ENDORSEMENTS
-  const { shown, trust } = endorsing
+  const { shown, isRegistered, trust } = endorsing
   if (snapshot.device.endorsement.ekDigest !== undefined && !shown.ekListed)
     throw new AssayError("UNTRUSTED_ROOT", "the endorsement key is no longer on the list", {
       location: "endorsement key",
@@ -87,7 +92,9 @@ export function proveEndorsements(
   checkSameDigest(ekDigest, shown.enrolled)
   if (ekDigest !== undefined) checkDigestNotDenied(toHex(ekDigest), trust.denied, "endorsement key")
   const expiredLeaf = policy === undefined || policy.terms.ek.expired === "refused" ? "refuse" : "allow"
-  return verifyEndorsements(shown, ak, trust, { at, expiredLeaf })
+  // What came with evidence never comes again: remembered, it would only take room.
+  const verify = isRegistered ? ports.verifyEndorsements : verifyEndorsements
+  return verify(shown, ak, trust, { at, expiredLeaf })
 }
 
 /** The listed key is the one that the device enrolled with. @throws {AssayError} AK_BINDING. */

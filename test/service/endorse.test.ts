@@ -7,6 +7,7 @@ import { parsePublic } from "../../src/evidence/tpm/public.ts"
 import { epochExtraData, nonceExtraData } from "../../src/evidence/transcript.ts"
 import { fingerprintOf, parseCertificate } from "../../src/evidence/x509/certificate.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
+import type { Ports } from "../../src/service/ports.ts"
 import { createAttestationKey } from "../../src/verification/key.ts"
 import { authority, makeCrl } from "../support/crl.ts"
 import {
@@ -205,6 +206,26 @@ test("verifies certificates with evidence for a nonce and for an epoch too", () 
       assert.is(result.endorsements.length, 1)
     }
   }))
+
+test("lets certificates of a registration alone be remembered: those of evidence never come again", async () => {
+  const asked: number[] = []
+  const ports = ({ verifyEndorsements }: Ports): Partial<Ports> => ({
+    verifyEndorsements: (shown, ...others) => {
+      asked.push(shown.akChain.length)
+      return verifyEndorsements(shown, ...others)
+    },
+  })
+  await withService(
+    async (world) => {
+      await enrollEndorsed(world, device, PROVEN, { akCertificateChain: akChainOf(device) })
+      assert.equal(tierOf(await attestShowing(world, device, akChainOf(device))), SESSION)
+      assert.equal(asked, [])
+      assert.equal(tierOf(await attestShowing(world, device)), SESSION)
+      assert.equal(asked, [akChainOf(device).length])
+    },
+    { ports },
+  )
+})
 
 test("journals the generation of the trust that a certificate was verified against, and none without", () =>
   withService(async (world) => {
