@@ -1,4 +1,4 @@
-import { hash } from "node:crypto"
+import { digestOf } from "../../evidence/digest.ts"
 import { Parts } from "./parts.ts"
 import { type RecordContent, recordBytes } from "./record.ts"
 
@@ -41,7 +41,7 @@ export const headAfter = ({ tenant, writer }: ChainId, before: ChainHead, bytes:
     .number(sequence)
     .raw(before.hash)
     .raw(bytes)
-  return { sequence, hash: hash("sha256", parts.bytes, "buffer") }
+  return { sequence, hash: digestOf("sha256", parts.bytes) }
 }
 
 /** As `headAfter`, of a record. @throws {RangeError | TypeError} as `recordBytes`. */
