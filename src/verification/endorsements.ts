@@ -1,5 +1,5 @@
 import { hash } from "node:crypto"
-import { sameBytes, toHex } from "../bytes.ts"
+import { concat, sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { PublicKey } from "../evidence/tpm/public.ts"
 import { type Certificate, certificateText } from "../evidence/x509/certificate.ts"
@@ -118,11 +118,10 @@ const isSameKey = (certified: SubjectPublicKey, key: PublicKey): boolean => {
       certified.exponent.reduce((sum, octet) => sum * 256 + octet, 0) === key.exponent
     )
   if (certified.kind !== "ec" || key.kind !== "ecc" || certified.curve !== key.curve) return false
-  const [form, ...point] = certified.point
-  return form === UNCOMPRESSED && sameBytes(Uint8Array.from(point), Uint8Array.from([...key.x, ...key.y]))
+  return sameBytes(certified.point, concat(UNCOMPRESSED, key.x, key.y))
 }
 
-const UNCOMPRESSED = 0x04
+const UNCOMPRESSED = Uint8Array.of(0x04)
 
 /** What the certificates name, the attestation key's before the other; both the same, if both name one. */
 const instanceOf = (

@@ -401,8 +401,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "K-06",
     covers: ["K-06"],
     ...KEYS,
-    find: "sameBytes(Uint8Array.from(point), Uint8Array.from([...key.x, ...key.y]))",
-    replace: "sameBytes(Uint8Array.from(point.slice(0, key.x.length)), key.x)",
+    find: "sameBytes(certified.point, concat(UNCOMPRESSED, key.x, key.y))",
+    replace: "sameBytes(certified.point.subarray(0, 1 + key.x.length), concat(UNCOMPRESSED, key.x))",
     why: "A certificate of the opposite point would be of this key.",
   },
   {

@@ -1556,22 +1556,22 @@ const SAME_KEY: readonly Mutant[] = mutantsOf(
     [
       "same-form",
       "K-06",
-      "return form === UNCOMPRESSED && sameBytes",
-      "return sameBytes",
+      "sameBytes(certified.point, concat(UNCOMPRESSED, key.x, key.y))",
+      "sameBytes(certified.point.subarray(1), concat(key.x, key.y))",
       "A point under another mark would be the same.",
     ],
     [
       "same-point",
       "K-06",
-      "&& sameBytes(Uint8Array.from(point), Uint8Array.from([...key.x, ...key.y]))",
-      "&& point.length > 0",
+      "sameBytes(certified.point, concat(UNCOMPRESSED, key.x, key.y))",
+      "certified.point[0] === UNCOMPRESSED[0]",
       "Another point would be the same key.",
     ],
     [
       "same-y",
       "K-06",
-      "sameBytes(Uint8Array.from(point), Uint8Array.from([...key.x, ...key.y]))",
-      "sameBytes(Uint8Array.from(point).subarray(0, key.x.length), key.x)",
+      "sameBytes(certified.point, concat(UNCOMPRESSED, key.x, key.y))",
+      "sameBytes(certified.point.subarray(1, 1 + key.x.length), key.x)",
       "A point and its opposite would be the same key.",
     ],
     [
