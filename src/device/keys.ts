@@ -38,9 +38,19 @@ const isCurve = (algorithm: KeyAlgorithm): algorithm is keyof typeof CURVE_OF =>
 
 /** Makes a key pair: some 100 ms for RSA-2048, a second for RSA-4096, below 1 ms for a curve. */
 export function generateKeys(algorithm: KeyAlgorithm): KeyPair {
-  const { privateKey, publicKey } = isCurve(algorithm)
-    ? generateKeyPairSync("ec", { namedCurve: CURVE_OF[algorithm] })
-    : generateKeyPairSync("rsa", { modulusLength: MODULUS_BITS[algorithm] })
+  return keyPairOf(
+    algorithm,
+    isCurve(algorithm)
+      ? generateKeyPairSync("ec", { namedCurve: CURVE_OF[algorithm] })
+      : generateKeyPairSync("rsa", { modulusLength: MODULUS_BITS[algorithm] }),
+  )
+}
+
+/** A key pair of that kind that is there already. */
+export function keyPairOf(
+  algorithm: KeyAlgorithm,
+  { privateKey, publicKey }: { readonly privateKey: KeyObject; readonly publicKey: KeyObject },
+): KeyPair {
   const spki = new Uint8Array(publicKey.export({ format: "der", type: "spki" }))
   return { privateKey, publicKey: publicKeyOf(algorithm, publicKey.export({ format: "jwk" })), spki }
 }

@@ -19,6 +19,7 @@ import { type CertifiedKey, verifyCertification } from "../../src/verification/c
 import { createAttestationKey } from "../../src/verification/key.ts"
 import { proveQuote } from "../../src/verification/quote.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { ownKeys } from "../support/rsa.ts"
 import { needs } from "../support/vectors.ts"
 import { withFiles } from "./judges.ts"
 
@@ -94,7 +95,7 @@ needs("swtpm", test)("refuses a handle with a key that was not made for TLS", as
 
 for (const algorithm of ["p256", "p384", "p521", "rsa-2048"] as const)
   test(`makes a request in software that openssl accepts, ${algorithm}`, () => {
-    const text = openssl(requestOf(createSoftwareKey({ algorithm })))
+    const text = openssl(requestOf(createSoftwareKey({ algorithm, keys: ownKeys(algorithm) })))
     assert.match(text, /Attributes:\s*(\(none\))?/)
     assert.match(text, /subject=\s*\n/)
   })

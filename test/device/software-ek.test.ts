@@ -6,7 +6,6 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { concat, toHex, utf8 } from "../../src/bytes.ts"
 import { sized, u16 } from "../../src/device/encode.ts"
-import { generateKeys } from "../../src/device/keys.ts"
 import { createSoftwareDevice } from "../../src/device/software.ts"
 import { activateCredential, createSoftwareEk, type SoftwareEk } from "../../src/device/software-ek.ts"
 import { AssayError } from "../../src/errors.ts"
@@ -18,6 +17,7 @@ import { encapsulate } from "../../src/verification/encapsulate.ts"
 import { throwsCode } from "../support/assert.ts"
 import { flipped } from "../support/core.ts"
 import { EK_KEYS, ekOf, ekPairOf, RANDOM } from "../support/credential.ts"
+import { ownKeys } from "../support/rsa.ts"
 import { needs } from "../support/vectors.ts"
 import { withFiles } from "./judges.ts"
 
@@ -138,7 +138,7 @@ test("refuses K-02 a credential for another endorsement key by the same template
     ["H-4", "p521"],
   ] as const) {
     const { credentialBlob, encryptedSecret } = made(template)
-    const other = createSoftwareEk(template, generateKeys(algorithm))
+    const other = createSoftwareEk(template, ownKeys(algorithm))
     throwsCode(() => activateCredential(other, NAME, credentialBlob, encryptedSecret), "TPM")
   }
 })

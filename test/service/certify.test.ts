@@ -19,6 +19,7 @@ import { TLS_KEY } from "../support/certified.ts"
 import { BOOT_SELECTION } from "../support/core.ts"
 import { akChainOf, validity } from "../support/endorsed.ts"
 import { newAct } from "../support/ports/samples.ts"
+import { ownKeys } from "../support/rsa.ts"
 import {
   answered,
   codesOf,
@@ -153,7 +154,7 @@ test("renews by attesting again: the same key, another certificate", () =>
 for (const algorithm of ["p384", "p521", "rsa-2048", "rsa-3072"] as const)
   test(`certifies a key of ${algorithm}`, () =>
     withDevice(async (world) => {
-      const key = createSoftwareKey({ algorithm })
+      const key = createSoftwareKey({ algorithm, keys: ownKeys(algorithm) })
       const { spki } = parseCertificate((await attestKey(world, key)).certificateChain[0] ?? new Uint8Array())
       assert.equal(spki, key.spki)
     }))

@@ -1,12 +1,13 @@
 /** What the tests of enrollment share: endorsement keys of every template, and random bytes that a test hands in. */
 import { randomBytes } from "node:crypto"
-import { generateKeys, type KeyAlgorithm, type KeyPair } from "../../src/device/keys.ts"
+import type { KeyAlgorithm, KeyPair } from "../../src/device/keys.ts"
 import { type EkTemplateName, ekAreaOf } from "../../src/evidence/tpm/ek-template.ts"
 import type { PublicArea } from "../../src/evidence/tpm/public.ts"
 import { type EndorsementKey, verifyEndorsementKey } from "../../src/verification/ek.ts"
 import type { RandomSource } from "../../src/verification/encapsulate.ts"
 import type { Verified } from "../../src/verification/verified.ts"
 import { NOTHING_DENIED } from "./chain.ts"
+import { ownKeys } from "./rsa.ts"
 
 /** The kinds of key that the templates are for. */
 export const EK_KEYS: readonly (readonly [EkTemplateName, KeyAlgorithm])[] = [
@@ -25,7 +26,7 @@ const pairs = new Map<EkTemplateName, KeyPair>()
 /** A key pair for the template, the same in all tests of a file: primes take their time. */
 export const ekPairOf = (template: EkTemplateName): KeyPair => {
   const algorithm = EK_KEYS.find(([name]) => name === template)?.[1] ?? "p256"
-  const pair = pairs.get(template) ?? generateKeys(algorithm)
+  const pair = pairs.get(template) ?? ownKeys(algorithm)
   pairs.set(template, pair)
   return pair
 }

@@ -1,6 +1,7 @@
 /** RSA key pairs for tests: to find primes takes longer than what most tests do with them. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
+import { generateKeys, type KeyAlgorithm, type KeyPair, keyPairOf } from "../../src/device/keys.ts"
 
 /** Both halves of a key. */
 export interface RsaPair {
@@ -29,3 +30,9 @@ export const rsaPair = (bits = 2048, exponent = EXPONENT): RsaPair => {
   const privateKey = createPrivateKey(pem)
   return { privateKey, publicKey: createPublicKey(privateKey) }
 }
+
+/** As `generateKeys` of a software TPM, with an RSA pair that need not be found. */
+export const ownKeys = (algorithm: KeyAlgorithm): KeyPair =>
+  algorithm.startsWith("rsa-")
+    ? keyPairOf(algorithm, rsaPair(Number(algorithm.slice("rsa-".length))))
+    : generateKeys(algorithm)

@@ -25,6 +25,7 @@ import { AT, caseOf, NOTHING_DENIED, trustIn, verifyCase } from "../support/chai
 import { keyOf, p256Device } from "../support/core.ts"
 import { EK_KEYS, ekAreaFor, ekPairOf } from "../support/credential.ts"
 import { ROCA_MODULUS } from "../support/endorsed.ts"
+import { ownKeys } from "../support/rsa.ts"
 import { needs, vector } from "../support/vectors.ts"
 import {
   EK_EXTENSIONS,
@@ -144,7 +145,7 @@ const kdf = (area: PublicArea): PublicArea =>
 const exponentWritten = (area: PublicArea): PublicArea =>
   parsePublicArea(replaced(area.bytes, concat(u16(2048), u32(0)), concat(u16(2048), u32(65537))))
 const { publicKey: otherP256 } = generateKeys("p256")
-const { publicKey: otherRsa } = generateKeys("rsa-2048")
+const { publicKey: otherRsa } = ownKeys("rsa-2048")
 
 const disagreeing: readonly (readonly [name: string, template: EkTemplateName, of: () => PublicArea])[] = [
   ...ATTRIBUTE_NAMES.flatMap((name) =>

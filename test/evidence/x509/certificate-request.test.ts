@@ -9,6 +9,7 @@ import { nameText } from "../../../src/evidence/x509/name.ts"
 import { survivesAnything } from "../../fixtures/evidence/hostile.ts"
 import { throwsCode } from "../../support/assert.ts"
 import { makeRequest, NO_ATTRIBUTES, type RequestParts } from "../../support/csr.ts"
+import { ownKeys } from "../../support/rsa.ts"
 import {
   bitString,
   cn,
@@ -47,7 +48,7 @@ test("reads what a request says", () => {
 
 for (const algorithm of ["p256", "p384", "p521", "rsa-2048", "rsa-3072"] as const)
   test(`reads what devices write, ${algorithm}`, () => {
-    const key = createSoftwareKey({ algorithm })
+    const key = createSoftwareKey({ algorithm, keys: ownKeys(algorithm) })
     const csr = parseCertificateRequest(requestOf(key))
     assert.equal(csr.spki, key.spki)
     assert.is(csr.subject.key, "")
@@ -105,7 +106,7 @@ test("refuses every proper prefix with a coded error", () => {
 test("reads or refuses whatever it is given, and throws nothing else", () => {
   survivesAnything(parseCertificateRequest, [
     request(),
-    requestOf(createSoftwareKey({ algorithm: "rsa-2048" })),
+    requestOf(createSoftwareKey({ algorithm: "rsa-2048", keys: ownKeys("rsa-2048") })),
   ])
 })
 
