@@ -15,15 +15,23 @@ import { FILE_MARK } from "./batch.ts"
 const FILE_LIMIT_MS = 120_000
 /** Several clusters of PostgreSQL at a time are the most of it. */
 const MEMORY_BYTES_MIN = 4 * 1024 ** 3
-/**
- * How many files share a process, in the order in which they start: what takes long or measures how long comes first and has one
- * of its own; then what waits for servers, programs and disks. A file is of the first kind that its path is of.
- */
-const KINDS: readonly { readonly path: RegExp; readonly together: number }[] = [
-  { path: /^test\/(?:loadtest|faults|workers)\/|histories-|^test\/attacks\.test/, together: 1 },
-  { path: /^test\/e2e\/(?:workers|demo|hostile-work|nginx|replicas|silence)/, together: 1 },
-  { path: /^test\/e2e\//, together: 4 },
-  { path: /^test\/(?:store|server|device)\//, together: 16 },
+/** Files that are run alike. */
+interface Kind {
+  readonly path: RegExp
+  /** How many share a process. */
+  readonly together: number
+  /** Whether they wait, for servers, programs and deadlines, about as long as they compute. */
+  readonly waits?: true
+}
+/** In the order in which they start, what takes long before what does not. A file is of the first kind that its path is of. */
+const KINDS: readonly Kind[] = [
+  { path: /^test\/e2e\/workers/, together: 1, waits: true },
+  { path: /^test\/(?:faults|workers)\//, together: 1, waits: true },
+  { path: /^test\/e2e\/(?:demo|hostile-work|nginx|replicas|silence)/, together: 1, waits: true },
+  { path: /^test\/e2e\//, together: 4, waits: true },
+  { path: /^test\/(?:device|store\/engine)\//, together: 8, waits: true },
+  { path: /^test\/loadtest\/|histories-|^test\/attacks\.test/, together: 1 },
+  { path: /^test\/(?:store|server)\//, together: 16 },
   { path: /^/, together: 16 },
 ]
 
@@ -132,13 +140,16 @@ const files = globSync("test/**/*.test.ts")
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
 
 /** What runs together: whoever names files wants each for itself. */
-const groups: (readonly string[])[] = KINDS.flatMap((kind) => {
-  const own = files.filter((file) => KINDS.find(({ path }) => path.test(file)) === kind)
-  const together = wanted.length > 0 ? 1 : kind.together
-  return Array.from({ length: Math.ceil(own.length / together) }, (_, i) =>
-    own.slice(i * together, (i + 1) * together),
-  )
-})
+const groupsOf = (kinds: readonly Kind[]): (readonly string[])[] =>
+  kinds.flatMap((kind) => {
+    const own = files.filter((file) => KINDS.find(({ path }) => path.test(file)) === kind)
+    const together = wanted.length > 0 ? 1 : kind.together
+    return Array.from({ length: Math.ceil(own.length / together) }, (_, i) =>
+      own.slice(i * together, (i + 1) * together),
+    )
+  })
+const waiting = groupsOf(KINDS.filter(({ waits }) => waits === true))
+const computing = groupsOf(KINDS.filter(({ waits }) => waits !== true))
 
 const outcomes: Outcome[] = []
 const report = (outcome: Outcome): void => {
@@ -152,12 +163,16 @@ const report = (outcome: Outcome): void => {
   if (failed > 0) console.log(outcome.output)
   else for (const [line] of outcome.output.matchAll(/^# .*$/gm)) console.log(`     ${line}`)
 }
-const worker = async (): Promise<void> => {
-  for (let group = groups.shift(); group !== undefined; group = groups.shift())
+/** Takes what is of its own first, and then helps with the rest. */
+const worker = async (own: typeof waiting, rest: typeof waiting): Promise<void> => {
+  for (let group = own.shift() ?? rest.shift(); group !== undefined; group = own.shift() ?? rest.shift())
     for (const outcome of await runTogether(group)) report(outcome)
 }
-// One more than there are cores: some file always waits, for a server to come up or a deadline to pass.
-await Promise.all(Array.from({ length: availableParallelism() + 1 }, worker))
+// Beside those that wait, one always computes: so no core is idle for long, nor has much more to do than it can.
+await Promise.all([
+  worker(computing, waiting),
+  ...Array.from({ length: availableParallelism() }, () => worker(waiting, computing)),
+])
 
 const sum = (key: "passed" | "failed" | "skipped"): number =>
   outcomes.reduce((n, outcome) => n + outcome[key], 0)
