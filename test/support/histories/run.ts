@@ -38,17 +38,15 @@ const answer = async ({ service, ports }: World, input: VerifyInput, caller: Cal
 }
 
 /** As texts, so that a difference shows. */
-const spelled = (values: readonly unknown[]): string[] =>
-  values.map((value) =>
-    JSON.stringify(withHex(value), (_, part: unknown) => (typeof part === "bigint" ? String(part) : part)),
-  )
+const spelled = (values: readonly unknown[]): string[] => values.map((value) => JSON.stringify(plain(value)))
 
-/** Bytes as text, before `JSON.stringify` asks a Buffer how it would like to be written. */
-const withHex = (value: unknown): unknown => {
+/** Bytes and long integers as text, before `JSON.stringify` asks a Buffer how it would like to be written. */
+const plain = (value: unknown): unknown => {
+  if (typeof value === "bigint") return String(value)
   if (value instanceof Uint8Array) return toHex(value)
   if (value instanceof Date || typeof value !== "object" || value === null) return value
-  if (Array.isArray(value)) return value.map(withHex)
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withHex(part)]))
+  if (Array.isArray(value)) return value.map(plain)
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plain(part)]))
 }
 
 const recordsOf = async ({ store }: World): Promise<unknown[]> => {

@@ -140,8 +140,15 @@ export const memoryStore = (options: TrustOptions = {}): MemoryStore => {
       }
       records.push(record)
     },
-    records: async (tenant, { limit = 100 } = {}) =>
-      records.filter((record) => record.tenant === tenant).slice(-limit),
+    async records(tenant, { limit = 100 } = {}) {
+      // From the end, for long histories ask after each step.
+      const last: JournalRecord[] = []
+      for (let i = records.length - 1; i >= 0 && last.length < limit; i--) {
+        const record = records[i]
+        if (record?.tenant === tenant) last.push(record)
+      }
+      return last.reverse()
+    },
   }
   return { registry, devices: managed.devices, trust, journal }
 }
