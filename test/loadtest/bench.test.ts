@@ -34,8 +34,8 @@ const bench = async (...options: readonly string[]) => {
 }
 
 test("every call has a token of its own that verifies, is in the journal, and stands against a floor of the same sizes", async () => {
-  const plan = { calls: 8, rounds: 2, inFlight: 4 }
-  const options = ["--calls", "8", "--rounds", "2", "--in-flight", "4"]
+  const plan = { calls: 4, rounds: 2, inFlight: 2 }
+  const options = ["--calls", "4", "--rounds", "2", "--in-flight", "2"]
   const { figures, parts } = await bench("warm", ...options)
   const report: Report = parts.warm
   assert.equal(report.plan, plan)
@@ -54,8 +54,8 @@ test("every call has a token of its own that verifies, is in the journal, and st
     ],
   )
   for (const one of report.cases) {
-    // Rounds of eight with two before: one that shows the log, eight warm ones, two measured.
-    assert.equal(one.counts, { calls: 110, tokens: 110, journalRecords: 110 })
+    // Rounds of four with one before: one that shows the log, eight warm ones, two measured.
+    assert.equal(one.counts, { calls: 55, tokens: 55, journalRecords: 55 })
     assert.is(one.rounds, 2)
     const { empty, check, sign } = one.parts
     for (const spread of [one.floor, empty, sign, one.verify, one.ratio]) assert.ok(isSpread(spread))
@@ -81,7 +81,7 @@ test("every call has a token of its own that verifies, is in the journal, and st
   )
   for (const { bare, verify, ratio, growth = ratio } of report.chains)
     for (const spread of [bare, verify, ratio, growth]) assert.ok(isSpread(spread))
-  assert.is(report.contextCache.misses, 16)
+  assert.is(report.contextCache.misses, 8)
   const measured = figures.filter(({ verdict }: Told) => verdict !== "not measured")
   assert.equal(
     measured.map(({ name }: Told) => name),

@@ -6,13 +6,13 @@ import type { Amount } from "../../loadtest/part.ts"
 import { measureWorkers } from "../../loadtest/workers-measure.ts"
 
 const test = suite("parts of the bench")
-const amount: Amount = { calls: 8, rounds: 1, inFlight: 4, hot: 30, registered: 1000, overloadSeconds: 1 }
+const amount: Amount = { calls: 4, rounds: 1, inFlight: 4, hot: 30, registered: 1000, overloadSeconds: 1 }
 
 test("offers less than the capacity, and tells how late calls and the event loop are", async () => {
   const { figures, details, differences } = await measureLatency(amount)
   assert.equal(Object.keys(figures), ["latency", "loopDelay"])
   for (const { min } of Object.values(figures)) assert.ok(min > 0)
-  assert.equal(Object(details).counts, { calls: 192, tokens: 192, journalRecords: 192 })
+  assert.equal(Object(details).counts, { calls: 96, tokens: 96, journalRecords: 96 })
   assert.equal(differences, [])
 })
 test("finds devices that are hot in the cache", async () => {
@@ -28,7 +28,7 @@ test("compares two workers with one process", async () => {
     Object(details).report.map(({ kind }: { kind: string }) => kind),
     ["one process", "two workers", "two workers, crossed"],
   )
-  assert.equal(Object(details).counts, { calls: 120, tokens: 120, journalRecords: 120 })
+  assert.equal(Object(details).counts, { calls: 60, tokens: 60, journalRecords: 60 })
   assert.equal(differences, [])
 })
 
