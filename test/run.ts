@@ -29,10 +29,10 @@ const KINDS: readonly Kind[] = [
   { path: /^test\/(?:faults|workers)\//, together: 1, waits: true },
   { path: /^test\/e2e\/(?:demo|hostile-work|nginx|replicas|silence)/, together: 1, waits: true },
   { path: /^test\/e2e\//, together: 4, waits: true },
-  { path: /^test\/(?:device|store\/engine)\//, together: 8, waits: true },
+  { path: /^test\/(?:device|store\/engine)\//, together: 12, waits: true },
   { path: /^test\/loadtest\/|histories-|^test\/attacks\.test/, together: 1 },
-  { path: /^test\/(?:store|server)\//, together: 16 },
-  { path: /^/, together: 16 },
+  { path: /^test\/(?:store|server)\//, together: 24 },
+  { path: /^/, together: 24 },
 ]
 
 interface Outcome {
