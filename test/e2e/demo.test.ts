@@ -375,11 +375,11 @@ const references: Removal = [
 ]
 const memory: Removal = [
   [/first evidence once more/],
-  { file: "src/store/engine/memory.ts", before: "spent.add(key, value.expiresAt)", now: "" },
+  { file: "src/store/engine/memory.ts", before: "spent.add(value.key, value.expiresAt)", now: "" },
 ]
 const spending: Removal = [
   [/session token/, /first evidence once more/],
-  { file: "src/service/verify.ts", before: "await call.spend()", now: "await undefined" },
+  { file: "src/service/verify.ts", before: "await freshness.spend()", now: "await undefined" },
 ]
 
 // Each is shown at steps of its own, so that those of one table row can be gone from the same copy.
