@@ -1,4 +1,4 @@
-import type { Logger } from "pino"
+import { type Logger, symbols } from "pino"
 import { CODES, type Code } from "../errors.ts"
 import { Buckets } from "./buckets.ts"
 
@@ -26,8 +26,7 @@ const REFUSED = { perSecond: 100, burst: 1000 }
  */
 export function createCallLog(log: Logger, nowMs = (): number => performance.now()): LogCall {
   const bucket = new Buckets(REFUSED, 1)
-  // All that a line may have is in `CallLine`, and none of it can be presented: there is nothing to look for.
-  const calls = log.child({}, { redact: { paths: [] } })
+  const calls = writingAtOnce(log.child({}))
   let omitted = 0
   return (line, level) => {
     const kind = line.reason === undefined ? undefined : CODES[line.reason].kind
@@ -40,4 +39,16 @@ export function createCallLog(log: Logger, nowMs = (): number => performance.now
     calls[level](omitted === 0 ? line : { ...line, omitted }, "call")
     omitted = 0
   }
+}
+
+/**
+ * Has a logger write what it would write anyway, members and their names in one go. One by one, as pino writes them, they cost as
+ * much as a tenth of all that is done around a call. All that a line may have is in `CallLine`, and none of it can be presented: there
+ * is nothing to hide.
+ */
+function writingAtOnce(log: Logger): Logger {
+  const bindings = String(Reflect.get(log, symbols.chindingsSym))
+  const asJson = (line: CallLine, message: string, level: number, time: string): string =>
+    `{"level":${level}${time}${bindings},${JSON.stringify(line).slice(1, -1)},"msg":"${message}"}\n`
+  return Object.assign(log, { [symbols.asJsonSym]: asJson })
 }

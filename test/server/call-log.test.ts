@@ -2,7 +2,7 @@ import pino from "pino"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import type { Code } from "../../src/errors.ts"
-import { createCallLog } from "../../src/server/call-log.ts"
+import { type CallLine, createCallLog } from "../../src/server/call-log.ts"
 import type { Line } from "./fake.ts"
 
 const test = suite("createCallLog")
@@ -29,6 +29,37 @@ for (const reason of ["CALLER_UNKNOWN", "PERMISSION", "TOKEN_SIGNATURE", "PROTO"
     clock.now = 1000
     call(reason)
     assert.is(lines.at(-1)?.["omitted"], undefined)
+  })
+const ordinary: CallLine = {
+  method: "assay.v1.AttestationService/Verify",
+  code: "OK",
+  reason: undefined,
+  ms: 0.3,
+  caller: "gateway",
+  tenant: "default",
+  request: "r",
+}
+const lines: [name: string, line: CallLine][] = [
+  ["an ordinary call", ordinary],
+  ["a call of nobody who is known", { ...ordinary, caller: undefined, tenant: undefined }],
+  ["a call that failed", { ...ordinary, code: "INTERNAL", reason: "INTERNAL", ms: 30_000 }],
+  ["a method with characters that JSON escapes", { ...ordinary, method: 'a"\\/b\n' }],
+  ["a caller with characters that JSON escapes", { ...ordinary, caller: 'jwt:"\u0000\u2028\ud800 \u00e9' }],
+  ["a duration that is no number", { ...ordinary, ms: Number.NaN }],
+]
+for (const [name, line] of lines)
+  test(`logs ${name} in the bytes that pino would write`, () => {
+    const written: string[] = []
+    const destination = { write: (text: string) => written.push(text) }
+    const log = pino({ level: "debug", timestamp: () => ',"time":1' }, destination).child({ worker: 3 })
+    const logCall = createCallLog(log)
+    for (const level of ["info", "debug"] as const) {
+      log[level](line, "call")
+      logCall(line, level)
+    }
+    assert.is(written.length, 4)
+    assert.is(written[1], written[0])
+    assert.is(written[3], written[2])
   })
 test("logs every call that came to something, whatever was refused before", () => {
   const { lines, call } = logging()
