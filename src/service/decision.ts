@@ -102,7 +102,7 @@ export const commit = (
     result: answer && {
       at: result.evaluatedAt,
       tier: result.tier,
-      code: codesOf(result)[0],
+      code: result.findings.find(({ code }) => code !== undefined)?.code,
       admitted: result.token.kind === "session",
     },
   }

@@ -43,8 +43,12 @@ const standingOf = (
 ): Standing => {
   if (appraisal.findings.some(({ code }) => code === "RULE_FAILED")) return { kind: "passing" }
   if (endorsements === undefined) return { kind: answers && isEndorsed ? "passing" : "refuted" }
+  if (endorsements.ak === undefined && endorsements.ek === undefined) return FOR_GOOD
   const paths = [endorsements.ak, endorsements.ek].flatMap((path) => path ?? [])
   if (paths.some(({ expired }) => expired)) return { kind: "passing" }
   const ends = paths.map(({ validUntil }) => validUntil.getTime())
-  return { kind: "proven", until: ends.length === 0 ? undefined : new Date(Math.min(...ends)) }
+  return { kind: "proven", until: new Date(Math.min(...ends)) }
 }
+
+/** Of what rests on no certificate. */
+const FOR_GOOD: Standing = { kind: "proven", until: undefined }

@@ -161,11 +161,12 @@ export function compareBank(
   quoted: BankValues,
 ): Mismatch[] {
   const mismatches: Mismatch[] = []
-  for (const [pcr, value] of quoted) {
+  // Not a loop over pairs, each of which would be an array.
+  quoted.forEach((value, pcr) => {
     const expected = replayed.get(pcr) ?? (pcr <= BOOT_PCR_MAX ? log.firstValue(bank, pcr) : undefined)
     if (expected !== undefined && !sameBytes(expected, value))
       mismatches.push(mismatchOf(log, bank, pcr, expected, value))
-  }
+  })
   return mismatches
 }
 

@@ -172,7 +172,7 @@ export const VERDICTS: readonly Mutant[] = [
     id: "verdict-without-end",
     ...of("C-04"),
     ...SERVICE,
-    find: "ends.length === 0 ? undefined : new Date(Math.min(...ends))",
+    find: "new Date(Math.min(...ends))",
     replace: "undefined",
     why: "Certificates that have ended would vouch as long as the epoch lasts.",
   },

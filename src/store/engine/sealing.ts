@@ -106,10 +106,10 @@ const encrypt = (
   return concat(id, iv, cipher.getAuthTag(), ciphertext)
 }
 
-/** The id of the key that a value says to be sealed under. @throws {AssayError} NONCE_UNKNOWN for what cannot be one. */
+/** The id of the key that a value says to be sealed under: a view. @throws {AssayError} NONCE_UNKNOWN for what cannot be one. */
 export const keyIdOf = (purpose: SealedPurpose, sealed: Uint8Array): Uint8Array => {
   if (sealed.length < HEAD_BYTES || sealed.length > SEALED_BYTES_MAX[purpose]) throw unknownValue(purpose)
-  return sealed.slice(0, KEY_ID_BYTES)
+  return sealed.subarray(0, KEY_ID_BYTES)
 }
 
 /** Opens what was sealed under a key for a purpose. @throws {AssayError} NONCE_UNKNOWN for anything else. */
