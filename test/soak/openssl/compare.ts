@@ -6,6 +6,7 @@ import type { Case } from "./case.ts"
 import type { Files } from "./chain.ts"
 import { type Asked, argumentsFor, askAssay, askOpenssl, type Theirs, writeFiles } from "./judges.ts"
 import { REASONS, type Reason, SEARCH } from "./reasons.ts"
+import type { Shell } from "./shell.ts"
 
 /** How a case came out. */
 export type Outcome =
@@ -18,14 +19,14 @@ export type Outcome =
 /** X509_V_ERR_CERT_REVOKED. */
 const REVOKED = 23
 
-/** Compares both judges' answers to a case. `folder` is there, and is written into. */
-export async function compare(one: Case, folder: string): Promise<Outcome> {
+/** Compares both judges' answers to a case. The shell's folder is written into. */
+export async function compare(one: Case, shell: Shell): Promise<Outcome> {
   const ours = askAssay(one.files, one.question)
-  const theirs = await askOpenssl(one.files, strictly(one), folder)
+  const theirs = await askOpenssl(one.files, strictly(one), shell)
   if (!ours.accepted)
     return theirs.accepted ? { kind: "we-refuse", code: ours.code } : { kind: "both-refuse" }
   if (theirs.accepted) return { kind: "both-accept" }
-  const reasons = await explain(one, folder)
+  const reasons = await explain(one, shell)
   return reasons !== undefined
     ? { kind: "they-refuse", reasons }
     : { kind: "unexplained", report: report(one, "accepted", theirs) }
@@ -34,17 +35,17 @@ export async function compare(one: Case, folder: string): Promise<Outcome> {
 const strictly = ({ question }: Case): Asked => ({ question, strict: true })
 
 /** The fewest reasons with which OpenSSL accepts: none but the search, one of those whose faults the case has, or all. */
-async function explain(one: Case, folder: string): Promise<readonly Reason[] | undefined> {
+async function explain(one: Case, shell: Shell): Promise<readonly Reason[] | undefined> {
   const candidates = REASONS.filter((reason) => one.faults.some(({ id }) => reason.faults.includes(id)))
   for (const reasons of [[], ...candidates.map((reason) => [reason]), candidates]) {
     const repaired = one.rebuild((chain) => {
       for (const { repair } of reasons) repair?.(chain)
     })
     const asked = reasons.reduce((now, { relax }) => relax?.(now, repaired) ?? now, strictly(repaired))
-    const theirs = await askOpenssl(repaired.files, asked, folder)
+    const theirs = await askOpenssl(repaired.files, asked, shell)
     if (theirs.accepted) return reasons
     for (const files of narrowed(repaired, theirs))
-      if ((await askOpenssl(files, asked, folder)).accepted) return [SEARCH, ...reasons]
+      if ((await askOpenssl(files, asked, shell)).accepted) return [SEARCH, ...reasons]
   }
   return undefined
 }

@@ -1,5 +1,4 @@
 /** The two judges of a case: Assay, and `openssl verify` as a program of its own. */
-import { execFile } from "node:child_process"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { AssayError, type Code } from "../../../src/errors.ts"
@@ -8,6 +7,7 @@ import { parseCrl } from "../../../src/evidence/x509/crl.ts"
 import { verifyChain } from "../../../src/verification/chain.ts"
 import { createTrust } from "../../../src/verification/trust.ts"
 import type { Files, Question } from "./chain.ts"
+import type { Shell } from "./shell.ts"
 
 /** What Assay said. */
 export type Ours =
@@ -63,7 +63,6 @@ export interface Theirs {
   readonly text: string
 }
 
-const TIME_MAX_MS = 20_000
 /** A question to OpenSSL. */
 export interface Asked {
   readonly question: Question
@@ -79,15 +78,18 @@ const ALWAYS = ["-auth_level", "2", "-purpose", "any", "-partial_chain", "-polic
 /** To OpenSSL no policy at all is none that is acceptable. */
 const ANY_POLICY = "2.5.29.32.0"
 const ALONE = ["-no-CApath", "-no-CAstore"]
+/** What it ends with when it refuses, or cannot read something; beyond that it was not there, or was killed. */
+const REFUSED_MAX = 2
 
 /**
- * Asks `openssl verify`, by way of files in a folder that is there already.
+ * Asks `openssl verify`, by way of files in the shell's folder.
  *
  * @throws {Error} if the program is not there, or ended in no way that it should.
  */
-export async function askOpenssl(files: Files, asked: Asked, folder: string): Promise<Theirs> {
-  writeFiles(files, folder)
-  const { status, output } = await run(argumentsFor(files, asked), folder)
+export async function askOpenssl(files: Files, asked: Asked, shell: Shell): Promise<Theirs> {
+  writeFiles(files, shell.folder)
+  const { status, output } = await shell.run("openssl", ...argumentsFor(files, asked))
+  if (status > REFUSED_MAX) throw new Error(`openssl verify ended with ${status}: ${output}`)
   const errors = [...output.matchAll(/^error (\d+) at /gm)].map(([, number]) => Number(number))
   const accepted = status === 0 && errors.length === 0
   if (accepted && !output.includes(": OK")) throw new Error(`openssl verify said nothing: ${output}`)
@@ -142,15 +144,3 @@ const pem = (list: readonly Uint8Array[], label: string): string =>
       return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`
     })
     .join("")
-
-const run = (
-  parameters: readonly string[],
-  folder: string,
-): Promise<{ readonly status: number; readonly output: string }> =>
-  new Promise((resolve, reject) => {
-    execFile("openssl", parameters, { cwd: folder, timeout: TIME_MAX_MS }, (error, stdout, stderr) => {
-      const status = error === null ? 0 : error.code
-      if (typeof status === "number") resolve({ status, output: stdout + stderr })
-      else reject(error)
-    })
-  })

@@ -8,6 +8,7 @@ import { compare, type Outcome, report } from "./compare.ts"
 import { FAULTS } from "./faults/index.ts"
 import { askAssay, askOpenssl } from "./judges.ts"
 import { REASONS, SEARCH } from "./reasons.ts"
+import { openShell, type Shell } from "./shell.ts"
 
 const GENERATED = 20_000
 /** Seeds that each fault is tried on by itself. */
@@ -40,16 +41,18 @@ async function compareAll(
   const queue = [...numbers]
   const worker = async (): Promise<void> => {
     const folder = mkdtempSync(join(tmpdir(), "assay-openssl-"))
+    const shell = openShell(folder)
     try {
       for (let n = queue.shift(); n !== undefined; n = queue.shift()) {
         const one = make(n)
-        const outcome = await compare(one, folder)
+        const outcome = await compare(one, shell)
         const label = labelOf(outcome)
         counts[label] = (counts[label] ?? 0) + 1
-        const failure = await failureOf(one, outcome, folder)
+        const failure = await failureOf(one, outcome, shell)
         if (failure !== undefined) failures.push(failure)
       }
     } finally {
+      shell.close()
       rmSync(folder, { recursive: true, force: true })
     }
   }
@@ -73,7 +76,7 @@ const labelOf = (outcome: Outcome): string => {
 }
 
 /** What fails a suite: what nobody explains, a good chain that is refused, and a fault by itself that nobody sees. */
-async function failureOf(one: Case, outcome: Outcome, folder: string): Promise<string | undefined> {
+async function failureOf(one: Case, outcome: Outcome, shell: Shell): Promise<string | undefined> {
   if (outcome.kind === "unexplained") return outcome.report
   const [fault, more] = one.faults
   if (more !== undefined) return undefined
@@ -81,7 +84,7 @@ async function failureOf(one: Case, outcome: Outcome, folder: string): Promise<s
   const isGood = fault === undefined || fault.harmless === true
   if (isGood === isAccepted) return undefined
   const ours = askAssay(one.files, one.question)
-  const theirs = await askOpenssl(one.files, { question: one.question, strict: true }, folder)
+  const theirs = await askOpenssl(one.files, { question: one.question, strict: true }, shell)
   const why = isGood ? "a good chain was refused" : "nobody saw the fault"
   return `${why}: ${report(one, ours.accepted ? "accepted" : ours.message, theirs)}`
 }
