@@ -31,7 +31,7 @@ const KINDS: readonly Kind[] = [
   { path: /^test\/e2e\//, together: 4, waits: true },
   { path: /^test\/(?:device|store\/engine)\//, together: 12, waits: true },
   { path: /^test\/loadtest\/|histories-|^test\/attacks\.test/, together: 1 },
-  { path: /^test\/(?:store|server)\//, together: 24 },
+  { path: /^test\/(?:store|server|service|verification)\//, together: 24 },
   { path: /^/, together: 24 },
 ]
 
