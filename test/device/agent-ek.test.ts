@@ -7,7 +7,7 @@ import { type AgentOptions, createAgent } from "../../src/device/agent.ts"
 import type { Attester } from "../../src/device/attester.ts"
 import { enrollmentParts } from "../../src/device/enrollment.ts"
 import { run } from "../../src/device/programs.ts"
-import { type Swtpm, startSwtpm } from "../../src/device/swtpm.ts"
+import type { Swtpm } from "../../src/device/swtpm.ts"
 import { parseAttest } from "../../src/evidence/tpm/attest.ts"
 import type { EkTemplateName } from "../../src/evidence/tpm/ek-template.ts"
 import { parsePublic } from "../../src/evidence/tpm/public.ts"
@@ -22,6 +22,7 @@ import { rejectsCode } from "../support/assert.ts"
 import { NOTHING_DENIED } from "../support/chain.ts"
 import { flipped, keyOf } from "../support/core.ts"
 import { RANDOM } from "../support/credential.ts"
+import { copiedSwtpm } from "../support/swtpm.ts"
 import { needs } from "../support/vectors.ts"
 
 const test = suite("agent's endorsement key")
@@ -29,7 +30,7 @@ const test = suite("agent's endorsement key")
 const started = new Map<string, Promise<Swtpm>>()
 /** A TPM with certified endorsement keys, RSA-2048 and P-384 at their handles, or with none at all. */
 const tpm = (kind: "certified" | "bare"): Promise<Swtpm> => {
-  const swtpm = started.get(kind) ?? startSwtpm(["sha256"], { certified: kind === "certified" })
+  const swtpm = started.get(kind) ?? copiedSwtpm(["sha256"], { certified: kind === "certified" })
   started.set(kind, swtpm)
   return swtpm
 }

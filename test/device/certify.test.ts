@@ -8,7 +8,7 @@ import type { Attester } from "../../src/device/attester.ts"
 import { run } from "../../src/device/programs.ts"
 import { createSoftwareDevice } from "../../src/device/software.ts"
 import { createSoftwareKey, requestOf } from "../../src/device/software-key.ts"
-import { type Swtpm, startSwtpm } from "../../src/device/swtpm.ts"
+import type { Swtpm } from "../../src/device/swtpm.ts"
 import { type Certification, parseCertification } from "../../src/evidence/certification.ts"
 import { parseEvidence } from "../../src/evidence/evidence.ts"
 import { parseAttest } from "../../src/evidence/tpm/attest.ts"
@@ -20,6 +20,7 @@ import { createAttestationKey } from "../../src/verification/key.ts"
 import { proveQuote } from "../../src/verification/quote.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { ownKeys } from "../support/rsa.ts"
+import { copiedSwtpm } from "../support/swtpm.ts"
 import { needs } from "../support/vectors.ts"
 import { withFiles } from "./judges.ts"
 
@@ -50,7 +51,7 @@ const openssl = (csr: Uint8Array): string =>
 const test = suite("certifyKey")
 let swtpm: Swtpm | undefined
 const tpm = async (): Promise<Swtpm> => {
-  swtpm ??= await startSwtpm(["sha256"])
+  swtpm ??= await copiedSwtpm(["sha256"])
   return swtpm
 }
 test.after(() => swtpm?.stop())

@@ -17,13 +17,13 @@ import { generateKeys } from "../../src/device/keys.ts"
 import { type Machine, swtpmMachine } from "../../src/device/machine.ts"
 import { createSoftwareDevice, type SoftwareDevice } from "../../src/device/software.ts"
 import { createSoftwareKey, type SoftwareKey } from "../../src/device/software-key.ts"
-import { startSwtpm } from "../../src/device/swtpm.ts"
 import { certificatePem } from "../../src/evidence/x509/certificate.ts"
 import { KeyCertificationSchema, type VerifyResponse } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { Tier } from "../../src/gen/assay/v1/result_pb.ts"
 import { createLog, start } from "../../src/main.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { pem, SERVER_AUTHORITY, writeServer } from "../support/callers.ts"
+import { copiedSwtpm } from "../support/swtpm.ts"
 import { needs } from "../support/vectors.ts"
 import { assayHere, inFolder, run } from "./programs.ts"
 
@@ -199,7 +199,7 @@ const UNBOOTED = {
 
 needs("swtpm", test)("gets a certificate from the command line, and keeps the last one when refused", () =>
   withServer(async (server, folder) => {
-    const swtpm = await startSwtpm(["sha256"])
+    const swtpm = await copiedSwtpm(["sha256"])
     const command = async (...args: readonly string[]) => {
       const ended = await assayHere([...args, "-o", "json"])
       return { ...ended, answer: JSON.parse(ended.stdout === "" ? "{}" : ended.stdout) }
