@@ -1,4 +1,4 @@
-import { lengthPrefixed, utf8 } from "../bytes.ts"
+import { lengthPrefixedBriefly, utf8 } from "../bytes.ts"
 import { sha256 } from "./digest.ts"
 import type { Value } from "./statement.ts"
 import type { DeviceTable } from "./tables.ts"
@@ -56,7 +56,7 @@ export const deviceDigest = (columnOf: (column: keyof DeviceColumns) => Value): 
     const value = columnOf(column)
     if (value !== null) parts.push(utf8(column), bytesOf(value))
   }
-  return sha256(lengthPrefixed(...parts))
+  return sha256(lengthPrefixedBriefly(parts))
 }
 
 const bytesOf = (value: NonNullable<Value>): Uint8Array =>
