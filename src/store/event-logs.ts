@@ -69,10 +69,9 @@ export const createStoredLogs = (
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> | undefined
 
-  const take = (): readonly ShownNow[] => [...waiting.values()].slice(0, TOGETHER_MAX)
-  const forget = (notes: readonly ShownNow[]): void => {
-    for (const note of notes) {
-      const key = linkKey(note)
+  const take = (): readonly Keyed[] => [...waiting].slice(0, TOGETHER_MAX)
+  const forget = (notes: readonly Keyed[]): void => {
+    for (const [key, note] of notes) {
       if (waiting.get(key) !== note) continue // noted again meanwhile
       waiting.delete(key)
       waitingBytes -= note.log.length
@@ -123,7 +122,8 @@ export const createStoredLogs = (
       }),
     note(owner, { digest, bytes: log }, at) {
       const note = { ...columnsOf(owner), digest, log, at: instantColumn(at) }
-      const known = waiting.get(linkKey(note))
+      const key = linkKey(note)
+      const known = waiting.get(key)
       if (
         known === undefined &&
         (waiting.size >= WAITING_MAX || waitingBytes + log.length > WAITING_BYTES_MAX)
@@ -132,11 +132,14 @@ export const createStoredLogs = (
         return
       }
       if (known === undefined) waitingBytes += log.length
-      waiting.set(linkKey(note), note)
+      waiting.set(key, note)
       timer ??= setTimeout(() => void flush(), delayMs).unref()
     },
   }
 }
+
+/** A note, and what it waits by. */
+type Keyed = readonly [key: string, note: ShownNow]
 
 const columnsOf = ({ tenant, device, akName }: LogOwner) => ({ tenant, device, ak_name: akName })
 
@@ -149,8 +152,8 @@ const linkKey = ({
   JSON.stringify([tenant, device, toHex(ak_name), toHex(digest)])
 
 /** In one order for everybody: two that lock the same rows do not wait for each other. */
-const inOrder = (notes: readonly ShownNow[]): readonly ShownNow[] =>
+const inOrder = (notes: readonly Keyed[]): readonly ShownNow[] =>
   notes
-    .map((note) => ({ note, key: toHex(note.digest) + linkKey(note) }))
-    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(([key, note]) => ({ note, order: toHex(note.digest) + key }))
+    .sort((a, b) => (a.order < b.order ? -1 : 1))
     .map(({ note }) => note)
