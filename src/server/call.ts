@@ -1,5 +1,4 @@
 /** What happens around every call: who calls, what is logged and measured, and how a failure is answered. */
-import { randomUUID } from "node:crypto"
 import type { ServerHttp2Stream } from "node:http2"
 import { type Metadata, type StatusObject, status } from "@grpc/grpc-js"
 import type { Logger } from "pino"
@@ -8,6 +7,7 @@ import type { Violation } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import type { Admission } from "./admission.ts"
 import type { Arrival } from "./arrival.ts"
+import { newCallId } from "./call-id.ts"
 import type { LogCall } from "./call-log.ts"
 import type { KnowCaller, Transport } from "./caller.ts"
 import type { Connections } from "./connections.ts"
@@ -98,7 +98,7 @@ export interface Carrier extends Pick<Metadata, "get"> {
  * the end of a shutdown.
  */
 export class Call implements CallContext {
-  readonly id = randomUUID()
+  readonly id = newCallId()
   readonly guarded: GuardedCall | undefined
   readonly #edge: Edge
   readonly #carrier: Carrier
