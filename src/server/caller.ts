@@ -187,12 +187,27 @@ const DIGESTS_MAX = 1024
 
 function createDigestOf(): DigestOf {
   const kept = new LRUCache<string, Buffer>({ max: DIGESTS_MAX })
+  /** The one that was kept last, for most calls are one gateway's: it need not be looked up. */
+  let last: { readonly secret: string; readonly digest: Buffer } | undefined
   return {
-    get: (secret) => kept.get(secret) ?? hash("sha256", secret, "buffer"),
+    get: (secret) =>
+      last !== undefined && isSame(secret, last.secret)
+        ? last.digest
+        : (kept.get(secret) ?? hash("sha256", secret, "buffer")),
     keep: (secret, digest) => {
+      if (digest === last?.digest) return
+      last = { secret, digest }
       if (!kept.has(secret)) kept.set(secret, digest)
     },
   }
+}
+
+/** Whether two secrets are one. The time taken tells no more of where they differ than their lengths do. */
+function isSame(a: string, b: string): boolean {
+  if (a.length !== b.length) return false
+  let differing = 0
+  for (let i = 0; i < a.length; i++) differing |= a.charCodeAt(i) ^ b.charCodeAt(i)
+  return differing === 0
 }
 
 type KnowEnrollee = (digest: Buffer, connection: string | undefined) => Promise<Principal>

@@ -404,6 +404,16 @@ export const SERVICE: readonly Mutant[] = [
     why: "Any process of the machine could answer another's challenge.",
   },
   {
+    id: "caller-last",
+    named: "whoever called before",
+    covers: [],
+    file: "src/server/caller.ts",
+    tests: ["test/server/caller.test.ts"],
+    find: "return differing === 0",
+    replace: "return true",
+    why: "Who guesses the length of a secret would be taken for the caller before.",
+  },
+  {
     id: "caller-anonymous",
     named: "G-11",
     covers: ["N-04"],

@@ -126,6 +126,19 @@ for (const [name, transport, peer, authorization] of refused)
   test(`refuses ${name}`, () => {
     throwsCode(() => callerWith(transport, peer, ...authorization), "CALLER_UNKNOWN")
   })
+test("tells callers apart by their whole credentials, whoever called before", () => {
+  const knowCaller = createKnowCaller({ ...NO_TOKENS, credentials, anonymous: true })
+  const shown = { transport: "tcp", peer: () => "127.0.0.1:1", connection: undefined, chain: [] } as const
+  const known = (secret: string) => knowCaller(metadataOf(`Bearer ${secret}`), shown)
+  const secret = "s3cret-of-gateway"
+  const others = [...secret].map((_, at) => `${secret.slice(0, at)}x${secret.slice(at + 1)}`)
+  for (const other of [...others, `${secret}x`, secret.slice(1), secret.toUpperCase()]) {
+    assert.equal(known(secret), { tenant: "default", id: "gateway", role: "gateway" })
+    throwsCode(() => known(other), "CALLER_UNKNOWN")
+    assert.equal(known("s3cret-of-watch"), { tenant: "acme", id: "watch", role: "auditor" })
+    throwsCode(() => known(other), "CALLER_UNKNOWN")
+  }
+})
 test("says nothing of the credential that it refuses", () => {
   const error = throwsCode(
     () => callerWith("tcp", "127.0.0.1:1", "Bearer s3cret-of-nobody"),
