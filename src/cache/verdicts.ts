@@ -93,6 +93,12 @@ export function cachedVerdicts(inner: Verdicts, bounds: VerdictBounds): CachedVe
       }
     }
   }
+  const recall = (showing: Showing, key: string): Verdict | undefined => {
+    const verdict = find(showing, key)?.verdict
+    if (verdict?.standing.kind === "refuted") refuted += 1
+    else if (verdict !== undefined) hits += 1
+    return verdict
+  }
   const judgeAndKeep = async (
     showing: Showing,
     key: string,
@@ -113,14 +119,11 @@ export function cachedVerdicts(inner: Verdicts, bounds: VerdictBounds): CachedVe
         inner.knows(tenant, evidence)
       )
     },
+    remembered: (showing) => recall(showing, keyOf(showing)),
     async verdictOn(showing, judge) {
       const key = keyOf(showing)
-      const found = find(showing, key)
-      if (found !== undefined) {
-        if (found.verdict.standing.kind === "refuted") refuted += 1
-        else hits += 1
-        return found.verdict
-      }
+      const known = recall(showing, key)
+      if (known !== undefined) return known
       misses += 1
       if (!flights.has(key)) return flights.join(key, () => judgeAndKeep(showing, key, judge))
       await flights.join(key, judge)

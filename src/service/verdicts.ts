@@ -1,13 +1,44 @@
 import type { Appraisal } from "../appraisal/appraise.ts"
 import { endorsementsOf } from "../result/endorsement.ts"
 import type { Endorsements } from "../verification/endorsements.ts"
-import type { Judged, Proven, Standing, Verdict, Verdicts } from "./ports.ts"
+import { logAtHand, logOf } from "./event-logs.ts"
+import type { Judged, LogOwner, Ports, Proven, Showing, Standing, Verdict, Verdicts } from "./ports.ts"
 
 /** Every verdict is worked out for the call that asks for it. */
 export const createVerdicts = (): Verdicts => ({
   knows: () => false,
+  remembered: () => undefined,
   verdictOn: (_showing, judge) => judge(),
 })
+
+/**
+ * The verdict on evidence that was judged before, if it is remembered. Whether its device may still name the log is no part of
+ * that: if the log is not at hand, `verdictOn` asks.
+ */
+export const recallVerdict = (
+  { verdicts, logs }: Pick<Ports, "verdicts" | "logs">,
+  showing: Showing,
+  owner: LogOwner,
+): Verdict | undefined => {
+  const verdict = verdicts.remembered(showing)
+  const { log } = showing.evidence
+  if (verdict?.answers !== true || log.kind !== "named") return verdict
+  return logAtHand(logs, { log }, undefined, owner) === undefined ? undefined : verdict
+}
+
+/** The verdict, remembered or not. @throws {AssayError} EVENT_LOG_NEEDED, REGISTRY; and as `judge`. */
+export const verdictOn = async (
+  { verdicts, logs }: Pick<Ports, "verdicts" | "logs">,
+  showing: Showing,
+  owner: LogOwner,
+  judge: () => Promise<Judged>,
+): Promise<Judged> => {
+  const { evidence } = showing
+  const judged = await verdicts.verdictOn(showing, judge)
+  if (judged.answers && judged.proven === undefined && evidence.log.kind === "named")
+    await logOf(logs, evidence, undefined, owner)
+  return judged
+}
 
 /**
  * What came of evidence, out of what it came of.

@@ -24,7 +24,7 @@ import { type Freshness, openFreshness } from "./freshness.ts"
 import { isOwn, readOwn } from "./own-device.ts"
 import type { Caller, Context, FoundContext, Judged, Ports, ReadLog, Snapshot } from "./ports.ts"
 import type { VerifyInput } from "./service.ts"
-import { verdictFrom } from "./verdicts.ts"
+import { recallVerdict, verdictFrom, verdictOn } from "./verdicts.ts"
 
 /**
  * Verifies evidence: open, read, gather, prove, spend, judge, record. Everything from outside is fetched before judging,
@@ -114,9 +114,7 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
   const { copy, freshness, caller, at } = call
   const { context } = found
   const { snapshot } = context
-  const judged = await (freshness.epoch === undefined
-    ? proveAndJudge(ports, call, context)
-    : verdictOn(ports, call, freshness.epoch, context))
+  const judged = await judgedBy(ports, call, context)
   const { appraisal, isEndorsed, proven } = judged
   const told = draft(judged, copy, context, freshness, caller, at, ports)
   const made = freshness.keyName === undefined ? undefined : await certify(judged, told, ports)
@@ -132,16 +130,16 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
 }
 
 /** Judges the evidence; what answers an epoch, and was judged before by all that it is judged by now, is not judged again. */
-const verdictOn = async (ports: Ports, call: Call, epoch: Uint8Array, context: Context): Promise<Judged> => {
-  const { copy, at } = call
-  const { owner } = context
-  const showing = { evidence: copy, epoch, snapshot: context.snapshot, at }
-  const judged = await ports.verdicts.verdictOn(showing, () => proveAndJudge(ports, call, context))
-  // Whether its device may still name the log is not part of what is remembered.
-  if (judged.answers && judged.proven === undefined && copy.log.kind === "named")
-    if (logAtHand(ports.logs, copy, undefined, owner) === undefined)
-      await logOf(ports.logs, copy, undefined, owner)
-  return judged
+const judgedBy = (ports: Ports, call: Call, context: Context): Judged | Promise<Judged> => {
+  const { copy, freshness, at } = call
+  const { snapshot, owner } = context
+  const { epoch } = freshness
+  if (epoch === undefined) return proveAndJudge(ports, call, context)
+  const showing = { evidence: copy, epoch, snapshot, at }
+  return (
+    recallVerdict(ports, showing, owner) ??
+    verdictOn(ports, showing, owner, () => proveAndJudge(ports, call, context))
+  )
 }
 
 const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promise<Judged> => {

@@ -45,18 +45,15 @@ export function createEpochs(keyFor: EpochKey, options: { readonly lengthMs?: nu
 
   return {
     current: (tenant, at) => epoch(tenant, numberAt(at)),
-    async accepted(tenant, number, at) {
+    accepted(tenant, number, at) {
       const current = numberAt(at)
-      if (number !== current && number !== current - 1)
-        throw new AssayError(
-          "EPOCH",
-          "the epoch is neither the current one nor the one before: quote again",
-          {
-            expected: `${current - 1} or ${current}`,
-            actual: String(number),
-          },
-        )
-      return epoch(tenant, number)
+      if (number === current || number === current - 1) return epoch(tenant, number)
+      return Promise.reject(
+        new AssayError("EPOCH", "the epoch is neither the current one nor the one before: quote again", {
+          expected: `${current - 1} or ${current}`,
+          actual: String(number),
+        }),
+      )
     },
   }
 }

@@ -188,9 +188,17 @@ export const VERDICTS: readonly Mutant[] = [
   {
     id: "verdict-log-unasked",
     ...of("C-04"),
-    ...VERIFY,
-    find: 'judged.proven === undefined && copy.log.kind === "named"',
+    ...SERVICE,
+    find: 'judged.proven === undefined && evidence.log.kind === "named"',
     replace: "judged.proven !== undefined",
+    why: "A log that was forgotten would count as long as the epoch lasts.",
+  },
+  {
+    id: "verdict-log-out-of-hand",
+    ...of("C-04"),
+    ...SERVICE,
+    find: "logAtHand(logs, { log }, undefined, owner) === undefined ? undefined : verdict",
+    replace: "verdict",
     why: "A log that was forgotten would count as long as the epoch lasts.",
   },
   {

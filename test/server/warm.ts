@@ -57,7 +57,7 @@ export const warm = async (act: (warm: Warm) => Promise<void>): Promise<void> =>
     cached: true,
     ports: ({ verdicts, loadTrust, registry, journal }): Partial<Ports> => ({
       verdicts: {
-        knows: verdicts.knows,
+        ...verdicts,
         verdictOn: (showing, judge) =>
           verdicts.verdictOn(showing, async () => {
             judged++

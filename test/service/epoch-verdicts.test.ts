@@ -9,6 +9,7 @@ import type { AttestationResult } from "../../src/result/result.ts"
 import type { Caller, Ports } from "../../src/service/ports.ts"
 import type { Service, VerifyInput } from "../../src/service/service.ts"
 import { createService } from "../../src/service/service.ts"
+import { createVerdicts } from "../../src/service/verdicts.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { flipped } from "../support/core.ts"
 import {
@@ -45,7 +46,7 @@ const OTHER: Caller = { tenant: "default", id: "another gateway" }
 let judged = 0
 const counting = ({ verdicts }: Ports): Partial<Ports> => ({
   verdicts: {
-    knows: verdicts.knows,
+    ...verdicts,
     verdictOn: (showing, judge) =>
       verdicts.verdictOn(showing, () => {
         judged++
@@ -237,7 +238,7 @@ for (const [name, change, code] of changes)
 
 /** What decides without anything that is remembered of verdicts. */
 const uncached = ({ ports }: TestService): Partial<Ports> => ({
-  verdicts: { knows: () => false, verdictOn: (_, judge) => judge() },
+  verdicts: createVerdicts(),
   contexts: {
     ...ports.contexts,
     remembered: () => undefined,

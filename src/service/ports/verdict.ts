@@ -60,6 +60,8 @@ export interface Judged extends Verdict {
 export interface Verdicts {
   /** Whether evidence of these very bytes was judged for the tenant before, and so can be read. */
   knows(tenant: string, evidence: Showing["evidence"]): boolean
+  /** The verdict as `judge` gave it for the same showing, if that is remembered. */
+  remembered(showing: Showing): Verdict | undefined
   /** The verdict: as `judge` gives it, or as it gave it for the same showing. @throws whatever `judge` throws. */
   verdictOn(showing: Showing, judge: () => Promise<Judged>): Promise<Judged>
 }
