@@ -161,9 +161,11 @@ export class DirectCall implements Carrier {
 export const flawed = (message: string, expected: string): AssayError =>
   new AssayError("PROTO", message, { location: "message", expected })
 
+const NOTHING = Buffer.alloc(0)
+
 /** Bytes that come in pieces, in one buffer: each of many small pieces would take more than its bytes. */
 export class Gathered {
-  #room: Buffer = Buffer.alloc(0)
+  #room: Buffer = NOTHING
   #size = 0
   #isOwn = false
 

@@ -52,30 +52,25 @@ export class MessageWriter {
   textOf(field: number, value: string): void {
     this.#reserve(2 * VARINT_BYTES_MAX + value.length * UTF8_BYTES_MAX)
     this.#varint(field * 8 + LENGTH_DELIMITED)
-    this.#varint(Buffer.byteLength(value))
-    this.#at += this.#bytes.write(value, this.#at)
+    // Its length comes before it and is known after it. Most texts have a byte for each character.
+    const lengthBytes = varintBytes(value.length)
+    const start = this.#at + lengthBytes
+    this.#at = start + this.#bytes.write(value, start)
+    this.#close(start, lengthBytes)
   }
 
   /** Begins a message within this one, and gives what has to be given to `end` when it is written. */
   begin(field: number): number {
     this.#reserve(2 * VARINT_BYTES_MAX)
     this.#varint(field * 8 + LENGTH_DELIMITED)
-    // Its length comes before it and is known after it. Most have as many bytes of length as are left free here.
+    // Most have as many bytes of length as are left free here.
     this.#at += MESSAGE_LENGTH_BYTES
     return this.#at
   }
 
   /** Ends the message that began at `start`. */
   end(start: number): void {
-    const length = this.#at - start
-    const lengthBytes = varintBytes(length)
-    if (lengthBytes !== MESSAGE_LENGTH_BYTES) {
-      this.#reserve(VARINT_BYTES_MAX)
-      this.#bytes.copyWithin(start - MESSAGE_LENGTH_BYTES + lengthBytes, start, start + length)
-    }
-    this.#at = start - MESSAGE_LENGTH_BYTES
-    this.#varint(length)
-    this.#at += length
+    this.#close(start, MESSAGE_LENGTH_BYTES)
   }
 
   /** Begins a message of its own. Whatever an earlier one left behind is gone. */
@@ -89,6 +84,19 @@ export class MessageWriter {
     this.#bytes.copy(frame, 0, 0, this.#at)
     writePrefix(frame)
     return frame
+  }
+
+  /** Writes the length of what is there from `start` on into the bytes before it, of which `left` were left free. */
+  #close(start: number, left: number): void {
+    const length = this.#at - start
+    const lengthBytes = varintBytes(length)
+    if (lengthBytes !== left) {
+      this.#reserve(VARINT_BYTES_MAX)
+      this.#bytes.copyWithin(start - left + lengthBytes, start, start + length)
+    }
+    this.#at = start - left
+    this.#varint(length)
+    this.#at += length
   }
 
   #varint(value: number): void {
