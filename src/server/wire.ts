@@ -23,15 +23,22 @@ interface Expected {
   readonly list: boolean
   /** A map by texts: each entry is a key and a value of this wire type. */
   readonly value: WireType | undefined
-  /** Occurs once, unless it is a list: the field, or the oneof that it belongs to. */
-  readonly slot: object
+  /** Of what occurs once, unless it is a list: the field, or the oneof that it belongs to. */
+  readonly slot: number
+}
+
+/** What a message may hold. */
+interface Shape {
+  readonly fields: ReadonlyMap<number, Expected>
+  /** How often each slot has occurred when nothing has been read: never. */
+  readonly unseen: readonly number[]
 }
 
 /**
  * Gives a reader of requests all of whose fields are known and occur once (in a list: as often as they like). A field of a
  * oneof occurs instead of its siblings. The walk comes first and ends at the greatest number of fields that any request
- * of a service has, for a message of nothing but small fields costs a thousand times its size to build. Measured: 0.9 µs for a
- * Verify request of 914 bytes, beside 1.4 µs for reading it.
+ * of a service has, for a message of nothing but small fields costs a thousand times its size to build. Measured: 0.7 µs for a
+ * Verify request of 914 bytes, beside 1.0 µs for reading it.
  */
 export const strictDecoder =
   (fieldsMax: number): Decode =>
@@ -70,30 +77,33 @@ class Walk {
 
   /** @throws {AssayError} PROTO for what cannot be walked to its end, or is not to be; DEPTH. */
   message(schema: DescMessage, reader: BinaryReader, end: number, path: string, depth: number): void {
-    if (depth > DEPTH_MAX) throw refusal("DEPTH", path.slice(0, -1), "nested too deep")
-    const fields = expectedOf(schema)
-    const seen = new Map<object, number>()
-    const keys = new Set<string>()
+    if (depth > DEPTH_MAX) throw refusal("DEPTH", path, "nested too deep")
+    const { fields, unseen } = shapeOf(schema)
+    const seen = unseen.slice()
+    let keys: Set<string> | undefined
     while (reader.pos < end) {
-      this.#count(path.slice(0, -1))
-      const [number, wire] = reader.tag()
+      this.#count(path)
+      const tag = tagFrom(reader)
+      const number = tag >>> WIRE_BITS
+      const wire = tag & WIRE_MASK
       const field = fields.get(number)
-      const name = field?.name ?? String(number)
       if (wire === WireType.StartGroup || wire === WireType.EndGroup)
-        throw refusal("PROTO", `${path}${name}`, "a group, which no request has")
+        throw refusal("PROTO", `${path}${field?.name ?? number}`, "a group, which no request has")
       if (field === undefined) {
-        this.#note("FIELD", `${path}${name}`, "not a field that Assay reads")
+        this.#note("FIELD", `${path}${number}`, "not a field that Assay reads")
         skip(reader, wire, number)
         continue
       }
-      const before = seen.get(field.slot) ?? 0
-      seen.set(field.slot, before + 1)
+      const { name, slot } = field
+      const before = seen[slot] ?? 0
+      seen[slot] = before + 1
       if (before > 0 && !field.list && field.value === undefined)
         this.#note("FIELD", `${path}${name}`, "given twice, or with its alternative")
       if (wire !== field.wire) throw refusal("PROTO", `${path}${name}`, "not of the field's wire type")
       if (field.value !== undefined) {
         const size = sizeFrom(reader)
         const key = this.#entry(field.value, reader, reader.pos + size, `${path}${name}`)
+        keys ??= new Set()
         if (keys.has(`${number} ${key}`)) this.#note("FIELD", `${path}${name}`, `${key} is given twice`)
         keys.add(`${number} ${key}`)
       } else if (field.message === undefined) skip(reader, wire, number)
@@ -103,7 +113,7 @@ class Walk {
         this.message(field.message, reader, reader.pos + size, inner, depth + 1)
       }
     }
-    if (reader.pos !== end) throw refusal("PROTO", path.slice(0, -1), "longer than its size says")
+    if (reader.pos !== end) throw refusal("PROTO", path, "longer than its size says")
   }
 
   /** Walks an entry of a map, and gives its key. */
@@ -112,7 +122,9 @@ class Walk {
     let key = ""
     while (reader.pos < end) {
       this.#count(path)
-      const [number, wire] = reader.tag()
+      const tag = tagFrom(reader)
+      const number = tag >>> WIRE_BITS
+      const wire = tag & WIRE_MASK
       if (number !== KEY && number !== VALUE)
         this.#note("FIELD", path, "an entry with more than key and value")
       else if (wire !== (number === KEY ? WireType.LengthDelimited : value))
@@ -139,18 +151,32 @@ class Walk {
   }
 }
 
-/** What follows a field's tag and needs no more than that. @throws {AssayError} PROTO. */
-const skip = (reader: BinaryReader, wire: WireType, number: number): void => {
-  if (wire !== WireType.LengthDelimited) {
-    reader.skip(wire, number)
-    return
-  }
-  const size = sizeFrom(reader)
-  reader.pos += size
-}
-
 /** So many bytes of a varint hold no more than 28 bits. */
 const VARINT_BYTES_SURE = 4
+/** Below the number of a field, in its tag. */
+const WIRE_BITS = 3
+const WIRE_MASK = 7
+
+/** A field's number and wire type in one, as they come. An array of both would cost more than they do. @throws for what is no tag. */
+const tagFrom = (reader: BinaryReader): number => {
+  const start = reader.pos
+  const tag = reader.uint32()
+  const isSure = reader.pos - start <= VARINT_BYTES_SURE
+  if (isSure && tag >>> WIRE_BITS > 0 && (tag & WIRE_MASK) <= WireType.Bit32) return tag
+  // The reader knows what else is one.
+  reader.pos = start
+  const [number, wire] = reader.tag()
+  return (number << WIRE_BITS) | wire
+}
+
+/** What follows a field's tag and needs no more than that. @throws {AssayError} PROTO. */
+const skip = (reader: BinaryReader, wire: WireType, number: number): void => {
+  if (wire === WireType.LengthDelimited) {
+    const size = sizeFrom(reader)
+    reader.pos += size
+  } else if (wire === WireType.Varint) reader.uint32()
+  else reader.skip(wire, number)
+}
 
 /**
  * The size of what follows. The reader takes a varint for what its lowest 32 bits say, and others of more than those for
@@ -167,26 +193,33 @@ const sizeFrom = (reader: BinaryReader): number => {
   return size
 }
 
-const refusal = (code: "PROTO" | "FIELD" | "DEPTH", location: string, flaw: string): AssayError =>
-  new AssayError(code, location === "" ? flaw : `${location}: ${flaw}`, { location })
-
-const compiled = new WeakMap<DescMessage, ReadonlyMap<number, Expected>>()
-
-function expectedOf(schema: DescMessage): ReadonlyMap<number, Expected> {
-  const known = compiled.get(schema)
-  if (known !== undefined) return known
-  const fields = new Map(schema.fields.map((field) => [field.number, expect(field)]))
-  compiled.set(schema, fields)
-  return fields
+/** @param path Where, with or without the dot that leads on. */
+const refusal = (code: "PROTO" | "FIELD" | "DEPTH", path: string, flaw: string): AssayError => {
+  const location = path.endsWith(".") ? path.slice(0, -1) : path
+  return new AssayError(code, location === "" ? flaw : `${location}: ${flaw}`, { location })
 }
 
-const expect = (field: DescField): Expected => ({
+const compiled = new WeakMap<DescMessage, Shape>()
+
+function shapeOf(schema: DescMessage): Shape {
+  const known = compiled.get(schema)
+  if (known !== undefined) return known
+  const slots = [...new Set(schema.fields.map(slotOf))]
+  const fields = new Map(schema.fields.map((field) => [field.number, expect(field, slots)]))
+  const shape = { fields, unseen: slots.map(() => 0) }
+  compiled.set(schema, shape)
+  return shape
+}
+
+const slotOf = (field: DescField): object => field.oneof ?? field
+
+const expect = (field: DescField, slots: readonly object[]): Expected => ({
   name: field.name,
   wire: wireOf(field),
   message: field.message,
   list: field.fieldKind === "list",
   value: field.fieldKind === "map" ? valueWireOf(field) : undefined,
-  slot: field.oneof ?? field,
+  slot: slots.indexOf(slotOf(field)),
 })
 
 /** @throws {TypeError} for what no request of ours has: groups and packed lists. */

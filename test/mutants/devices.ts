@@ -8,7 +8,7 @@ export const DEVICES: readonly Mutant[] = [
       "map-key-twice",
       "a key twice",
       "if (keys.has(",
-      "if (seen.size < 0 && keys.has(",
+      "if (seen.length < 0 && keys.has(",
       "Of two labels with one key the last would win, unseen by whoever looked at the first.",
     ],
     [
@@ -28,8 +28,8 @@ export const DEVICES: readonly Mutant[] = [
     [
       "map-entry-uncounted",
       "more in an entry than",
-      "    this.#count(path)\n",
-      "",
+      'let key = ""\n    while (reader.pos < end) {\n      this.#count(path)\n',
+      'let key = ""\n    while (reader.pos < end) {\n',
       "A flood within maps would be built before it is refused.",
     ],
   ]),
