@@ -182,15 +182,22 @@ export class Gathered {
     const size = this.#size + piece.length
     if (this.#size === 0 && !this.#isOwn) this.#room = piece
     else {
-      if (!this.#isOwn || size > this.#room.length) {
-        const room = Buffer.allocUnsafeSlow(2 * size)
-        room.set(this.bytes)
-        this.#room = room
-        this.#isOwn = true
-      }
+      if (!this.#isOwn || size > this.#room.length) this.#move(2 * size)
       this.#room.set(piece, this.#size)
     }
     this.#size = size
+  }
+
+  /** Keeps no more than has come: a piece is a part of what the socket has read at once, which may be much more. */
+  keep(): void {
+    if (!this.#isOwn && this.#size > 0) this.#move(2 * this.#size)
+  }
+
+  #move(size: number): void {
+    const room = Buffer.allocUnsafeSlow(size)
+    room.set(this.bytes)
+    this.#room = room
+    this.#isOwn = true
   }
 }
 

@@ -118,8 +118,12 @@ export class DirectStream extends EventEmitter implements BidiCall, Conversation
   }
 }
 
-/** Puts messages together from the pieces that they come in. What they may weigh, `Guard` sees to. */
+/**
+ * Puts messages together from the pieces that they come in. What they may weigh, `Guard` sees to: so what is kept of one that is
+ * not whole is not much more than has come of it.
+ */
 export class Messages {
+  /** Of the message that is not whole. */
   #gathered = new Gathered()
   #needed = PREFIX_BYTES
 
@@ -130,25 +134,22 @@ export class Messages {
 
   /** The messages that are whole now, each with its prefix. */
   push(chunk: Buffer): readonly Buffer[] {
-    this.#gathered.push(chunk)
-    if (this.#gathered.size < this.#needed) return []
-    const all = this.#gathered.bytes
     const whole: Buffer[] = []
-    let at = 0
-    this.#needed = PREFIX_BYTES
-    while (all.length - at >= PREFIX_BYTES) {
-      const size = PREFIX_BYTES + all.readUInt32BE(at + 1)
-      if (all.length - at < size) {
-        this.#needed = size
-        break
-      }
-      whole.push(all.subarray(at, at + size))
-      at += size
-    }
-    if (at > 0) {
+    for (let at = 0; at < chunk.length; ) {
+      if (!this.isPartial) this.#needed = sizeAt(chunk, at)
+      const piece = chunk.subarray(at, at + this.#needed - this.#gathered.size)
+      at += piece.length
+      this.#gathered.push(piece)
+      if (this.#gathered.size === PREFIX_BYTES) this.#needed = sizeAt(this.#gathered.bytes, 0)
+      if (this.#gathered.size < this.#needed) continue
+      whole.push(this.#gathered.bytes)
       this.#gathered = new Gathered()
-      if (at < all.length) this.#gathered.push(all.subarray(at))
     }
+    this.#gathered.keep()
     return whole
   }
 }
+
+/** How large the message is that begins there, with its prefix; of less than a prefix, only that is known. */
+const sizeAt = (bytes: Buffer, at: number): number =>
+  PREFIX_BYTES + (bytes.length - at < PREFIX_BYTES ? 0 : bytes.readUInt32BE(at + 1))

@@ -193,6 +193,13 @@ export const EDGE: readonly Mutant[] = [
     why: "A stream could end well without its last request.",
   },
   {
+    id: "direct-stream-kept",
+    ...of("G-06", "direct-stream", "direct-stream"),
+    find: "    this.#gathered.keep()\n",
+    replace: "",
+    why: "Five bytes that count five would keep whatever came with them.",
+  },
+  {
     id: "direct-stream-flag",
     ...of("G-01", "direct-stream", "direct-stream"),
     find: "if (frame[0] !== 0)",

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { gzipSync } from "node:zlib"
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { status } from "@grpc/grpc-js"
@@ -141,6 +143,59 @@ test("puts messages together, whatever pieces they come in", () => {
       },
     ),
   )
+})
+
+/** Collects what nobody holds any more. */
+const collect = (): void => {
+  setFlagsFromString("--expose-gc")
+  const gc = runInNewContext("gc")
+  // What the first has found, is given back by others; the second waits for them.
+  for (let i = 0; i < 2; i++) gc()
+}
+/** How many bytes of memory each of many streams keeps to which these pieces have come. */
+const keptOf = (piecesOf: () => readonly Buffer[]): number => {
+  collect()
+  const before = process.memoryUsage().arrayBuffers
+  const streams = Array.from({ length: 20 }, () => {
+    const messages = new Messages()
+    for (const piece of piecesOf()) messages.push(piece)
+    return messages
+  })
+  collect()
+  const bytes = process.memoryUsage().arrayBuffers - before
+  assert.ok(streams.every(({ isPartial }) => isPartial))
+  return bytes / streams.length
+}
+const large = (): Buffer => framed(Buffer.alloc(1_000_000))
+const begun = framed(Buffer.alloc(40), { size: 50 })
+const kept: [name: string, pieces: () => readonly Buffer[]][] = [
+  ["behind a large message", () => slices(Buffer.concat([large(), begun]), 16_384)],
+  ["behind a large message, only the prefix", () => [...slices(large(), 65_536), begun.subarray(0, 5)]],
+  [
+    "behind a large message, half of the prefix",
+    () => slices(Buffer.concat([large(), begun.subarray(0, 3)]), 65_536),
+  ],
+  ["behind small messages", () => [Buffer.concat([...Array.from({ length: 100 }, () => whole("a")), begun])]],
+  [
+    "alone in what the socket has read",
+    () => [Buffer.concat([Buffer.alloc(60_000), begun]).subarray(60_000)],
+  ],
+]
+for (const [name, pieces] of kept)
+  test(`G-06 keeps of a message that is not whole what has come of it, and nothing that came with it: ${name}`, () => {
+    const bytes = keptOf(pieces)
+    assert.ok(bytes < 8000, `${bytes} bytes`)
+  })
+test("G-06 keeps beside a small message no large one that came before it", () => {
+  const messages = new Messages()
+  const pieces = slices(Buffer.concat([large(), whole("a")]), 16_384)
+  const [first, second] = pieces.flatMap((piece) => [...messages.push(piece)])
+  assert.equal([first?.length, second?.length], [large().length, whole("a").length])
+  assert.is.not(first?.buffer, second?.buffer)
+})
+test("copies no message that comes in one piece", () => {
+  const piece = Buffer.concat([whole("a"), whole("b")])
+  for (const frame of new Messages().push(piece)) assert.is(frame.buffer, piece.buffer)
 })
 
 test.run()
