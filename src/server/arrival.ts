@@ -4,8 +4,9 @@
  */
 import { subscribe } from "node:diagnostics_channel"
 import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
+import type { StatusObject } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
-import { type Connection, connectionOf } from "./connections.ts"
+import { type AtOnce, type Connection, connectionOf } from "./connections.ts"
 import { toStatus } from "./errors.ts"
 import { ignore, letGo } from "./let-go.ts"
 
@@ -56,7 +57,12 @@ export function watchArrivals(): void {
     const passes = session.listeners("stream")
     session.removeAllListeners("stream")
     session.on("stream", (own, headers, flags, rawHeaders) => {
-      if (!isServerStream(own) || isRefused(own, connection)) return
+      if (!isServerStream(own)) return
+      const refusal = connection.refusal()
+      if (refusal !== undefined) {
+        answerAtOnce(own, connection, REFUSALS[refusal])
+        return
+      }
       const flaw = findFlaw(headers, rawHeaders, connection.chain !== undefined)
       const arrival = { connection, flaw }
       if (connection.takes?.(own, headers, arrival) === true) return
@@ -70,32 +76,40 @@ export function watchArrivals(): void {
 export const isServerStream = (value: unknown): value is ServerHttp2Stream =>
   typeof value === "object" && value !== null && "session" in value && "pushAllowed" in value
 
-/** What is said at once to callers who have asked for more than their share while there is no room. */
-const REFUSAL = toStatus(new AssayError("OVERLOADED", "more is asked than can be answered in time"))
-/** As a list, name and value in turns, and without a date: a fifth of what such a refusal costs. */
-const REFUSAL_HEADERS = Object.entries({
-  ":status": 200,
-  "content-type": "application/grpc+proto",
-  "grpc-status": REFUSAL.code,
-  "grpc-message": encodeURI(REFUSAL.details),
-  ...REFUSAL.metadata.toHttp2Headers(),
-}).flatMap(([name, value]) => [name, String(value)])
+/** An answer that is a failure, as a list, name and value in turns, and without a date: a fifth of what it costs otherwise. */
+export const headersOf = ({ code, details, metadata }: StatusObject, http = 200): readonly string[] =>
+  Object.entries({
+    ":status": http,
+    "content-type": "application/grpc+proto",
+    "grpc-status": code,
+    "grpc-message": encodeURI(details),
+    ...metadata.toHttp2Headers(),
+  }).flatMap(([name, value]) => [name, String(value)])
+
+/** What is said at once to callers who have asked for more than their share, while there is no room or at any time. */
+const REFUSALS: Readonly<Record<AtOnce, readonly string[]>> = {
+  OVERLOADED: headersOf(toStatus(new AssayError("OVERLOADED", "more is asked than can be answered in time"))),
+  RATE: headersOf(toStatus(new AssayError("RATE", "too many calls of this caller, or from this address"))),
+}
 
 /** `sendDate` is Node's, whatever its types say. */
 const REFUSING = { endStream: true, sendDate: false }
 
 /** Of calls that were refused on one connection: an honest one ends its requests, which have come by then. */
 const LINGERING_MAX = 4096
-/** Refuses a call that would only be refused later. */
-function isRefused(stream: ServerHttp2Stream, connection: Connection): boolean {
-  if (!connection.isFull) return false
-  if (stream.closed || stream.destroyed) return true
+/** Answers a call with nothing but headers, and reads none of it. */
+export function answerAtOnce(
+  stream: ServerHttp2Stream,
+  connection: Connection,
+  headers: readonly string[],
+): void {
+  if (stream.closed || stream.destroyed) return
   stream.on("error", ignore) // it has gone
   const { refused } = connection
   if (refused.size >= LINGERING_MAX) {
     // Whoever opens calls and does not end them.
     stream.session?.destroy()
-    return true
+    return
   }
   // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.
   const lingering = { stream, sinceMs: performance.now(), place: 0 }
@@ -105,8 +119,7 @@ function isRefused(stream: ServerHttp2Stream, connection: Connection): boolean {
     letGo(stream, ["close"])
   })
   stream.resume()
-  stream.respond(REFUSAL_HEADERS, REFUSING)
-  return true
+  stream.respond(headers, REFUSING)
 }
 
 function findFlaw(

@@ -12,7 +12,7 @@ import type { LogCall } from "./call-log.ts"
 import type { KnowCaller, Transport } from "./caller.ts"
 import type { Connections } from "./connections.ts"
 import type { OpenCalls } from "./drain.ts"
-import { codeOf, toStatus } from "./errors.ts"
+import { codeOf, isNoCall, isTooMuch, toStatus } from "./errors.ts"
 import type { Guard, Shape, Taken } from "./guard.ts"
 import type { GuardedCall } from "./guarded-call.ts"
 import type { Limiter } from "./limiter.ts"
@@ -167,8 +167,10 @@ export class Call implements CallContext {
   refuse(error: unknown): void {
     if (this.#ended) return
     this.#carrier.refuse(this.fail(error))
+    const code = codeOf(error)
+    if (this.#line !== "" && isTooMuch(code)) this.#edge.limits?.limiter.refused(this.#line)
     // Who is known may ask too much; who is not, has nothing to ask again and again.
-    if (this.#arrival?.connection.caller === undefined) this.guarded?.strike()
+    if (this.#arrival?.connection.caller === undefined || isNoCall(code)) this.guarded?.strike()
   }
 
   /** It has been answered, or nobody waits for that any more. */

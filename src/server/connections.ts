@@ -23,14 +23,17 @@ export interface ConnectionLimits {
   readonly idleMs: number
 }
 
-/** What one connection may do that no honest one does often: calls taken back, and calls of nobody who is known. */
+/** What one connection may do that no honest one does often: calls taken back, of nobody who is known, or that are no calls. */
 const STRIKES = { perSecond: 100, burst: 512 }
 
 /** Answers a call, or says that it does not: then grpc-js does. */
 export type Takes = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, arrival: Arrival) => boolean
 
-/** Says whether one more call on a connection would be refused now, whatever it is. */
-type Refuses = (connection: Connection) => boolean
+/** Why a call is refused at once. */
+export type AtOnce = "OVERLOADED" | "RATE"
+
+/** Says why one more call on a connection would be refused now, whatever it is, if it would. */
+type Refuses = (connection: Connection) => AtOnce | undefined
 
 /** For the other end to close what is idle. */
 const CLOSING_MS = 10_000
@@ -80,14 +83,20 @@ export class Connection {
     this.idleSinceMs = nowMs
   }
 
-  /** Whether one more call would be refused now, whatever it is. */
-  get isFull(): boolean {
+  /** Why one more call would be refused now, whatever it is, if it would. */
+  refusal(): AtOnce | undefined {
     return this.#refuses(this)
   }
 
-  /** Counts a call of the kind that `STRIKES` says. Gives whether it was one too many. */
+  /** Counts a call of the kind that `STRIKES` says, and ends whoever makes one too many. Gives whether it was that. */
   strike(nowMs: number): boolean {
-    return this.#strikes.take("", nowMs) > 0
+    if (this.#strikes.take("", nowMs) === 0) return false
+    const { session } = this
+    if (session !== undefined && !session.destroyed) {
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+      session.destroy()
+    }
+    return true
   }
 
   /** Ends calls that were refused, and whose callers do not end them. */
@@ -110,12 +119,12 @@ export class Connections {
   #isStopping = false
 
   /**
-   * @param refuses Whether one more call on a connection would be refused now, whatever it is.
+   * @param refuses Why one more call on a connection would be refused now, whatever it is, if it would.
    * @param nowMs A clock that never goes back.
    */
   constructor(
     limits: ConnectionLimits,
-    refuses: Refuses = () => false,
+    refuses: Refuses = () => undefined,
     nowMs = (): number => performance.now(),
   ) {
     this.#limits = limits

@@ -1,6 +1,7 @@
 /**
  * Which calls are answered without grpc-js: an empty one costs half of what it costs through it. What is not ordinary, such
- * as a compressed request, is left to it, and so are the calls of the administration socket.
+ * as a compressed request, is left to it, and so are the calls of the administration socket. What it would refuse by itself is
+ * turned away before it.
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { DescService } from "@bufbuild/protobuf"
@@ -10,6 +11,7 @@ import { type CallKind, type Edge, kindOf } from "./call.ts"
 import { type Conversation, DirectCall, flawed, Gathered } from "./direct-call.ts"
 import { DirectStream } from "./direct-stream.ts"
 import { isBidiHandler } from "./stream.ts"
+import { turnAway } from "./turn-away.ts"
 import { type AnswerBytes, isUnaryHandler } from "./unary.ts"
 
 /** Leads what is said over a call of one method. */
@@ -18,9 +20,11 @@ interface Method {
   readonly begin: (call: DirectCall) => Conversation
 }
 
-/** The methods of a listener that need no grpc-js. */
+/** The methods of a listener, and which of them need no grpc-js. */
 export class DirectCalls {
   readonly #methods = new Map<string, Method>()
+  /** Paths of the others. */
+  readonly #left = new Set<string>()
 
   /** Adds those of a service whose handlers were made for it. */
   add(service: DescService, handlers: Readonly<Record<string, unknown>>, read: Decode): void {
@@ -34,15 +38,26 @@ export class DirectCalls {
       } else if (isBidiHandler(handler)) {
         const begin = (call: DirectCall): Conversation => new DirectStream(call, read, handler)
         this.#methods.set(path, { kind: kindOf(path, true, true), begin })
-      }
+      } else this.leave(path)
     }
+  }
+
+  /** Adds a method that is left to grpc-js. */
+  leave(path: string): void {
+    this.#left.add(path)
   }
 
   /** Answers a call, or leaves it to grpc-js, which has not seen it then. */
   take(edge: Edge, stream: ServerHttp2Stream, headers: IncomingHttpHeaders, arrival: Arrival): boolean {
-    const method = this.#methods.get(String(headers[constants.HTTP2_HEADER_PATH]))
+    const path = String(headers[constants.HTTP2_HEADER_PATH])
+    const method = this.#methods.get(path)
+    const isServed = method !== undefined || this.#left.has(path)
+    if (!isServed || arrival.flaw !== undefined) {
+      turnAway(edge, stream, headers, arrival, isServed ? path.slice(1) : undefined)
+      return true
+    }
     const { "grpc-encoding": encoding = "identity" } = headers
-    if (method === undefined || encoding !== "identity" || arrival.flaw !== undefined) return false
+    if (method === undefined || encoding !== "identity") return false
     const call = new DirectCall(edge, stream, headers, arrival, method.kind)
     call.begin(method.begin(call))
     return true

@@ -2,7 +2,7 @@
 import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf"
 import { type Any, anyPack, durationFromMs } from "@bufbuild/protobuf/wkt"
 import { Metadata, type StatusObject, status } from "@grpc/grpc-js"
-import { AssayError, type Code, type Kind, printable } from "../errors.ts"
+import { AssayError, CODES, type Code, type Kind, printable } from "../errors.ts"
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts"
 import { type Status, StatusSchema } from "../gen/google/rpc/status_pb.ts"
 import { toBuffer, type Violation } from "../rpc.ts"
@@ -46,6 +46,15 @@ const TEXT_CHARACTERS_MAX = 300
 
 /** The code that a failure is known by: INTERNAL for whatever is not an AssayError. */
 export const codeOf = (error: unknown): Code => (error instanceof AssayError ? error.code : "INTERNAL")
+
+/** Whether a call has failed for what no honest caller does again and again. */
+export const isNoCall = (code: Code): boolean => {
+  const { kind } = CODES[code]
+  return kind === "malformed" || kind === "denied" || code === "MESSAGE_SIZE"
+}
+
+/** Whether it has failed for that, or for how much its caller asks. */
+export const isTooMuch = (code: Code): boolean => isNoCall(code) || CODES[code].kind === "exhausted"
 
 /**
  * A failure as google.rpc.Status, with ErrorInfo (reason: the code; domain "assay"; metadata: challenge, location,

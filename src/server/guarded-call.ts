@@ -116,11 +116,7 @@ export class GuardedCall implements Listed {
 
   /** Counts something that no honest caller does often, and closes the connection of who does. */
   strike(nowMs = this.#guard.nowMs()): void {
-    const { connection } = this.#arrival
-    const { session } = connection
-    if (!connection.strike(nowMs) || session === undefined || session.destroyed) return
-    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
-    session.destroy()
+    this.#arrival.connection.strike(nowMs)
   }
 
   /** Ends it if it has taken too long, and asks now and then whether the caller of a stream still is who it was. */

@@ -29,6 +29,8 @@ export interface Rates {
   readonly guess: Rate
   /** Calls that anyone may make, from one address. */
   readonly anyone: Rate
+  /** Calls of one caller that are refused when most of what they cost has been spent. Beyond it, all of its calls are refused at once. */
+  readonly refused: Rate
   /** Calls of one caller that are not answered yet. */
   readonly callsMax: number
   /** Calls of one caller that stay open, as streams do. */
@@ -48,6 +50,7 @@ export const RATES: Rates = {
   enrollment: { perSecond: 50, burst: 500 },
   guess: { perSecond: 1, burst: 20 },
   anyone: { perSecond: 100, burst: 500 },
+  refused: { perSecond: 500, burst: 1000 },
   callsMax: 1024,
   streamsMax: 64,
   anyoneMax: 64,
@@ -72,8 +75,12 @@ interface CallBy {
   readonly isStream?: boolean
 }
 
-/** Counts what is asked. `network` is whom an address belongs to. But for the first, all methods throw RATE when there is nothing left. */
+/** Counts what is asked. `network` is whom an address belongs to. But for the first three, all methods throw RATE when there is nothing left. */
 export interface Limiter {
+  /** Whether one more call of a caller, or one from there, would be refused now, whatever it is. Counts nothing. */
+  isSpent(line: string | undefined, network: string): boolean
+  /** A call of that caller was refused, and not at once. */
+  refused(line: string): void
   /** Whether a connection may shake hands. */
   connection(address: string): boolean
   /** A call, before anybody has looked at who makes it. Without a network it is not counted. */
@@ -95,6 +102,7 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
   const sources = buckets(rates.source)
   const tries = buckets(rates.guess)
   const anyones = buckets(rates.anyone)
+  const refusals = buckets(rates.refused)
   const callers = buckets(rates.caller)
   const devices = buckets(rates.device)
   const enrollees = buckets(rates.enrollee)
@@ -115,6 +123,13 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
     take(own?.kind === "device" ? devices : callers, line, "calls of this caller")
   }
   return {
+    isSpent: (line, network) => {
+      const now = nowMs()
+      if (network !== "" && sources.wait(network, now) > 0) return true
+      if (line === undefined) return false
+      return calls.isFull(line) || callers.wait(line, now) > 0 || refusals.wait(line, now) > 0
+    },
+    refused: (line) => void refusals.take(line, nowMs()),
     connection: (address) => connections.take(networkOf(address), nowMs()) === 0,
     source: (network) => {
       if (network !== undefined && network !== "") take(sources, network, "calls from this address")
@@ -157,9 +172,13 @@ class AtATime {
     this.#what = what
   }
 
+  isFull(key: string): boolean {
+    return (this.#open.get(key) ?? 0) >= this.#max
+  }
+
   /** @throws {AssayError} RATE. */
   check(key: string): void {
-    if ((this.#open.get(key) ?? 0) >= this.#max)
+    if (this.isFull(key))
       throw new AssayError("RATE", `too many ${this.#what}`, {
         location: this.#what,
         expected: `at most ${this.#max}`,

@@ -13,11 +13,11 @@ interface Version {
 }
 
 /**
- * Server reflection (v1 and v1alpha) for services, so that grpcurl and ghz need no schema: what adds it to a server. The
+ * Server reflection (v1 and v1alpha) for services, so that grpcurl and ghz need no schema: what adds it to a server, and gives its paths. The
  * library encodes what it reads anew and loses the rules of the fields: what it answers is for callers, never an input of
  * ours. It is loaded by the first call, some 0.1 s, which a start would otherwise take longer.
  */
-export function reflectionOf(services: readonly DescService[]): (server: Server) => void {
+export function reflectionOf(services: readonly DescService[]): (server: Server) => readonly string[] {
   let loaded: ReadonlyMap<string, Version> | undefined
   const at = (path: string): Version => {
     loaded ??= load(services)
@@ -40,6 +40,7 @@ export function reflectionOf(services: readonly DescService[]): (server: Server)
         },
         { [METHOD]: (call: ServerDuplexStream<unknown, unknown>) => at(path).handle(call) },
       )
+    return paths
   }
 }
 

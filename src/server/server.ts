@@ -1,7 +1,7 @@
 import type { Socket } from "node:net"
 import type { DescService } from "@bufbuild/protobuf"
 import { Server } from "@grpc/grpc-js"
-import { HealthImplementation } from "grpc-health-check"
+import { HealthImplementation, service as healthService } from "grpc-health-check"
 import type { Logger } from "pino"
 import type { Code } from "../errors.ts"
 import { PolicyService } from "../gen/assay/v1/admin_pb.ts"
@@ -141,10 +141,11 @@ export function createServer(config: ServerConfig): AssayServer {
   const { knowCaller } = identities
   watchArrivals()
   const admission = new Admission(limits, { waited: config.waited ?? (() => {}) })
-  const connections = new Connections(limits, ({ caller, streams }) => {
+  const connections = new Connections(limits, ({ caller, network, streams }) => {
     const isRefused = streams >= limits.callsMax || (caller !== undefined && admission.refuses(caller))
-    if (isRefused) config.refused?.("OVERLOADED")
-    return isRefused
+    const refusal = isRefused ? "OVERLOADED" : limiter.isSpent(caller, network) ? "RATE" : undefined
+    if (refusal !== undefined) config.refused?.(refusal)
+    return refusal
   })
   const administering = new Connections(ADMIN_CONNECTIONS)
   const guard = new Guard(limits)
@@ -189,7 +190,8 @@ export function createServer(config: ServerConfig): AssayServer {
       for (const name of ["", ...SERVICES.map(({ typeName }) => typeName)]) health.setStatus(name, status)
     }
     health.addToServer(server)
-    if (config.reflection) addReflection(server)
+    for (const { path } of Object.values(healthService)) direct.leave(path)
+    if (config.reflection) for (const path of addReflection(server)) direct.leave(path)
     const takes: Takes = (call, headers, arrival) => direct.take(edge, call, headers, arrival)
     const parts =
       transport === "admin"

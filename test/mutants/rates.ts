@@ -82,8 +82,8 @@ export const RATES: readonly Mutant[] = [
   {
     id: "limit-at-a-time",
     ...LIMITER,
-    find: "if ((this.#open.get(key) ?? 0) >= this.#max)",
-    replace: "if ((this.#open.get(key) ?? 0) >= 1e9)",
+    find: "return (this.#open.get(key) ?? 0) >= this.#max",
+    replace: "return (this.#open.get(key) ?? 0) >= 1e9",
     why: "One caller could hold every call that there may be.",
   },
   {

@@ -10,7 +10,7 @@ import { gateway, limited, serving } from "./tls.ts"
 
 const EPOCH = pathOf(AttestationService.method.getEpoch)
 const nothing = framed(new Uint8Array())
-const never = (): boolean => false
+const never = (): undefined => undefined
 const nothingToCut = (): void => {}
 
 const test = suite("connections")

@@ -50,13 +50,20 @@ test("G-05 counts an answer that nobody takes as an open call, and lets it go wh
       for (const { stream } of calls) stream.end(framed(message))
       await until(() => ended.length === 2)
       await pause(100)
-      assert.equal(ended, ["RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"])
+      assert.equal(ended, ["RATE", "RATE"])
       session.settings({ initialWindowSize: 65_535 })
       await until(() => ended.length === 4)
       assert.equal(ended.slice(2), ["OK", "OK"])
       session.destroy()
     },
-    limited({}, { rates: { callsMax: 2 }, observe: (_method, code) => void ended.push(code) }),
+    limited(
+      {},
+      {
+        rates: { callsMax: 2 },
+        observe: (_method, code) => void ended.push(code),
+        refused: (code) => void ended.push(code),
+      },
+    ),
   )
 })
 test("G-05 waits with its end for who takes an answer late", () =>
