@@ -15,7 +15,10 @@ export const keepsRules = ({ freshness, evidence, certification }: VerifyRequest
 
 /** The same of a request in a stream. */
 export const streamKeepsRules = ({ id, request }: VerifyStreamRequest): boolean =>
-  isWithin(id, 1, 64) && VISIBLE.test(id) && request !== undefined && keepsRules(request)
+  isId(id) && request !== undefined && keepsRules(request)
+
+/** Whether an id in a stream is what it must be: an answer can name it. */
+export const isId = (id: string): boolean => isWithin(id, 1, 64) && VISIBLE.test(id)
 
 const VISIBLE = /^[!-~]+$/
 

@@ -326,6 +326,28 @@ export const EDGE: readonly Mutant[] = [
     why: "A stream would outlive its caller's certificate.",
   },
   {
+    id: "stream-rate",
+    ...of("N-07", "stream", "stream-turns"),
+    find: "        context.request()\n",
+    replace: "",
+    why: "What is asked on a stream would count for no rate.",
+  },
+  {
+    id: "stream-turn",
+    ...of("G-09", "stream", "stream-turns"),
+    covers: ["G-09"],
+    find: "end = await context.enter(bytes)",
+    replace: "end = (): void => {}",
+    why: "Sixteen kilobytes of messages that are none would keep everybody waiting for a second.",
+  },
+  {
+    id: "stream-rest",
+    ...of("N-07", "stream", "stream-turns"),
+    find: "if (!(await answer(received, id, isOwn, bytes))) rest()",
+    replace: "await answer(received, id, isOwn, bytes)",
+    why: "Whoever asks too much would be told so as fast as it asks, and others would wait for that.",
+  },
+  {
     id: "admission-turns",
     ...of("N-07", "admission", "admission"),
     find: "if (most === undefined || this.#asked(most) <= this.#asked(line) + weight)",

@@ -113,9 +113,10 @@ for (const [name, holder, act, code] of ends) {
       while (server.seen.length < 1) await pause(5)
       await act(server, clock)
       stream.write(message("b"))
-      assert.is((await outcome).code, code)
-      assert.is(server.seen.length, 1)
+      const { code: told } = await soon(outcome)
       session.destroy()
+      assert.is(told, code)
+      assert.is(server.seen.length, 1)
     }, 3_600_000))
   test(`refuses G-11 a stream to stay of a caller ${name}, without a request`, () =>
     served(async (server, clock) => {

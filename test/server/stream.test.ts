@@ -201,9 +201,10 @@ for (const [name, message, code] of endings)
     }))
 test("answers an unknown field of evidence with its path, and goes on", () =>
   within({}, async ({ address }) => {
-    const bytes = concat(field(1, utf8("a")), field(2, concat(field(2, ones(16)), field(9, ones(1)))))
-    const answer = "a: INVALID_ARGUMENT FIELD 9"
-    assert.equal(await rawStream(address, bytes, bytes), { answers: [answer, answer], error: undefined })
+    const bytes = (id: string) =>
+      concat(field(1, utf8(id)), field(2, concat(field(2, ones(16)), field(9, ones(1)))))
+    const answers = ["a: INVALID_ARGUMENT FIELD 9", "b: INVALID_ARGUMENT FIELD 9"]
+    assert.equal(await rawStream(address, bytes("a"), bytes("b")), { answers, error: undefined })
   }))
 
 test("runs at most as many requests at a time as the limit says, and answers all", async () => {
