@@ -204,8 +204,7 @@ export class Admission {
     setImmediate(() => {
       this.#isPumping = false
       const nowMs = this.#nowMs()
-      const awayMs = awaySinceMs === undefined ? 0 : sinceMs - awaySinceMs
-      this.#adapt(nowMs - sinceMs, Math.max(TICK_MS, awayMs * TICK_PART))
+      this.#adapt(nowMs - sinceMs, Math.max(TICK_MS, (sinceMs - (awaySinceMs ?? sinceMs)) * TICK_PART))
       this.#pump(nowMs)
     })
   }

@@ -385,7 +385,7 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "admission-away",
     ...of("N-07", "admission", "admission"),
-    find: "Math.max(TICK_MS, awayMs * TICK_PART)",
+    find: "Math.max(TICK_MS, (sinceMs - (awaySinceMs ?? sinceMs)) * TICK_PART)",
     replace: "TICK_MS",
     why: "While many are refused, hardly anybody would be answered.",
   },

@@ -1,10 +1,11 @@
 /** Real PostgreSQL servers for tests, each with its data and its socket in a folder of its own. */
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync, statSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { join, resolve } from "node:path"
 import { Client } from "pg"
 import type { Test } from "uvu"
+import { keep } from "./kept.ts"
 import { isThere, postgresPrograms } from "./prerequisites.ts"
 import { privileges, type ServerProcess, startProcess } from "./server-process.ts"
 
@@ -78,15 +79,7 @@ const emptyCluster = (programs: string): string => {
     const made = join(folder, "data")
     const settings = ["--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8"]
     asOwner(join(programs, "initdb"), "-D", made, "-U", SUPERUSER, ...settings)
-    mkdirSync(dirname(kept), { recursive: true })
-    const copy = `${kept}.${process.pid}`
-    execFileSync("cp", ["-a", made, copy])
-    try {
-      renameSync(copy, kept)
-    } catch (error) {
-      rmSync(copy, { recursive: true })
-      if (!existsSync(kept)) throw error // else another process was faster
-    }
+    keep(made, kept, (from, to) => execFileSync("cp", ["-a", from, to]))
     return kept
   } finally {
     rmSync(folder, { recursive: true })

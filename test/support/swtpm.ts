@@ -1,9 +1,10 @@
 /** TPMs of swtpm for tests, copied from ones that are made once. */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { join, resolve } from "node:path"
 import { type Swtpm, type SwtpmOptions, startSwtpm } from "../../src/device/swtpm.ts"
 import type { HashName } from "../../src/evidence/tpm/algorithm.ts"
+import { keep } from "./kept.ts"
 
 /** Where Debian has what manufactures them. */
 const SETUP = "/usr/bin/swtpm_setup"
@@ -19,15 +20,7 @@ const made = async (banks: readonly HashName[], { certified = false }: Kind): Pr
   const state = mkdtempSync(join(tmpdir(), "assay-tpm-"))
   try {
     await (await startSwtpm(banks, { certified, state })).stop()
-    mkdirSync(dirname(kept), { recursive: true })
-    const copy = `${kept}.${process.pid}`
-    cpSync(state, copy, { recursive: true })
-    try {
-      renameSync(copy, kept)
-    } catch (error) {
-      rmSync(copy, { recursive: true })
-      if (!existsSync(kept)) throw error // else another process was faster
-    }
+    keep(state, kept)
     return kept
   } finally {
     rmSync(state, { recursive: true })
