@@ -6,19 +6,17 @@
  */
 import { AssayError } from "../errors.ts"
 
-/** Bounds of what is begun and of what waits. */
+/** Bounds. */
 export interface AdmissionLimits {
-  /** Requests that are begun and not answered. */
+  /** Requests that are begun and not answered, and that wait. */
   readonly runningMax: number
-  /** Requests that wait. */
   readonly waitingMax: number
   /** For how long one may have to wait, as far as can be told. */
   readonly waitMs: number
 }
 
-/** What is told of it. */
+/** What is told of it: that a request has begun, after so long. */
 export interface AdmissionEvents {
-  /** A request has begun, after so long. */
   readonly waited: (seconds: number) => void
 }
 
@@ -32,8 +30,7 @@ const TICK_MS = 4
 const TICK_PART = 1 / 2
 const [BATCH_START, BATCH_STEP, BATCH_MAX] = [64, 4, 256]
 /** How long throughput is measured before it counts, and how much the newest measure does. */
-const MEASURE_MS = 50
-const NEWEST = 0.3
+const [MEASURE_MS, NEWEST] = [50, 0.3]
 /** What comes at once, and is done after a while, waits: only a line that stays is one that is too long. */
 const BURST_MS = 1000
 /** Of what was begun for a caller, a third still counts after so long. */
@@ -46,7 +43,7 @@ const MUCH = 0.5
 const PROBE = 1.1
 
 interface Waiting {
-  readonly caller: string
+  readonly line: Line
   readonly weight: number
   readonly sinceMs: number
   readonly isGone: () => boolean
@@ -56,10 +53,13 @@ interface Waiting {
 
 /** One caller's line. */
 interface Line {
-  readonly caller: string
   readonly waiting: Waiting[]
+  /** Of what waits. */
   weight: number
+  /** What may be begun before it is another's turn. */
   credit: number
+  /** What was begun lately, by weight, as it was at `#fadedMs`. */
+  begun: number
 }
 
 /** Lets requests begin. */
@@ -67,19 +67,18 @@ export class Admission {
   readonly #limits: AdmissionLimits
   readonly #events: AdmissionEvents
   readonly #nowMs: () => number
-  /** In the order of their turns. */
+  /** Of who waits or was served lately. Not only of who waits: a `Map` that is added to and taken from all the time leaves much behind. */
   readonly #lines = new Map<string, Line>()
-  /** What was begun for each caller lately, by weight, as it was at `#fadedMs`. */
-  readonly #begun = new Map<string, number>()
+  /** Those in which somebody waits, in the order of their turns. */
+  readonly #turns: Line[] = []
   #fadedMs = 0
   #waiting = 0
   #weight = 0
   #running = 0
   #batch = BATCH_START
   #isPumping = false
-  /** Since when somebody has waited at any time. */
+  /** Since when somebody has waited at any time; and when somebody was refused last. */
   #busySinceMs = 0
-  /** When somebody was refused last. */
   #refusedMs = Number.NEGATIVE_INFINITY
   /** What is begun in a millisecond while requests wait; nothing before that was measured, and when nobody asks for too much. */
   #perMs: number | undefined
@@ -96,7 +95,6 @@ export class Admission {
   get waiting(): number {
     return this.#waiting
   }
-
   get running(): number {
     return this.#running
   }
@@ -109,10 +107,10 @@ export class Admission {
     if (!this.#isFull(1 + this.#weight * UNSEEN)) return false
     const line = this.#lines.get(caller)
     const most = this.#most()
-    if (line === undefined || most === undefined) return false
-    const isRefused = this.#asked(line) >= this.#asked(most) * MUCH
-    if (isRefused) this.#refusedMs = this.#nowMs()
-    return isRefused
+    if (line === undefined || line.waiting.length === 0 || most === undefined) return false
+    if (this.#asked(line) < this.#asked(most) * MUCH) return false
+    this.#refusedMs = this.#nowMs()
+    return true
   }
 
   /**
@@ -126,7 +124,7 @@ export class Admission {
   enter(caller: string, bytes: number, isGone: () => boolean): Promise<(() => void) | undefined> {
     return new Promise((begin, refuse) => {
       const weight = 1 + bytes / BYTES_OF_ONE
-      const line = this.#lines.get(caller) ?? { caller, waiting: [], weight: 0, credit: 0 }
+      const line = this.#lines.get(caller) ?? { waiting: [], weight: 0, credit: 0, begun: 0 }
       while (this.#isFull(weight)) {
         const most = this.#most()
         if (most === undefined || this.#asked(most) <= this.#asked(line) + weight)
@@ -138,7 +136,7 @@ export class Admission {
         if (this.#perMs === undefined) this.#busySinceMs = sinceMs
         this.#measured = { sinceMs, weight: 0 }
       }
-      line.waiting.push({ caller, weight, sinceMs, isGone, begin, refuse })
+      if (line.waiting.push({ line, weight, sinceMs, isGone, begin, refuse }) === 1) this.#turns.push(line)
       line.weight += weight
       this.#waiting += 1
       this.#weight += weight
@@ -156,14 +154,14 @@ export class Admission {
   }
 
   /** What a caller asks for, and what it was given lately. */
-  #asked({ caller, weight }: Line): number {
-    return weight + (this.#begun.get(caller) ?? 0)
+  #asked({ weight, begun }: Line): number {
+    return weight + begun
   }
 
   /** The line of who asks most, of those who wait. */
   #most(): Line | undefined {
     let most: Line | undefined
-    for (const line of this.#lines.values())
+    for (const line of this.#turns)
       if (most === undefined || this.#asked(line) > this.#asked(most)) most = line
     return most
   }
@@ -173,12 +171,13 @@ export class Admission {
     const last = line.waiting.pop()
     if (last === undefined) return
     this.#left(line, last)
-    if (line.waiting.length === 0) this.#lines.delete(line.caller)
+    if (line.waiting.length === 0) this.#turns.splice(this.#turns.indexOf(line), 1)
     last.refuse(this.#overloaded())
   }
 
   #left(line: Line, { weight }: Waiting): void {
-    line.weight -= weight
+    if (line.waiting.length === 0) line.weight = line.credit = 0
+    else line.weight -= weight
     this.#waiting -= 1
     this.#weight = this.#waiting === 0 ? 0 : this.#weight - weight
   }
@@ -232,9 +231,9 @@ export class Admission {
     this.#measure(nowMs)
   }
 
-  #begin({ caller, weight, sinceMs, begin }: Waiting, nowMs: number): void {
+  #begin({ line, weight, sinceMs, begin }: Waiting, nowMs: number): void {
     this.#running += 1
-    this.#begun.set(caller, (this.#begun.get(caller) ?? 0) + weight)
+    line.begun += weight
     this.#events.waited((nowMs - sinceMs) / 1000)
     let ended = false
     begin(() => {
@@ -248,30 +247,31 @@ export class Admission {
   /** The first of the line whose turn it is. */
   #next(): Waiting | undefined {
     for (;;) {
-      const line = this.#lines.values().next().value
-      if (line === undefined) return undefined
-      const { caller } = line
-      const head = line.waiting[0]
-      if (head !== undefined && line.credit >= head.weight) {
+      const [line] = this.#turns
+      const head = line?.waiting[0]
+      if (line === undefined || head === undefined) return undefined
+      if (line.credit >= head.weight) {
         line.waiting.shift()
         line.credit -= head.weight
         this.#left(line, head)
-        if (line.waiting.length === 0) this.#lines.delete(caller)
+        if (line.waiting.length === 0) this.#turns.shift()
         return head
       }
-      this.#lines.delete(caller)
-      if (head === undefined) continue
       line.credit += QUANTUM
-      this.#lines.set(caller, line)
+      this.#turns.push(line)
+      this.#turns.shift()
     }
   }
 
   /** What was begun counts less and less. */
   #fade(nowMs: number): void {
     const left = Math.exp((this.#fadedMs - nowMs) / LATELY_MS)
-    for (const [caller, weight] of this.#begun)
-      if (weight * left < 1) this.#begun.delete(caller)
-      else this.#begun.set(caller, weight * left)
+    for (const [caller, line] of this.#lines) {
+      line.begun *= left
+      if (line.begun >= 1) continue
+      line.begun = 0
+      if (line.waiting.length === 0) this.#lines.delete(caller)
+    }
     this.#fadedMs = nowMs
   }
 

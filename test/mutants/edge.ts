@@ -357,8 +357,8 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "admission-early",
     ...of("N-07", "admission", "admission"),
-    find: "this.#asked(line) >= this.#asked(most) * MUCH",
-    replace: "true",
+    find: "this.#asked(line) < this.#asked(most) * MUCH",
+    replace: "false",
     why: "Of those who wait, also who asks little would be refused unread.",
   },
   {
@@ -399,7 +399,7 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "admission-lately",
     ...of("N-07", "admission", "admission"),
-    find: "return weight + (this.#begun.get(caller) ?? 0)",
+    find: "return weight + begun",
     replace: "return weight",
     why: "A caller that comes with many at once, and seldom, would be refused beside one that never stops.",
   },
