@@ -86,6 +86,7 @@ class Unary implements Conversation {
 
   received(chunk: Buffer): void {
     this.#gathered.push(chunk)
+    if (this.#direct.call.guarded?.isWhole !== true) this.#gathered.keep()
   }
 
   complete(): void {

@@ -235,6 +235,13 @@ export const EDGE: readonly Mutant[] = [
     why: "What is compressed would be read as it is.",
   },
   {
+    id: "direct-kept",
+    ...of("G-06", "direct", "direct"),
+    find: "    if (this.#direct.call.guarded?.isWhole !== true) this.#gathered.keep()\n",
+    replace: "",
+    why: "Three bytes of a request would keep whatever came with them, in each of a thousand calls of a connection.",
+  },
+  {
     id: "direct-late",
     ...of("G-06", "direct", "direct"),
     find: "=> direct.isLate",

@@ -1,5 +1,3 @@
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { gzipSync } from "node:zlib"
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { status } from "@grpc/grpc-js"
@@ -13,6 +11,7 @@ import {
 } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import { Messages } from "../../src/server/direct-stream.ts"
+import { collect } from "../support/collect.ts"
 import { goodVerify } from "./fake.ts"
 import { framed, pause, rawOpen, rawSession, until } from "./raw.ts"
 import { gateway, serving } from "./tls.ts"
@@ -145,13 +144,6 @@ test("puts messages together, whatever pieces they come in", () => {
   )
 })
 
-/** Collects what nobody holds any more. */
-const collect = (): void => {
-  setFlagsFromString("--expose-gc")
-  const gc = runInNewContext("gc")
-  // What the first has found, is given back by others; the second waits for them.
-  for (let i = 0; i < 2; i++) gc()
-}
 /** How many bytes of memory each of many streams keeps to which these pieces have come. */
 const keptOf = (piecesOf: () => readonly Buffer[]): number => {
   collect()

@@ -7,8 +7,20 @@ import { AttestationService, VerifyRequestSchema } from "../../src/gen/assay/v1/
 import { pathOf } from "../../src/rpc.ts"
 import type { ServerConfig } from "../../src/server/server.ts"
 import { writeServer } from "../support/callers.ts"
+import { collect } from "../support/collect.ts"
 import { goodVerify, result } from "./fake.ts"
-import { framed, pause, rawOpen, rawSession, rawWhole, until } from "./raw.ts"
+import {
+  DATA,
+  frame,
+  framed,
+  headersFrame,
+  pause,
+  rawOpen,
+  rawSession,
+  rawSocket,
+  rawWhole,
+  until,
+} from "./raw.ts"
 import { gateway, serving } from "./tls.ts"
 
 const VERIFY = pathOf(AttestationService.method.verify)
@@ -70,6 +82,38 @@ for (const [name, sizes] of pieces)
       assert.is((await outcome).status, "0")
       assert.is(seen.length, 1)
       session.destroy()
+    }))
+
+/** A frame of a kind that there is not, which is to be ignored (RFC 9113, 4.1): what comes with it is read together with it. */
+const ignored = frame(0xfa, 0, 0, Buffer.alloc(14_000))
+const begun: [name: string, bytes: Uint8Array][] = [
+  ["half of the prefix", whole.subarray(0, 3)],
+  ["the prefix", whole.subarray(0, 5)],
+  ["half of it", whole.subarray(0, whole.length / 2)],
+  ["all but the last byte", whole.subarray(0, -1)],
+  ["the beginning of a large one", framed(message, { size: 60_000 })],
+]
+for (const [name, bytes] of begun)
+  test(`G-06 keeps of a request that is not whole what has come of it, and nothing that came with it: ${name}`, () =>
+    serving(async ({ address }) => {
+      const socket = await rawSocket(address, gateway)
+      socket.resume()
+      const calls = 400
+      const send = async (from: number, count: number): Promise<void> => {
+        for (let id = 2 * from + 1; id < 2 * (from + count); id += 2) {
+          socket.write(Buffer.concat([headersFrame(id, VERIFY), frame(DATA, 0, id, bytes), ignored]))
+          if (id % 20 === 1) await pause(1)
+        }
+        await pause(50)
+        collect()
+      }
+      await send(0, 20)
+      const before = process.memoryUsage().arrayBuffers
+      await send(20, calls)
+      const each = (process.memoryUsage().arrayBuffers - before) / calls
+      assert.is(socket.closed, false)
+      assert.ok(each < 4 * bytes.length + 2000, `${each} bytes`)
+      socket.destroy()
     }))
 
 /** What a call is answered with: headers, bytes and trailers. */
