@@ -8,6 +8,7 @@ import {
 } from "../gen/assay/v1/attestation_pb.ts"
 import { type Decode, Encoded, framed, type Received, Refused, type Violation } from "../rpc.ts"
 import type { Service } from "../service/service.ts"
+import { Texts } from "../texts.ts"
 import type { CallContext } from "./call.ts"
 import { verifyInputFromProto } from "./convert.ts"
 import { encodeStreamResult } from "./encode-result.ts"
@@ -92,7 +93,7 @@ const talking =
     /** Those that were refused without a turn, a while ago at most. */
     let resting = 0
     /** What answers will name; the second message of the same id is answered too. */
-    const ids = new Set<string>()
+    const ids = new Texts()
     /** Set when no more requests are read: how the stream ends once all answers are out. */
     let ending:
       | { readonly error: AssayError | undefined; readonly violations: readonly Violation[] | undefined }

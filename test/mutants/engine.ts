@@ -113,6 +113,16 @@ export const ENGINE: readonly Mutant[] = [
     why: "A clock that steps back would give whoever guesses all tries again.",
   },
   {
+    id: "texts-alike",
+    named: "N-01",
+    covers: ["N-01"],
+    file: "src/texts.ts",
+    tests: ["test/texts.test.ts"],
+    find: 'typeof found === "string" ? new Map([[found, 1]]) : found',
+    replace: 'typeof found === "string" ? new Map() : found',
+    why: "What was spent would be forgotten as soon as something like it is.",
+  },
+  {
     id: "spent-forgotten-early",
     named: "N-01",
     covers: ["row-6", "N-01"],

@@ -1,3 +1,5 @@
+import { Texts } from "../../texts.ts"
+
 /** Entries leave by whole seconds, so that forgetting them costs a step for each second and not for each entry. */
 const secondOf = (instant: Date): number => Math.floor(instant.getTime() / 1000)
 
@@ -7,8 +9,8 @@ const secondOf = (instant: Date): number => Math.floor(instant.getTime() / 1000)
  */
 export class SpentSet {
   readonly #max: number
-  /** How often each was used, by the second of expiry. */
-  readonly #keys = new Map<number, Map<string, number>>()
+  /** By the second of expiry. */
+  readonly #keys = new Map<number, Texts>()
   #size = 0
   #forgottenThrough = Number.NEGATIVE_INFINITY
   #visited = Number.NaN
@@ -38,10 +40,9 @@ export class SpentSet {
   /** Adds one use, and gives how many there are now. The caller has asked `isFull` and `isForgotten`. */
   add(key: string, expiresAt: Date): number {
     const second = secondOf(expiresAt)
-    const keys = this.#keys.get(second) ?? new Map<string, number>()
-    const uses = (keys.get(key) ?? 0) + 1
+    const keys = this.#keys.get(second) ?? new Texts()
+    const uses = keys.add(key)
     if (uses === 1) this.#size++
-    keys.set(key, uses)
     this.#keys.set(second, keys)
     return uses
   }
