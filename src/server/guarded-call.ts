@@ -28,7 +28,9 @@ export class GuardedCall implements Listed {
   readonly #sizes: number[] = []
   #owners: readonly string[]
   #messages = 0
+  /** Since when a message is not complete, later by the time in which it was not read. */
   #partialSinceMs: number | undefined
+  #lookedMs: number
   #complete = false
   #isClosed = false
   /** Pieces of the message that is not complete. */
@@ -55,6 +57,7 @@ export class GuardedCall implements Listed {
     this.#refuse = refuse
     this.#framing = new Framing((frame) => this.#begun(frame))
     this.#startMs = guard.nowMs()
+    this.#lookedMs = this.#startMs
     this.#provedMs = this.#startMs
     this.#owners = [arrival.connection.id]
     arrival.connection.streams += 1
@@ -152,8 +155,10 @@ export class GuardedCall implements Listed {
   #overdue(nowMs: number): AssayError | undefined {
     const { receiveMs, callMs } = this.#guard.limits
     if (nowMs >= this.#deadlineMs) return passed()
-    // While we do not read, nothing can come.
-    if (this.#partialSinceMs !== undefined && this.#stream.isPaused()) this.#partialSinceMs = nowMs
+    // While we do not read, nothing can come. That time does not count, and what counted before still does.
+    if (this.#partialSinceMs !== undefined && this.#stream.isPaused())
+      this.#partialSinceMs = Math.min(nowMs, this.#partialSinceMs + nowMs - this.#lookedMs)
+    this.#lookedMs = nowMs
     const isWaiting = !this.#shape.requestStream && !this.#complete
     const since = isWaiting ? this.#startMs : this.#partialSinceMs
     if (since !== undefined && nowMs - since > receiveMs) return slow(receiveMs)

@@ -109,6 +109,23 @@ export const EDGE: readonly Mutant[] = [
     why: "A request could take for ever to come.",
   },
   {
+    id: "guard-unread",
+    ...of("G-06", "guarded-call", "guarded-call"),
+    find: "this.#partialSinceMs = Math.min(nowMs, this.#partialSinceMs + nowMs - this.#lookedMs)",
+    replace: "this.#partialSinceMs = nowMs",
+    why: "Who has its stream paused now and then could leave a message half sent for ever.",
+  },
+  {
+    id: "guard-unread-ahead",
+    named: "counts for a message that begins while it is not read no time to come",
+    covers: ["G-06"],
+    file: "src/server/guarded-call.ts",
+    tests: ["test/server/guarded-call.test.ts"],
+    find: "Math.min(nowMs, this.#partialSinceMs + nowMs - this.#lookedMs)",
+    replace: "this.#partialSinceMs + nowMs - this.#lookedMs",
+    why: "Each message that begins while nothing is read would have more time than others.",
+  },
+  {
     id: "guard-taken",
     ...of("G-05", "guarded-call", "guard"),
     find: "else if (agoMs > takeMs)",

@@ -1,11 +1,11 @@
-import { type ClientHttp2Session, connect, createServer, type ServerHttp2Stream } from "node:http2"
+import type { ClientHttp2Session } from "node:http2"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import { Connection } from "../../src/server/connections.ts"
 import type { Limits } from "../../src/server/limits.ts"
-import { framed, pause, rawOpen, rawSession, rawWhole, until } from "./raw.ts"
+import { bareCall, framed, pause, rawOpen, rawSession, rawWhole, until } from "./raw.ts"
 import { gateway, limited, serving } from "./tls.ts"
 
 const EPOCH = pathOf(AttestationService.method.getEpoch)
@@ -89,28 +89,16 @@ test("refuses G-06 a handshake that never comes to its end, like any stranger", 
     },
     limited({ strangerIdleMs: 200 }),
   ))
-test("ends N-07 calls that were refused at once, when their callers have not ended them for five seconds", async () => {
-  const connection = new Connection("#1", "", 0, never, nothingToCut)
-  const server = createServer().listen(0, "127.0.0.1")
-  await new Promise((resolve) => server.once("listening", resolve))
-  const bound = server.address()
-  if (typeof bound !== "object" || bound === null) throw new Error("not listening")
-  const session = connect(`http://127.0.0.1:${bound.port}`)
-  try {
-    const arrived = new Promise<ServerHttp2Stream>((resolve) => server.once("stream", resolve))
-    const call = session.request({ ":method": "POST" })
-    call.on("error", () => {})
-    connection.refused.add({ stream: await arrived, sinceMs: 1000, place: 0 })
+test("ends N-07 calls that were refused at once, when their callers have not ended them for five seconds", () =>
+  bareCall(async (stream, call) => {
+    const connection = new Connection("#1", "", 0, never, nothingToCut)
+    connection.refused.add({ stream, sinceMs: 1000, place: 0 })
     connection.sweep(6000)
     await pause(20)
     assert.is(call.closed, false)
     connection.sweep(6001)
     await until(() => call.closed)
     assert.is(call.rstCode, 8, "CANCEL")
-  } finally {
-    session.destroy()
-    server.close()
-  }
-})
+  }))
 
 test.run()

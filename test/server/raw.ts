@@ -3,7 +3,9 @@ import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
   connect,
+  createServer,
   type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
 } from "node:http2"
 import { connect as connectTls, type TLSSocket } from "node:tls"
 import { fromBinary } from "@bufbuild/protobuf"
@@ -179,4 +181,24 @@ export const rawSocket = async (address: string, holder?: Holder): Promise<TLSSo
   await new Promise((resolve) => socket.once("secureConnect", resolve))
   socket.write(Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(SETTINGS, 0, 0)]))
   return socket
+}
+
+/** A call as it comes to a server that does nothing with it, seen from both ends. */
+export const bareCall = async (
+  act: (arrived: ServerHttp2Stream, call: ClientHttp2Stream) => Promise<void> | void,
+): Promise<void> => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await new Promise((resolve) => server.once("listening", resolve))
+  const bound = server.address()
+  if (typeof bound !== "object" || bound === null) throw new Error("not listening")
+  const session = connect(`http://127.0.0.1:${bound.port}`)
+  try {
+    const arrived = new Promise<ServerHttp2Stream>((resolve) => server.once("stream", resolve))
+    const call = session.request({ ":method": "POST" })
+    call.on("error", () => {})
+    await act(await arrived, call)
+  } finally {
+    session.destroy()
+    server.close()
+  }
 }
