@@ -107,6 +107,7 @@ export class Call implements CallContext {
   readonly #startMs = performance.now()
   #principal: Principal | undefined
   #line = ""
+  #isAskedWho = false
   #release: (() => void) | undefined
   #reason: Code | undefined
   #ended = false
@@ -149,6 +150,7 @@ export class Call implements CallContext {
         admitted()
         return
       }
+      this.#isAskedWho = true
       const known = this.#know()
       const admit = (principal: Principal): void => {
         if (this.#ended) return // while it was asked who calls
@@ -169,8 +171,9 @@ export class Call implements CallContext {
     this.#carrier.refuse(this.fail(error))
     const code = codeOf(error)
     if (this.#line !== "" && isTooMuch(code)) this.#edge.limits?.limiter.refused(this.#line)
-    // Who is known may ask too much; who is not, has nothing to ask again and again.
-    if (this.#arrival?.connection.caller === undefined || isNoCall(code)) this.guarded?.strike()
+    // Who is known may ask too much; who is not, has nothing to ask again and again, whoever else calls on the connection.
+    const isNobodys = this.#isAskedWho && this.#line === "" && isTooMuch(code)
+    if (this.#arrival?.connection.caller === undefined || isNoCall(code) || isNobodys) this.guarded?.strike()
   }
 
   /** It has been answered, or nobody waits for that any more. */

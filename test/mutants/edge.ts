@@ -177,9 +177,26 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "known-strike",
     ...of("G-09", "call", "turn-away"),
-    find: "=== undefined || isNoCall(code)) this.guarded?.strike()",
-    replace: "=== undefined) this.guarded?.strike()",
+    find: "=== undefined || isNoCall(code) || isNobodys)",
+    replace: "=== undefined || isNobodys)",
     why: "A known caller's calls that are none would cost it nothing, and all others their turn.",
+  },
+  {
+    id: "guesses-strike",
+    ...of("N-07", "call", "turn-away"),
+    find: "isNoCall(code) || isNobodys)",
+    replace: "isNoCall(code))",
+    why: "Behind one good call, enrollment tokens could be guessed as fast as they can be refused.",
+  },
+  {
+    id: "anyone-strikes",
+    named: "for too many calls that anyone may make",
+    covers: ["N-07"],
+    file: "src/server/call.ts",
+    tests: ["test/server/turn-away.test.ts"],
+    find: "const isNobodys = this.#isAskedWho && this.#line",
+    replace: "const isNobodys = this.#line",
+    why: "A gateway that asks too often for the server's health would lose its connection.",
   },
   {
     id: "spent-at-once",

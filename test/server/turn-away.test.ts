@@ -3,6 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { PolicyService } from "../../src/gen/assay/v1/admin_pb.ts"
 import { AttestationService, VerifyRequestSchema } from "../../src/gen/assay/v1/attestation_pb.ts"
+import { EnrollmentService } from "../../src/gen/assay/v1/enrollment_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import type { Holder } from "../support/callers.ts"
 import { goodVerify, type Running } from "./fake.ts"
@@ -149,6 +150,54 @@ for (const one of known)
       // Alone, without what else would keep it back.
       limited({}, { rates: { refused: { perSecond: 1e6, burst: 1e6 } } }),
     ))
+const guessed: [name: string, path: string, message: Buffer][] = [
+  ["BeginEnrollment", pathOf(EnrollmentService.method.beginEnrollment), nothing],
+  ["CompleteEnrollment", pathOf(EnrollmentService.method.completeEnrollment), nothing],
+  ["CreateChallenge", pathOf(AttestationService.method.createChallenge), nothing],
+  ["Verify", VERIFY, good],
+  ["VerifyStream", STREAM, nothing],
+]
+for (const [name, path, message] of guessed)
+  test(`N-07 ends the connection of a known caller that goes on with enrollment tokens that are none: ${name}`, () => {
+    let looked = 0
+    const enrollmentToken = async (): Promise<undefined> => {
+      looked += 1
+    }
+    return serving(
+      async (server) => {
+        const sent = await flood(
+          server,
+          [name, gateway, path, message, EPOCH],
+          [["authorization", "Bearer aet_none"]],
+        )
+        assertEnded(sent)
+        assert.ok(looked <= 20, `${looked} were looked for`)
+        await assertServing(server)
+      },
+      limited({}, { enrollmentToken, rates: { guess: few(20) } }),
+    )
+  })
+test("N-07 does not end the connection of a known caller for too many calls that anyone may make", () =>
+  serving(
+    async ({ address }) => {
+      const session = await rawSession(address, gateway)
+      assert.is((await rawWhole(session, EPOCH, nothing)).status, "0")
+      const codes: Record<string, number> = {}
+      for (let i = 0; i < 20; i++) {
+        const calls = Array.from({ length: 50 }, () =>
+          rawWhole(session, "/grpc.health.v1.Health/Check", nothing),
+        )
+        for (const { status, code } of await Promise.all(calls)) {
+          const key = code ?? `${status}`
+          codes[key] = (codes[key] ?? 0) + 1
+        }
+      }
+      assert.equal(codes, { 0: 5, RATE: 995 })
+      assert.is(session.closed, false)
+      session.destroy()
+    },
+    limited({}, { rates: { anyone: few(5) } }),
+  ))
 test("N-07 refuses at once who is beyond its rate, and does not end its connection", () => {
   const seen: string[] = []
   return serving(
