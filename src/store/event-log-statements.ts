@@ -138,15 +138,41 @@ const deleteLink = statement<OfLink>((builder, at) =>
 interface Total {
   logs: number
   bytes: number
+  /** What was added since they were counted. */
+  readonly added: { logs: number; bytes: number }
 }
 
+/** What the logs of tenants come to, as far as that is known. */
+export type Totals = ReadonlyMap<string, Total>
+
 /**
- * Keeps logs of devices, or notes that they were used again, in one transaction. What was not used for longest gives way. What the
- * logs of a tenant come to is asked once: they are counted for it, up to ten thousand.
+ * How much of the bounds may be added until all is counted anew: to count ten thousand logs takes SQLite half a millisecond, and
+ * PostgreSQL up to ten. What others add meanwhile is not known: each of several processes may go beyond the bounds by so much.
  */
-export function* keepLogs(shown: readonly ShownNow[], bounds: LogBounds): Work<void> {
-  const totals = new Map<string, Total>()
+const UNCOUNTED = 0.01
+/** Tenants whose totals are known; all are forgotten when there are more. */
+const TOTALS_MAX = 1000
+
+/**
+ * Keeps logs of devices, or notes that they were used again, in one transaction. What was not used for longest gives way.
+ *
+ * @param known What came of it the last time, if that was stored.
+ * @returns What the logs of tenants come to now, once it is stored.
+ */
+export function* keepLogs(shown: readonly ShownNow[], bounds: LogBounds, known: Totals): Work<Totals> {
+  const totals = recall(known, bounds)
   for (const one of shown) yield* keepLog(one, bounds, totals)
+  return totals
+}
+
+/** Copies of what need not be counted anew: the work may be undone, or done over. */
+const recall = (known: Totals, bounds: LogBounds): Map<string, Total> => {
+  const totals = new Map<string, Total>()
+  if (known.size > TOTALS_MAX) return totals
+  for (const [tenant, { logs, bytes, added }] of known)
+    if (added.logs + 1 <= UNCOUNTED * bounds.logs && added.bytes + 1 <= UNCOUNTED * bounds.bytes)
+      totals.set(tenant, { logs, bytes, added: { ...added } })
+  return totals
 }
 
 function* keepLog(shown: ShownNow, bounds: LogBounds, totals: Map<string, Total>): Work<void> {
@@ -158,6 +184,8 @@ function* keepLog(shown: ShownNow, bounds: LogBounds, totals: Map<string, Total>
     const added = yield* changesOf(insertLog({ tenant, digest, size: log.length, at, log }))
     total.logs += added
     total.bytes += added * log.length
+    total.added.logs += added
+    total.added.bytes += added * log.length
   }
   const link = { tenant, device, ak_name, digest, at }
   if ((yield* changesOf(useLink(link))) > 0) return
@@ -170,21 +198,26 @@ export const dropLog = (tenant: string, digest: Uint8Array): Ask => deleteLog({ 
 
 function* totalOf(tenant: string): Work<Total> {
   const row = yield* rowOf(selectTotal({ tenant }))
+  const added = { logs: 0, bytes: 0 }
   return row === undefined
-    ? { logs: 0, bytes: 0 }
-    : { logs: integer(row, "logs"), bytes: integer(row, "bytes") }
+    ? { logs: 0, bytes: 0, added }
+    : { logs: integer(row, "logs"), bytes: integer(row, "bytes"), added }
 }
 
 function* makeRoom(tenant: string, size: number, bounds: LogBounds, total: Total): Work<void> {
   const isFull = (): boolean =>
     total.logs > 0 && (total.logs + 1 > bounds.logs || total.bytes + size > bounds.bytes)
-  while (isFull())
-    for (const row of yield* rowsOf(selectOldest({ tenant }))) {
+  while (isFull()) {
+    const rows = yield* rowsOf(selectOldest({ tenant }))
+    // Others have forgotten them since they were counted.
+    if (rows.length === 0) Object.assign(total, { logs: 0, bytes: 0 })
+    for (const row of rows) {
       if (!isFull()) return
       yield* ask(deleteLog({ tenant, digest: blob(row, "digest") }))
       total.logs -= 1
       total.bytes -= integer(row, "size")
     }
+  }
 }
 
 function* trimDevice(tenant: string, device: string, bounds: LogBounds): Work<void> {

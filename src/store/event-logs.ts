@@ -9,6 +9,7 @@ import {
   type ShownNow,
   selectLink,
   selectLog,
+  type Totals,
 } from "./event-log-statements.ts"
 import { blob, instant, instantColumn } from "./row.ts"
 import { changesOf } from "./statement.ts"
@@ -49,6 +50,17 @@ export interface LogOptions {
 /** Writes logs in one transaction: a large one holds who does it for some milliseconds, and then the disk does. */
 export type KeepLogs = (notes: readonly ShownNow[], bounds: LogBounds) => Promise<void>
 
+/** Writes logs to a database, and knows afterwards what it need not ask again. */
+export const createKeepLogs = (database: Pick<Database, "write">): KeepLogs => {
+  const nothing: Totals = new Map()
+  let known = nothing
+  return async (notes, bounds) => {
+    const before = known
+    known = nothing // unless it is written
+    known = await database.write(() => keepLogs(notes, bounds, before))
+  }
+}
+
 /**
  * Logs in a database. They are written behind the calls that bring them, some together and none soon: who was told its result
  * has not waited for them, and the journal goes before them. What waits is found as what is written is.
@@ -58,7 +70,7 @@ export type KeepLogs = (notes: readonly ShownNow[], bounds: LogBounds) => Promis
 export const createStoredLogs = (
   database: Database,
   options: LogOptions = {},
-  keep: KeepLogs = (notes, within) => database.write(() => keepLogs(notes, within)),
+  keep: KeepLogs = createKeepLogs(database),
 ): StoredLogs => {
   const bounds = { ...BOUNDS, ...options.bounds }
   const { delayMs = DELAY_MS } = options

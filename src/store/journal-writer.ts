@@ -4,6 +4,7 @@
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { AssayError } from "../errors.ts"
+import { createKeepLogs } from "./event-logs.ts"
 import { DeviceMemory } from "./held-devices.ts"
 import { createChainWriter } from "./journal-append.ts"
 import { commitGroup } from "./journal-commit.ts"
@@ -15,7 +16,7 @@ import {
   writtenMessage,
 } from "./journal-message.ts"
 import { openSqlite, sqliteDatabase } from "./sqlite-database.ts"
-import { doTask, movable, type ThreadTask } from "./thread-task.ts"
+import { doTask, type LargeParts, movable, type ThreadTask } from "./thread-task.ts"
 import { forgetUndone } from "./undone.ts"
 
 const serve = (port: MessagePort, { path, writer }: ThreadStart): void => {
@@ -25,15 +26,16 @@ const serve = (port: MessagePort, { path, writer }: ThreadStart): void => {
   const answer = (message: ThreadMessage, moved: ArrayBuffer[] = []): void => port.postMessage(message, moved)
   const failed = (cause: unknown): void =>
     answer({ kind: "failed", reason: cause instanceof Error ? cause.message : "unknown" })
-  const createLarge = () => {
+  const createLarge = (): LargeParts => {
     const own = createChainWriter(writer)
-    return { chains: own, database: forgetUndone(sqliteDatabase(openSqlite(path)), own) }
+    const beside = forgetUndone(sqliteDatabase(openSqlite(path)), own)
+    return { chains: own, database: beside, keepLogs: createKeepLogs(beside) }
   }
-  let large: ReturnType<typeof createLarge> | undefined
+  let large: LargeParts | undefined
   const doLarge = async (task: ThreadTask): Promise<void> => {
     try {
       large ??= createLarge()
-      const done = await doTask(task, large.database, large.chains)
+      const done = await doTask(task, large)
       answer(done, movable(done))
     } catch (cause) {
       if (cause instanceof AssayError) answer({ kind: "refused", refusal: refusalToMessage(cause) })

@@ -5,7 +5,8 @@
 import type { Act, ImportedTrust, TrustImport, TrustRecord } from "../service/ports.ts"
 import { createAdminister } from "./administer.ts"
 import type { Database } from "./database.ts"
-import { keepLogs, type LogBounds, type ShownNow } from "./event-log-statements.ts"
+import type { LogBounds, ShownNow } from "./event-log-statements.ts"
+import type { KeepLogs } from "./event-logs.ts"
 import type { ChainWriter } from "./journal-append.ts"
 import { createTrust, type TrustOptions } from "./trust.ts"
 
@@ -30,6 +31,13 @@ export type TaskDone =
   | { readonly kind: "trust"; readonly trust: TrustRecord }
   | { readonly kind: "import"; readonly imported: ImportedTrust }
 
+/** What it is done with. */
+export interface LargeParts {
+  readonly database: Database
+  readonly chains: ChainWriter
+  readonly keepLogs: KeepLogs
+}
+
 /**
  * Does it, on a connection that writes no groups: what is remembered of devices holds while nobody else's has written.
  *
@@ -37,13 +45,12 @@ export type TaskDone =
  */
 export const doTask = async (
   asked: ThreadTask,
-  database: Database,
-  chains: ChainWriter,
+  { database, chains, keepLogs }: LargeParts,
 ): Promise<TaskDone> => {
   const trust = (options: TrustOptions) => createTrust(database, createAdminister(database, chains), options)
   switch (asked.kind) {
     case "logs":
-      await database.write(() => keepLogs(asked.notes, asked.bounds))
+      await keepLogs(asked.notes, asked.bounds)
       return { kind: "logs" }
     case "trust":
       return { kind: "trust", trust: await trust({}).trust(asked.tenant) }
