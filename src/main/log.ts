@@ -6,7 +6,7 @@ import type { Config } from "../config.ts"
 const NEVER_LOGGED = ["token", "challenge", "nonce", "credential", "passphrase"]
 
 /** Lines are written when so many characters wait, or after so long: a write each would cost as much as all else of a line. */
-const WAITING_MAX = 8192
+const WAITING_MAX = 32_768
 const WAITING_MS = 50
 
 /** Logs as JSON lines on stdout, without anything that could be presented. What waits is written when the process exits. */
