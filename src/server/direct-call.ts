@@ -6,6 +6,7 @@ import { type MetadataValue, type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
 import { Call, type CallKind, type Carrier, type Edge } from "./call.ts"
+import type { Holding } from "./guard.ts"
 import { ignore, letGo } from "./let-go.ts"
 
 const { HTTP2_HEADER_STATUS, HTTP2_HEADER_CONTENT_TYPE } = constants
@@ -23,7 +24,7 @@ const EVENTS = ["data", "end", "wantTrailers", "close"]
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 
 /** What is said over a call. It is told of what happens, in this order, and of nothing after the end. */
-export interface Conversation {
+export interface Conversation extends Holding {
   /** Its caller is known and may make it. */
   admitted(): void
   /** More bytes have come. */
@@ -65,6 +66,7 @@ export class DirectCall implements Carrier {
       this.closed()
       return
     }
+    call.guarded?.heldBy(conversation)
     stream.on("data", (chunk: Buffer) => {
       call.guarded?.received(chunk)
       if (!call.ended) conversation.received(chunk)

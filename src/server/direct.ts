@@ -89,6 +89,11 @@ class Unary implements Conversation {
     if (this.#direct.call.guarded?.isWhole !== true) this.#gathered.keep()
   }
 
+  /** All of it may have come but for its end, which most often comes with it. */
+  keep(): void {
+    this.#gathered.keep()
+  }
+
   complete(): void {
     this.#isWhole = true
     this.#proceed()

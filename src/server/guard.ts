@@ -105,5 +105,11 @@ export interface Proving {
   proveAgain(): void
 }
 
+/** Holds what has come of a call. */
+export interface Holding {
+  /** The rest has not come for a while: nothing is to be kept beside what has. */
+  keep?(): void
+}
+
 /** Ends a call with an error, unless it has ended. */
 export type Refuse = (error: AssayError) => void

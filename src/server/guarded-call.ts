@@ -3,7 +3,7 @@ import { constants, type ServerHttp2Stream } from "node:http2"
 import { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
 import { type Frame, Framing } from "./framing.ts"
-import type { Guard, Proving, Refuse, Shape, Taken } from "./guard.ts"
+import type { Guard, Holding, Proving, Refuse, Shape, Taken } from "./guard.ts"
 import type { Listed } from "./roll.ts"
 
 /** A question for a service's name, and one for a file of the schema. */
@@ -38,6 +38,7 @@ export class GuardedCall implements Listed {
   /** How much of the answers waits to be taken, and since when as much. */
   #untaken = { bytes: 0, sinceMs: 0 }
   #answeredMs: number | undefined
+  #holding: Holding | undefined
   #proving: Proving | undefined
   #provedMs: number
 
@@ -72,6 +73,11 @@ export class GuardedCall implements Listed {
   known(caller: string, proving: Proving): void {
     this.#owners = [this.#arrival.connection.id, caller]
     this.#proving = proving
+  }
+
+  /** Who holds what comes of it. */
+  heldBy(holding: Holding): void {
+    this.#holding = holding
   }
 
   /** Its caller will send no more. */
@@ -133,6 +139,7 @@ export class GuardedCall implements Listed {
       this.#stream.close(constants.NGHTTP2_CANCEL)
       return
     }
+    if (!this.#shape.requestStream && !this.#complete) this.#holding?.keep?.()
     const error = this.#overdue(nowMs)
     if (error !== undefined) this.#refuse(error)
     else if (

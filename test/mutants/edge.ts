@@ -276,6 +276,13 @@ export const EDGE: readonly Mutant[] = [
     why: "Three bytes of a request would keep whatever came with them, in each of a thousand calls of a connection.",
   },
   {
+    id: "guard-kept",
+    ...of("G-06", "guarded-call", "direct"),
+    find: "    if (!this.#shape.requestStream && !this.#complete) this.#holding?.keep?.()\n",
+    replace: "",
+    why: "Requests that lack nothing but their end would keep whatever came with them.",
+  },
+  {
     id: "direct-late",
     ...of("G-06", "direct", "direct"),
     find: "=> direct.isLate",

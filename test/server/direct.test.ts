@@ -86,25 +86,29 @@ for (const [name, sizes] of pieces)
 
 /** A frame of a kind that there is not, which is to be ignored (RFC 9113, 4.1): what comes with it is read together with it. */
 const ignored = frame(0xfa, 0, 0, Buffer.alloc(14_000))
-const begun: [name: string, bytes: Uint8Array][] = [
+/** Longer than between two looks at a call that waits. */
+const LOOKED_MS = 400
+const begun: [name: string, bytes: Uint8Array, waitMs?: number][] = [
   ["half of the prefix", whole.subarray(0, 3)],
   ["the prefix", whole.subarray(0, 5)],
   ["half of it", whole.subarray(0, whole.length / 2)],
   ["all but the last byte", whole.subarray(0, -1)],
   ["the beginning of a large one", framed(message, { size: 60_000 })],
+  ["all of it, and not its end", whole, LOOKED_MS],
 ]
-for (const [name, bytes] of begun)
+for (const [name, bytes, waitMs = 20] of begun)
   test(`G-06 keeps of a request that is not whole what has come of it, and nothing that came with it: ${name}`, () =>
     serving(async ({ address }) => {
       const socket = await rawSocket(address, gateway)
       socket.resume()
-      const calls = 400
+      const calls = 200
       const send = async (from: number, count: number): Promise<void> => {
         for (let id = 2 * from + 1; id < 2 * (from + count); id += 2) {
           socket.write(Buffer.concat([headersFrame(id, VERIFY), frame(DATA, 0, id, bytes), ignored]))
-          if (id % 20 === 1) await pause(1)
+          if (id % 40 === 1) await pause(1)
         }
-        await pause(50)
+        await until(() => socket.writableLength === 0)
+        await pause(waitMs)
         collect()
       }
       await send(0, 20)
