@@ -241,7 +241,7 @@ export const EDGE_ATTACKS: readonly AttackClass[] = [
     id: "G-09",
     title: "Work that keeps everybody else waiting",
     words:
-      "The largest legal log, a chain of expensive keys, a list of a hundred thousand certificates: what takes longer than a few milliseconds is done in slices, and others have their turn between. What changes meanwhile is found when the decision is written, as ever. Signatures are paid for out of a budget. A call to what nobody serves, or that is no gRPC, is answered at once, and a connection that goes on with such calls is ended, whoever calls on it; who is refused too often is refused before anything is done.",
+      "The largest legal log, a chain of expensive keys, a list of a hundred thousand certificates: what takes longer than a few milliseconds is done in slices, and others have their turn between. What changes meanwhile is found when the decision is written, as ever. Signatures are paid for out of a budget. A call to what nobody serves, or that is no gRPC, is answered at once, and a connection that goes on with such calls is ended, whoever calls on it; who is refused too often is refused before anything is done. There is room for so many refusals in each turn of the loop, the connections' in turns, and whatever else there is to do goes on between.",
   },
   {
     id: "G-10",

@@ -9,6 +9,7 @@ import { AssayError } from "../errors.ts"
 import { type AtOnce, type Connection, connectionOf } from "./connections.ts"
 import { toStatus } from "./errors.ts"
 import { ignore, letGo } from "./let-go.ts"
+import { Refusals } from "./refusals.ts"
 
 /** Headers that say who calls. Of each there is one or none. */
 const ONCE: readonly string[] = ["authorization", "assay-tenant"]
@@ -92,8 +93,8 @@ const REFUSALS: Readonly<Record<AtOnce, readonly string[]>> = {
   RATE: headersOf(toStatus(new AssayError("RATE", "too many calls of this caller, or from this address"))),
 }
 
-/** `sendDate` is Node's, whatever its types say. */
-const REFUSING = { endStream: true, sendDate: false }
+/** Of all servers of this process: they share its loop. */
+const refusals = new Refusals()
 
 /** Of calls that were refused on one connection: an honest one ends its requests, which have come by then. */
 const LINGERING_MAX = 4096
@@ -119,7 +120,7 @@ export function answerAtOnce(
     letGo(stream, ["close"])
   })
   stream.resume()
-  stream.respond(headers, REFUSING)
+  refusals.answer(connection.unanswered, { stream, headers })
 }
 
 function findFlaw(

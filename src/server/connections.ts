@@ -8,6 +8,7 @@ import { networkOf } from "../addresses.ts"
 import type { Arrival } from "./arrival.ts"
 import { Buckets } from "./buckets.ts"
 import type { ShownChain } from "./certificates.ts"
+import type { RefusedLine } from "./refusals.ts"
 import { type Listed, Roll } from "./roll.ts"
 
 /** Connections at a time. */
@@ -67,6 +68,8 @@ export class Connection {
   streams = 0
   /** Calls that were refused at once, and whose streams are open. */
   readonly refused = new Roll<Lingering>()
+  /** Those of them that are not answered yet. */
+  readonly unanswered: RefusedLine = []
   idleSinceMs: number
   readonly #refuses: Refuses
   readonly #strikes = new Buckets(STRIKES, 1)
