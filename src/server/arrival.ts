@@ -59,6 +59,7 @@ export function watchArrivals(): void {
     session.removeAllListeners("stream")
     session.on("stream", (own, headers, flags, rawHeaders) => {
       if (!isServerStream(own)) return
+      connection.calls += 1
       const refusal = connection.refusal()
       if (refusal !== undefined) {
         answerAtOnce(own, connection, REFUSALS[refusal])

@@ -42,6 +42,9 @@ const CLOSING_MS = 10_000
 /** For a caller that is refused at once to end its request. */
 const LINGER_MS = 5000
 
+/** Before the first call: a handshake with the longest chain of certificates, many times over. */
+const SILENT_BYTES_MAX = 256 * 1024
+
 /** A call that was refused at once. */
 interface Lingering extends Listed {
   readonly stream: ServerHttp2Stream
@@ -64,7 +67,8 @@ export class Connection {
   chain: ShownChain | undefined
   /** Who has called on it last of those who are known, if anybody has. */
   caller: string | undefined
-  /** Calls whose streams are open. */
+  /** Calls that have come, and those whose streams are open. */
+  calls = 0
   streams = 0
   /** Calls that were refused at once, and whose streams are open. */
   readonly refused = new Roll<Lingering>()
@@ -73,6 +77,9 @@ export class Connection {
   idleSinceMs: number
   readonly #refuses: Refuses
   readonly #strikes = new Buckets(STRIKES, 1)
+  /** Calls that have not come to us, as far as they have been counted; and what had been read by then. */
+  #unheard = 0
+  #bytesRead = 0
 
   /** Ends it at once, whatever its other end does. */
   readonly cut: () => void
@@ -103,9 +110,21 @@ export class Connection {
   }
 
   /** Ends calls that were refused, and whose callers do not end them. */
-  sweep(nowMs: number): void {
+  sweep(nowMs: number, bytesRead = 0): void {
     for (const { stream, sinceMs } of this.refused.all())
       if (nowMs - sinceMs > LINGER_MS) stream.close(constants.NGHTTP2_CANCEL)
+    if (bytesRead > this.#bytesRead) this.#strikeUnheard(nowMs)
+    this.#bytesRead = bytesRead
+  }
+
+  /** Node resets calls with too many headers and tells nobody. They count as calls all the same: their numbers go on by two. */
+  #strikeUnheard(nowMs: number): void {
+    if (this.session === undefined || this.session.destroyed) return
+    const begun = ((this.session.state.lastProcStreamID ?? 0) + 1) / 2
+    while (this.calls + this.#unheard < begun) {
+      this.#unheard += 1
+      if (this.strike(nowMs)) return
+    }
   }
 }
 
@@ -212,7 +231,9 @@ export class Connections {
     const now = this.#nowMs()
     const { strangerIdleMs, idleMs } = this.#limits
     for (const [connection, socket] of this.#sockets) {
-      connection.sweep(now)
+      const { bytesRead } = socket
+      connection.sweep(now, bytesRead)
+      if (connection.session === undefined && bytesRead > SILENT_BYTES_MAX) socket.destroy()
       if (connection.streams > 0) continue
       const idle = now - connection.idleSinceMs
       if (connection.caller === undefined && idle > strangerIdleMs) socket.destroy()

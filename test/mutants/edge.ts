@@ -466,6 +466,20 @@ export const EDGE: readonly Mutant[] = [
     why: "While many are refused, hardly anybody would be answered.",
   },
   {
+    id: "unheard-strike",
+    ...of("G-04", "connections", "turn-away"),
+    find: "if (bytesRead > this.#bytesRead) this.#strikeUnheard(nowMs)",
+    replace: "",
+    why: "Calls whose headers are too many could be made without end: Node resets them and says nothing.",
+  },
+  {
+    id: "silent-bytes",
+    ...of("G-05", "connections", "turn-away"),
+    find: "bytesRead > SILENT_BYTES_MAX",
+    replace: "false",
+    why: "A stranger could send whatever it likes for as long as a stranger may stay.",
+  },
+  {
     id: "refused-lingers",
     ...of("N-07", "connections", "connections"),
     find: "if (nowMs - sinceMs > LINGER_MS) stream.close",

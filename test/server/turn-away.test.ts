@@ -7,7 +7,17 @@ import { EnrollmentService } from "../../src/gen/assay/v1/enrollment_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
 import type { Holder } from "../support/callers.ts"
 import { goodVerify, type Running } from "./fake.ts"
-import { framed, headersFrame, lastData, pause, rawOpen, rawSession, rawSocket, rawWhole } from "./raw.ts"
+import {
+  frame,
+  framed,
+  headersFrame,
+  lastData,
+  pause,
+  rawOpen,
+  rawSession,
+  rawSocket,
+  rawWhole,
+} from "./raw.ts"
 import { gateway, limited, operator, serving } from "./tls.ts"
 
 const VERIFY = pathOf(AttestationService.method.verify)
@@ -27,14 +37,18 @@ type Flood = readonly [
   holder: Holder | undefined,
   path: string,
   message: Buffer,
-  first?: string,
+  first?: string | undefined,
 ]
 
-/** Sends calls on one connection until it is ended, or for a long while; gives how many that were, and over how long. */
+/**
+ * Sends calls on one connection until it is ended, or for a long while, so many at a time; gives how many that were, and over how
+ * long.
+ */
 const flood = async (
   { address }: Running,
   [, holder, path, message, first]: Flood,
-  headers: [string, string][] = [],
+  headers: readonly (readonly [string, string])[] = [],
+  atOnce = 50,
 ): Promise<{ sent: number; ms: number }> => {
   const socket = await rawSocket(address, holder)
   socket.resume()
@@ -47,7 +61,7 @@ const flood = async (
   const startMs = performance.now()
   while (!socket.closed && sent < 4000) {
     const frames: Buffer[] = []
-    for (let i = 0; i < 50; i++, sent++) {
+    for (let i = 0; i < atOnce; i++, sent++) {
       id += 2
       frames.push(headersFrame(id, path, headers), lastData(id, message))
     }
@@ -95,6 +109,59 @@ for (const [name, path] of UNSERVED)
       limited({}, { reflection: false, observe: (method, code) => void seen.push(`${method} ${code}`) }),
     )
   })
+/** More than 128 of them, which is as many as Node lets in. */
+const times = (count: number, header: (i: number) => readonly [string, string]) =>
+  Array.from({ length: count }, (_, i) => header(i))
+const TOO_MANY: readonly (readonly [
+  name: string,
+  headers: readonly (readonly [string, string])[],
+  holder: Holder | undefined,
+  first: string | undefined,
+])[] = [
+  ["small ones, of a stranger", times(1000, (i) => [`x-${i}`, "1"]), undefined, undefined],
+  ["of one name, of a stranger", times(1000, () => ["x-same", "1"]), undefined, undefined],
+  ["just too many, of a stranger who has called", times(140, () => ["a", ""]), undefined, EPOCH],
+  [
+    "with values, of a stranger who has called",
+    times(140, (i) => [`x-${i}`, "y".repeat(90)]),
+    undefined,
+    EPOCH,
+  ],
+  ["small ones, of a known caller", times(1000, (i) => [`x-${i}`, "1"]), gateway, EPOCH],
+  ["that say who calls, of a known caller", times(300, () => ["authorization", "Bearer x"]), gateway, EPOCH],
+]
+for (const [name, headers, holder, first] of TOO_MANY)
+  test(`ends G-04 the connection of calls with too many headers, which never come to us: ${name}`, () =>
+    serving(async (server) => {
+      const { sent } = await flood(server, [name, holder, EPOCH, nothing, first], headers, 5)
+      assert.ok(sent < 3500, `${sent} calls before the end`)
+      await assertServing(server)
+    }, limited({})))
+test("leaves whoever has called with too many headers G-04 now and then", () =>
+  serving(async ({ address }) => {
+    const session = await rawSession(address, gateway)
+    const much = Object.fromEntries(times(200, (i) => [`x-${i}`, "1"]))
+    for (let i = 0; i < 60; i++)
+      assert.is((await rawWhole(session, EPOCH, nothing, much)).status, undefined, "it was reset")
+    await pause(600)
+    assert.is((await rawWhole(session, EPOCH, nothing)).status, "0")
+    session.destroy()
+  }, limited({})))
+test("ends G-05 a connection on which much comes and nobody calls", () =>
+  serving(async (server) => {
+    const socket = await rawSocket(server.address)
+    socket.resume()
+    const sinceMs = performance.now()
+    // Frames of a type that there is not, which have to be ignored (RFC 9113, 4.1).
+    for (let i = 0; !socket.closed && i < 400; i++) {
+      socket.write(frame(0xbe, 0, 0, Buffer.alloc(16_000)))
+      await pause(5)
+    }
+    socket.destroy()
+    assert.ok(performance.now() - sinceMs < 1900, "it was let go on")
+    await assertServing(server)
+  }, limited({})))
+
 const foreign: [name: string, headers: Record<string, string>, http: number][] = [
   ["a text", { "content-type": "text/plain" }, 415],
   ["JSON", { "content-type": "application/json" }, 415],
