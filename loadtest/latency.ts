@@ -18,6 +18,8 @@ const FLEET = 16
 const WARM_ROUNDS = 3
 /** Calls of a round for each that others take: a percentile of 99 needs many. */
 const CALLS_EACH = 3
+/** Offered before, as a part of that, and not counted: a load that goes on finds no server that has waited for a second. */
+const RUN_IN = 1 / 3
 
 /** Measures it. */
 export const measureLatency = ({ calls, rounds, inFlight }: Amount): Promise<PartResult> =>
@@ -44,7 +46,8 @@ export const measureLatency = ({ calls, rounds, inFlight }: Amount): Promise<Par
     let counts = NO_COUNTS
     for (let round = -WARM_ROUNDS; round < rounds; round++) {
       const full = await atFullLoad(target, await prepare(count), inFlight)
-      const offered = await atPart(target, await prepare(count), PART_OF_CAPACITY * full.capacity)
+      const requests = await prepare(Math.ceil(count * (1 + RUN_IN)))
+      const offered = await atPart(target, requests, count, PART_OF_CAPACITY * full.capacity)
       counts = plus(plus(counts, full.counts), offered.counts)
       const { p50Ms, p99Ms } = offered
       const { capacity, loop } = full
@@ -69,7 +72,8 @@ const atFullLoad = (target: Target, requests: readonly Uint8Array[], inFlight: n
     return { answers, capacity, loop: await target.child.ask("loopDelay") }
   })
 
-const atPart = (target: Target, requests: readonly Uint8Array[], perSecond: number) =>
+/** Offers all of them, and times the last `count`. */
+const atPart = (target: Target, requests: readonly Uint8Array[], count: number, perSecond: number) =>
   target.counted(async () => {
     const answers: Awaited<ReturnType<Target["caller"]["callAll"]>>[number][] = []
     const statuses: Statuses = new Map()
@@ -79,6 +83,8 @@ const atPart = (target: Target, requests: readonly Uint8Array[], perSecond: numb
       if (answered !== undefined) answers.push(answered)
       return answered?.status
     }
-    const step = await offerLoad(call, perSecond, (1000 * requests.length) / perSecond, statuses)
+    const durationMs = (calls: number): number => (1000 * calls) / perSecond
+    await offerLoad(call, perSecond, durationMs(requests.length - count), new Map())
+    const step = await offerLoad(call, perSecond, durationMs(count), statuses)
     return { answers, ...step }
   })
