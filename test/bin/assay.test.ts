@@ -93,7 +93,7 @@ test("begins a server anew in the same process, told how to use memory, and no o
     assert.equal([status, pid], [3, child.pid])
     return said
   }
-  const flags = ["--max-semi-space-size=8"]
+  const flags = ["--max-semi-space-size=8", "--no-allocation-site-pretenuring"]
   const command = ["-o", "table", "serve", "--config", "a b"]
   assert.equal(await ran(command), [[...flags, "--no-warnings"], "2", command])
   assert.equal(await ran(["serve"], { MALLOC_ARENA_MAX: "4" }), [[...flags, "--no-warnings"], "4", ["serve"]])

@@ -39,7 +39,7 @@ for (const [name, last] of [
 test("hands on lines together, each once and in their order", () => {
   const handed: string[] = []
   const { write, flush } = collected((text) => handed.push(text))
-  const lines = Array.from({ length: 1000 }, (_, i) => `${String(i).padStart(99, "0")}\n`)
+  const lines = Array.from({ length: 4000 }, (_, i) => `${String(i).padStart(99, "0")}\n`)
   for (const line of lines) write(line)
   assert.is(handed.length, 12)
   flush()
@@ -51,10 +51,10 @@ test("hands on a line at once that is longer than what may wait", () => {
   const handed: string[] = []
   const { write } = collected((text) => handed.push(text))
   write("short\n")
-  write("x".repeat(10_000))
+  write("x".repeat(40_000))
   assert.equal(
     handed.map(({ length }) => length),
-    [10_006],
+    [40_006],
   )
 })
 test.run()
