@@ -29,7 +29,7 @@ export interface ContextBounds {
   readonly max: number
   /** What they take, in bytes, as an estimate. */
   readonly maxBytes: number
-  /** Of devices without certificates, those that are ready to be judged. By default 8000. */
+  /** Of devices without certificates, those that are ready to be judged. By default 5000. */
   readonly readyMax?: number
 }
 
@@ -39,7 +39,7 @@ const POLICIES_MAX = 1000
  * Devices that are ready to be judged: with its key and as objects, one takes 6 KB, ten times what it takes packed, and is made
  * again in some fifty microseconds.
  */
-const READY_MAX = 8000
+const READY_MAX = 5000
 /** What a context takes beside what its device brings: the key, the records and what is around them. */
 const CONTEXT_BYTES = 3000
 /** A parsed certificate takes several times its own bytes. */
