@@ -222,9 +222,9 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "refused-steadily",
     ...of("N-07", "refusals", "refusals"),
-    find: "Math.max(ANSWERS, ANSWERS_PER_MS * (performance.now() - this.#sinceMs))",
-    replace: "ANSWERS",
-    why: "On a slow machine, refusals would come later and later, and what waits for them would grow.",
+    find: "this.#left = ANSWERS\n    while",
+    replace: "this.#left = ANSWERS / 4\n    while",
+    why: "Where turns are long, refusals would come later and later, and what waits for them would grow.",
   },
   {
     id: "refused-in-line",
