@@ -6,17 +6,19 @@
  */
 import { AssayError } from "../errors.ts"
 
-/** Bounds. */
+/** Bounds of what is begun and of what waits. */
 export interface AdmissionLimits {
-  /** Requests that are begun and not answered, and that wait. */
+  /** Requests that are begun and not answered. */
   readonly runningMax: number
+  /** Requests that wait. */
   readonly waitingMax: number
   /** For how long one may have to wait, as far as can be told. */
   readonly waitMs: number
 }
 
-/** What is told of it: that a request has begun, after so long. */
+/** What is told of it. */
 export interface AdmissionEvents {
+  /** A request has begun, after so long. */
   readonly waited: (seconds: number) => void
 }
 
@@ -268,9 +270,7 @@ export class Admission {
     const left = Math.exp((this.#fadedMs - nowMs) / LATELY_MS)
     for (const [caller, line] of this.#lines) {
       line.begun *= left
-      if (line.begun >= 1) continue
-      line.begun = 0
-      if (line.waiting.length === 0) this.#lines.delete(caller)
+      if (line.begun < 1 && line.waiting.length === 0) this.#lines.delete(caller)
     }
     this.#fadedMs = nowMs
   }

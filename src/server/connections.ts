@@ -67,8 +67,9 @@ export class Connection {
   chain: ShownChain | undefined
   /** Who has called on it last of those who are known, if anybody has. */
   caller: string | undefined
-  /** Calls that have come, and those whose streams are open. */
+  /** Calls that have come. */
   calls = 0
+  /** Calls whose streams are open. */
   streams = 0
   /** Calls that were refused at once, and whose streams are open. */
   readonly refused = new Roll<Lingering>()
@@ -109,8 +110,12 @@ export class Connection {
     return true
   }
 
-  /** Ends calls that were refused, and whose callers do not end them. */
-  sweep(nowMs: number, bytesRead = 0): void {
+  /**
+   * Ends calls that were refused, and whose callers do not end them, and counts those that never came.
+   *
+   * @param bytesRead From its socket, since it began.
+   */
+  sweep(nowMs: number, bytesRead: number): void {
     for (const { stream, sinceMs } of this.refused.all())
       if (nowMs - sinceMs > LINGER_MS) stream.close(constants.NGHTTP2_CANCEL)
     if (bytesRead > this.#bytesRead) this.#strikeUnheard(nowMs)

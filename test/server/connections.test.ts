@@ -93,10 +93,10 @@ test("ends N-07 calls that were refused at once, when their callers have not end
   bareCall(async (stream, call) => {
     const connection = new Connection("#1", "", 0, never, nothingToCut)
     connection.refused.add({ stream, sinceMs: 1000, place: 0 })
-    connection.sweep(6000)
+    connection.sweep(6000, 0)
     await pause(20)
     assert.is(call.closed, false)
-    connection.sweep(6001)
+    connection.sweep(6001, 0)
     await until(() => call.closed)
     assert.is(call.rstCode, 8, "CANCEL")
   }))
