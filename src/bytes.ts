@@ -8,17 +8,31 @@ const encoder = new TextEncoder()
 /** The UTF-8 bytes of `text`. */
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
+/**
+ * What is short, as native code reads it: an array of up to 64 bytes is an object like others, and is given memory of its own
+ * as soon as anybody asks for its `buffer`, which costs five times what it costs to copy it.
+ */
+const brief = Buffer.allocUnsafeSlow(128)
+
+const textOf = (bytes: Uint8Array, encoding: "hex" | "base64url" | "latin1"): string => {
+  if (bytes.length > brief.length)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString(encoding)
+  brief.set(bytes)
+  return brief.toString(encoding, 0, bytes.length)
+}
+
+/** A copy in memory that is shared with others, for native code to read: see `brief`. Whoever kept it would keep much more than it. */
+export const briefCopy = (bytes: Uint8Array): Uint8Array => Buffer.from(bytes)
+
 /** Lowercase hexadecimal, two digits a byte. */
-export const toHex = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")
+export const toHex = (bytes: Uint8Array): string => textOf(bytes, "hex")
 
 /** The bytes that `text` spells in hexadecimal of either case, or nothing if it is not that. */
 export const fromHex = (text: string): Uint8Array | undefined =>
   /^([0-9a-fA-F]{2})*$/.test(text) ? new Uint8Array(Buffer.from(text, "hex")) : undefined
 
 /** Base64url without padding (RFC 4648 section 5). */
-export const toBase64Url = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url")
+export const toBase64Url = (bytes: Uint8Array): string => textOf(bytes, "base64url")
 
 /** The same of a text's UTF-8 bytes. */
 export const textToBase64Url = (text: string): string => Buffer.from(text).toString("base64url")
@@ -32,16 +46,8 @@ export const fromBase64Url = (text: string): Uint8Array | undefined => {
   return bytes.toString("base64url") === text ? new Uint8Array(bytes) : undefined
 }
 
-/** Digests and Names of keys, as `latin1` reads them: to make a `Buffer` of each costs as much as to read it. */
-const brief = Buffer.allocUnsafeSlow(128)
-
 /** One character a byte: a copy that nobody changes, and the cheapest key of a map. Of public values only. */
-export const latin1 = (bytes: Uint8Array): string => {
-  if (bytes.length > brief.length)
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
-  brief.set(bytes)
-  return brief.toString("latin1", 0, bytes.length)
-}
+export const latin1 = (bytes: Uint8Array): string => textOf(bytes, "latin1")
 
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 

@@ -1,6 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { concat, concatBriefly, sameBytes } from "../src/bytes.ts"
+import { briefCopy, concat, concatBriefly, latin1, sameBytes, toBase64Url, toHex } from "../src/bytes.ts"
 
 const test = suite("bytes")
 
@@ -20,6 +20,24 @@ for (const length of [0, 1, 8, 63, 64, 65, 66, 500])
     assert.not.ok(sameBytes(bytes, bytesOf(length + 1)))
     assert.not.ok(sameBytes(bytesOf(length + 1), bytes))
   })
+
+test("writes bytes of every length as text, wherever they stand, and nothing of those that were written before", () => {
+  for (const length of [200, 129, 128, 127, 65, 64, 33, 16, 1, 0]) {
+    const buffer = Buffer.from(bytesOf(length))
+    for (const bytes of [bytesOf(length), buffer, Buffer.concat([Buffer.of(1), buffer]).subarray(1)]) {
+      assert.is(toHex(bytes), buffer.toString("hex"))
+      assert.is(toBase64Url(bytes), buffer.toString("base64url"))
+      assert.is(latin1(bytes), buffer.toString("latin1"))
+    }
+  }
+})
+
+test("copies bytes, so that the copy stays when they change", () => {
+  const bytes = bytesOf(32)
+  const copy = briefCopy(bytes)
+  bytes.fill(0)
+  assert.ok(sameBytes(copy, bytesOf(32)))
+})
 
 test("puts parts one after another, in memory of its own and in shared memory alike", () => {
   const parts = [bytesOf(3), bytesOf(0), bytesOf(70), bytesOf(1)]

@@ -1,4 +1,4 @@
-import { lengthPrefixed, utf8 } from "../bytes.ts"
+import { briefCopy, lengthPrefixed, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { Reader } from "../evidence/reader.ts"
 import { NAME_BYTES_MAX } from "../evidence/tpm/algorithm.ts"
@@ -51,7 +51,7 @@ const encode = (challenge: Challenge): Uint8Array =>
 
 /** What was sealed is ours: nobody else's bytes come here. */
 const decode = ({ tenant, id, expiresAt, content }: OpenedValue): Challenge => {
-  const r = new Reader(content, "challenge")
+  const r = new Reader(briefCopy(content), "challenge")
   const text = (field: string): string => r.ownText32(field, FIELD_BYTES_MAX)
   const challenge = {
     random: id,

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util"
-import { sameBytes } from "../bytes.ts"
+import { briefCopy, sameBytes } from "../bytes.ts"
 import { type Act, JOURNAL_ACTS, type JournalRecord, type RecordedRevisions } from "../service/ports.ts"
 import { CHAIN_START, type ChainHead, headAfter } from "../verification/journal/chain.ts"
 import { type RecordContent, readRecord, recordBytes } from "../verification/journal/record.ts"
@@ -164,7 +164,7 @@ export function* appendRecords(
   const inserts = records.map(({ columns, bytes }) => {
     head = headAfter({ tenant, writer }, head, bytes)
     newestAt = Math.max(newestAt, columns.at)
-    return insertRecord({ ...columns, writer, ...head })
+    return insertRecord({ ...columns, writer, sequence: head.sequence, hash: briefCopy(head.hash) })
   })
   yield* askAll([...inserts, moveHead({ tenant, writer, ...head, newest_at: newestAt })])
   chains.known.set(keyOf(tenant, writer), { seen, written: head })

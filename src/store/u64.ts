@@ -1,7 +1,7 @@
 /** `value` as 8 bytes, big-endian. @throws {RangeError} if it does not fit a u64. */
 export const u64Bytes = (value: bigint): Uint8Array => {
-  const bytes = new Uint8Array(8)
-  Buffer.from(bytes.buffer).writeBigUInt64BE(value)
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeBigUInt64BE(value)
   return bytes
 }
 

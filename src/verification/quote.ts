@@ -5,7 +5,7 @@
  * calls `proveQuote` and `verifyPcrs`, which stop at the first failure, for nothing after it can be believed.
  */
 import { timingSafeEqual } from "node:crypto"
-import { concatBriefly, sameBytes, toHex } from "../bytes.ts"
+import { briefCopy, concatBriefly, sameBytes, toHex } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { digestOf } from "../evidence/digest.ts"
 import { algorithmId, HASHES, type HashName } from "../evidence/tpm/algorithm.ts"
@@ -123,7 +123,7 @@ export function checkExtraData(attest: Attest, expected: Uint8Array): void {
       location: "TPMS_ATTEST.extraData",
     })
   const { extraData } = attest
-  if (extraData.length !== expected.length || !timingSafeEqual(extraData, expected))
+  if (extraData.length !== expected.length || !timingSafeEqual(extraData, briefCopy(expected)))
     throw new AssayError("NONCE_MISMATCH", "the quote does not answer what was asked", {
       location: "TPMS_ATTEST.extraData",
       expected: `the digest of this call's transcript, ${expected.length} bytes`,

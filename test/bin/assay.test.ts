@@ -80,12 +80,13 @@ test("goes on where nothing can be kept", () => {
 
 test("begins a server anew in the same process, told how to use memory, and no other command", async () => {
   const main =
+    "const { MALLOC_ARENA_MAX, GLIBC_TUNABLES } = process.env\n" +
     "export const main = async (argv) => (console.log(JSON.stringify(" +
-    "[process.pid, process.execArgv, process.env.MALLOC_ARENA_MAX ?? null, argv])), 3)"
+    "[process.pid, process.execArgv, [MALLOC_ARENA_MAX, GLIBC_TUNABLES].join(), argv])), 3)"
   const root = checkout({ "dist/main.js": main })
   const ran = async (argv: readonly string[], env: Readonly<Record<string, string>> = {}) => {
     const child = spawn(process.execPath, ["--no-warnings", join(root, "bin/assay.js"), ...argv], {
-      env: { ...process.env, MALLOC_ARENA_MAX: undefined, ...env },
+      env: { ...process.env, MALLOC_ARENA_MAX: undefined, GLIBC_TUNABLES: undefined, ...env },
     })
     const texts = await child.stdout.setEncoding("utf8").toArray()
     const status = child.exitCode ?? (await once(child, "exit"))[0]
@@ -94,10 +95,15 @@ test("begins a server anew in the same process, told how to use memory, and no o
     return said
   }
   const flags = ["--max-semi-space-size=8", "--no-allocation-site-pretenuring"]
+  const kept = "glibc.malloc.tcache_count=1000"
   const command = ["-o", "table", "serve", "--config", "a b"]
-  assert.equal(await ran(command), [[...flags, "--no-warnings"], "2", command])
-  assert.equal(await ran(["serve"], { MALLOC_ARENA_MAX: "4" }), [[...flags, "--no-warnings"], "4", ["serve"]])
-  assert.equal(await ran(["check"]), [["--no-warnings"], null, ["check"]])
+  assert.equal(await ran(command), [[...flags, "--no-warnings"], `4,${kept}`, command])
+  assert.equal(await ran(["serve"], { MALLOC_ARENA_MAX: "2" }), [
+    [...flags, "--no-warnings"],
+    `2,${kept}`,
+    ["serve"],
+  ])
+  assert.equal(await ran(["check"]), [["--no-warnings"], ",", ["check"]])
 })
 
 test("hands over to the pinned Node where the running one is too old", () => {

@@ -236,7 +236,7 @@ export const VERIFICATION: readonly Mutant[] = [
     named: "N-03",
     covers: ["row-6", "N-03"],
     ...QUOTE,
-    find: "if (extraData.length !== expected.length || !timingSafeEqual(extraData, expected))",
+    find: "if (extraData.length !== expected.length || !timingSafeEqual(extraData, briefCopy(expected)))",
     replace:
       "if (extraData.length < 1 || !timingSafeEqual(extraData.subarray(0, 31), expected.subarray(0, Math.min(31, extraData.length))))",
     why: "A prefix of the expected value, and the value with anything behind it, would answer.",
