@@ -39,6 +39,8 @@ const BURST_MS = 1000
 const LATELY_MS = 1000
 /** What has come and is not in line yet, as a part of what is. */
 const UNSEEN = 0.5
+/** What a refusal costs, and whoever is refused has taken, as a part of a request. */
+const REFUSED = 1 / 4
 /** Of what the one asks who asks most. */
 const MUCH = 0.5
 /** What is hoped for when all that waited was begun while others were refused. */
@@ -60,7 +62,7 @@ interface Line {
   weight: number
   /** What may be begun before it is another's turn. */
   credit: number
-  /** What was begun lately, by weight, as it was at `#fadedMs`. */
+  /** What was begun lately, by weight, and what was refused, by what that cost; as it was at `#fadedMs`. */
   begun: number
 }
 
@@ -111,7 +113,7 @@ export class Admission {
     const most = this.#most()
     if (line === undefined || line.waiting.length === 0 || most === undefined) return false
     if (this.#asked(line) < this.#asked(most) * MUCH) return false
-    this.#refusedMs = this.#nowMs()
+    this.#refused(line)
     return true
   }
 
@@ -130,7 +132,7 @@ export class Admission {
       while (this.#isFull(weight)) {
         const most = this.#most()
         if (most === undefined || this.#asked(most) <= this.#asked(line) + weight)
-          return refuse(this.#overloaded())
+          return refuse(this.#overloaded(line))
         this.#shorten(most)
       }
       const sinceMs = this.#nowMs()
@@ -174,7 +176,7 @@ export class Admission {
     if (last === undefined) return
     this.#left(line, last)
     if (line.waiting.length === 0) this.#turns.splice(this.#turns.indexOf(line), 1)
-    last.refuse(this.#overloaded())
+    last.refuse(this.#overloaded(line))
   }
 
   #left(line: Line, { weight }: Waiting): void {
@@ -184,8 +186,14 @@ export class Admission {
     this.#weight = this.#waiting === 0 ? 0 : this.#weight - weight
   }
 
-  #overloaded(): AssayError {
+  /** Who floods has taken what the refusals cost: else what they leave would be shared as if nobody had. */
+  #refused(line: Line): void {
     this.#refusedMs = this.#nowMs()
+    line.begun += REFUSED
+  }
+
+  #overloaded(line: Line): AssayError {
+    this.#refused(line)
     return new AssayError("OVERLOADED", "more is asked than can be answered in time", {
       location: "requests that wait",
       expected: `an answer to begin within ${this.#limits.waitMs} ms`,

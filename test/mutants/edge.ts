@@ -487,6 +487,13 @@ export const EDGE: readonly Mutant[] = [
     why: "A caller who ends no call that was refused would keep their streams.",
   },
   {
+    id: "admission-refused",
+    ...of("N-07", "admission", "admission"),
+    find: "    line.begun += REFUSED\n",
+    replace: "",
+    why: "What a flood's refusals leave would be shared as if it had taken nothing, and who asks modestly would be refused.",
+  },
+  {
     id: "admission-lately",
     ...of("N-07", "admission", "admission"),
     find: "return weight + begun",

@@ -154,8 +154,8 @@ test("refuses N-07 what would have to wait too long, as it is measured", async (
   await turn()
   assert.ok(refusals >= 20, `${refusals}`)
 })
-/** A second of a caller that asks for ten times what can be done, one request in a millisecond, beside one that asks for a fifth. */
-const beside = async (burst: number) => {
+/** Four seconds of a caller that asks for ten times what can be done, one request in a millisecond, beside one that asks for a part. */
+const beside = async (burst: number, part = 1 / 5) => {
   const clock = { now: 0 }
   const ends: (() => void)[] = []
   const counts = { greedy: { begun: 0, refused: 0 }, modest: { begun: 0, refused: 0 } }
@@ -173,9 +173,10 @@ const beside = async (burst: number) => {
         () => of.refused++,
       )
   }
+  let due = 0
   for (clock.now = 0; clock.now < 4000; clock.now++) {
     for (let i = 0; i < 10; i++) ask("greedy")
-    if (clock.now % (burst * 5) === 0) for (let i = 0; i < burst; i++) ask("modest")
+    for (; due <= clock.now * part; due += burst) for (let i = 0; i < burst; i++) ask("modest")
     await turn()
     ends.shift()?.()
   }
@@ -187,6 +188,12 @@ for (const burst of [1, 10, 40, 60])
     assert.is(modest.refused, 0)
     assert.ok(greedy.begun + modest.begun > 0.9 * 4000, `${greedy.begun} and ${modest.begun}`)
     assert.ok(greedy.refused > 25_000, `${greedy.refused}`)
+  })
+for (const part of [0.3, 0.4, 0.45])
+  test(`refuses N-07 nothing to who asks for ${part} of what can be done, beside one whose refusals have cost the rest`, async () => {
+    const { greedy, modest } = await beside(10, part)
+    assert.is(modest.refused, 0)
+    assert.ok(greedy.begun + modest.begun > 0.9 * 4000, `${greedy.begun} and ${modest.begun}`)
   })
 test("forgets N-07 that more was asked than could be done once nobody asks for that", async () => {
   const clock = { now: 0 }
