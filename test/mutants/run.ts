@@ -12,7 +12,7 @@ import type { Mutant } from "./mutant.ts"
 
 const COPIES = 2
 const FILE_LIMIT_MS = 60_000
-const COPIED = ["src", "test", "proto", "data", "package.json", "tsconfig.json"]
+const COPIED = ["src", "test", "proto", "data", "docs", "package.json", "tsconfig.json"]
 
 const makeCopy = (): string => {
   const copy = mkdtempSync(join(tmpdir(), "assay-mutants-"))
