@@ -23,7 +23,7 @@ const fail = (message) => {
 /**
  * How a server uses memory, which only a process that begins can be told: V8 collects what is young when it comes to a quarter of
  * what is its default, and the allocator has four pools for all threads, instead of one for each, from which little is given back.
- * Each thread keeps a thousand freed pieces of a size for itself, and not seven: what dozens of calls that are under way together
+ * Each thread keeps 300 freed pieces of a size for itself, and not seven: what dozens of calls that are under way together
  * free would else all go back to a pool, where it is sorted and put together. Nor does V8 put new things among the old because others of
  * their kind were still there when the young were collected, as those of every call under way are: they would stay until everything
  * is collected. The bench begins what it measures in the same way.

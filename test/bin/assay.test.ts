@@ -95,7 +95,7 @@ test("begins a server anew in the same process, told how to use memory, and no o
     return said
   }
   const flags = ["--max-semi-space-size=8", "--no-allocation-site-pretenuring"]
-  const kept = "glibc.malloc.tcache_count=1000"
+  const kept = "glibc.malloc.tcache_count=300"
   const command = ["-o", "table", "serve", "--config", "a b"]
   assert.equal(await ran(command), [[...flags, "--no-warnings"], `4,${kept}`, command])
   assert.equal(await ran(["serve"], { MALLOC_ARENA_MAX: "2" }), [
