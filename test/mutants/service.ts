@@ -163,7 +163,7 @@ export const SERVICE: readonly Mutant[] = [
     named: "S-04",
     covers: ["row-10", "clock"],
     file: "src/store/counters.ts",
-    tests: ["test/store/journal.test.ts"],
+    tests: ["test/store/counters.test.ts"],
     find: "  if (boots < 0)\n",
     replace: "  if (boots < -(2 ** 31))\n",
     why: "An answer that was overtaken would turn the counters back.",

@@ -56,7 +56,7 @@ const refused: [what: string, stored: Partial<Counters>, ours: Partial<Counters>
   ["half a turn from the other side", { resetCount: HALF }, { resetCount: 0 }],
 ]
 for (const [what, stored, ours] of refused)
-  test(`refuses ${what}`, () => {
+  test(`refuses S-04 ${what}`, () => {
     throwsCode(() => laterCounters(newCounters(stored), newCounters(ours), true), "SNAPSHOT_MOVED")
   })
 
