@@ -48,12 +48,15 @@ const checkAway = (server: EngineServer, check: OnServer): void => {
     withReplica(server, async (engine) => {
       const value = await opened(engine)
       server.pause()
-      const start = performance.now()
-      await rejectsCode(() => engine.singleUse.spend(value, now()), "NONCE_STORE")
-      assert.ok(performance.now() - start < 1500, "a call waits for a second")
-      await waitUntil(4000, () => engine.unready() !== undefined)
-      await refusesAll(engine, value, "NONCE_STORE")
-      server.resume()
+      try {
+        const start = performance.now()
+        await rejectsCode(() => engine.singleUse.spend(value, now()), "NONCE_STORE")
+        assert.ok(performance.now() - start < 1500, "a call waits for a second")
+        await waitUntil(4000, () => engine.unready() !== undefined)
+        await refusesAll(engine, value, "NONCE_STORE")
+      } finally {
+        server.resume()
+      }
       await recovers(engine)
     }),
   )
