@@ -72,6 +72,14 @@ for (const [name, path, bytes, code] of anybody)
       assert.is((await outcome).code, code)
       session.destroy()
     }))
+test("refuses G-06 a known caller's second message, of a call that has one and is not at its end", () =>
+  serving(async ({ address }) => {
+    const session = await rawSession(address, gateway)
+    const { stream, outcome } = rawOpen(session, VERIFY)
+    stream.write(Buffer.concat([nothing, nothing]))
+    assert.is((await outcome).code, "PROTO")
+    session.destroy()
+  }))
 test("refuses G-01 a known caller's message that is too large, by the size that it says, and tells so", () =>
   serving(async ({ address }) => {
     const session = await rawSession(address, gateway)

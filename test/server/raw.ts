@@ -14,6 +14,14 @@ import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts"
 import { StatusSchema } from "../../src/gen/google/rpc/status_pb.ts"
 import { type Holder, keyPem, pem, SERVER_AUTHORITY } from "../support/callers.ts"
 
+const sessions = new Set<ClientHttp2Session>()
+
+/** Ends all connections that a test has left: after one that failed, a server would wait for them for ever. */
+export const endRawSessions = (): void => {
+  for (const session of sessions) session.destroy()
+  sessions.clear()
+}
+
 /** A connection with TLS, as the holder of a certificate or as nobody. */
 export const rawSession = (address: string, holder?: Holder): Promise<ClientHttp2Session> => {
   const session = connect(`https://${address}`, {
@@ -21,6 +29,7 @@ export const rawSession = (address: string, holder?: Holder): Promise<ClientHttp
     ...(holder && { cert: pem(holder.der), key: keyPem(holder) }),
   })
   session.on("error", () => {})
+  sessions.add(session)
   return new Promise((resolve, reject) => {
     session.once("connect", () => resolve(session))
     session.once("close", () => reject(new Error("closed")))
@@ -49,7 +58,10 @@ export const framed = (bytes: Uint8Array, { size = bytes.length, flag = 0 } = {}
   return Buffer.concat([header, bytes])
 }
 
-/** Opens a call. Its outcome is there as soon as it has a status, or its stream is closed. */
+/** No call of a test takes as long. */
+const OUTCOME_MS = 15_000
+
+/** Opens a call. Its outcome is there as soon as it has a status, or its stream is closed; or says that nothing came. */
 export const rawOpen = (
   session: ClientHttp2Session,
   path: string,
@@ -79,6 +91,8 @@ export const rawOpen = (
     stream.on("close", () =>
       resolve({ status: undefined, code: undefined, http, reset: stream.rstCode ?? 0 }),
     )
+    const nothing = { status: undefined, code: "nothing came", http: undefined, reset: undefined }
+    setTimeout(resolve, OUTCOME_MS, nothing).unref()
   })
   return { stream, outcome }
 }

@@ -17,6 +17,7 @@ import {
   writeServer,
 } from "../support/callers.ts"
 import { inFolder, type Running, running } from "./fake.ts"
+import { endRawSessions } from "./raw.ts"
 
 export const edge = makeAuthority("Edge CA")
 export const office = makeAuthority("Office CA")
@@ -59,6 +60,7 @@ export const serving = (
     try {
       await act({ ...server, folder })
     } finally {
+      endRawSessions()
       await server.stop()
     }
   })
