@@ -158,15 +158,15 @@ const KEPT = mutantsOf("src/store/schema-postgres-parts.ts", inStore("kept"), [
   [
     "postgres-rows-change",
     "S-03",
-    '=>\n  refused(table, "update", ',
-    '=>\n  "" && refused(table, "update", ',
+    "FOR EACH ROW`, reason)\n\n/** Rows",
+    "FOR EACH ROW WHEN (false)`, reason)\n\n/** Rows",
     "A record of the journal could be written anew.",
   ],
   [
     "postgres-rows-go",
     "S-03",
-    '=>\n  refused(table, "delete", ',
-    '=>\n  "" && refused(table, "delete", ',
+    "FOR EACH ROW`, reason) + keepTable",
+    "FOR EACH ROW WHEN (false)`, reason) + keepTable",
     "A policy's document could be deleted.",
   ],
   [
