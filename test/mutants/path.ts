@@ -3,7 +3,7 @@ import { mutantsOf } from "./rows.ts"
 
 const BUDGET: readonly Mutant[] = mutantsOf(
   "src/verification/budget.ts",
-  "test/verification/chain-bounds.test.ts",
+  "test/verification/budget.test.ts",
   [
     [
       "budget-signatures",
