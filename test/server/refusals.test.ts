@@ -109,14 +109,17 @@ test("G-03 goes on when calls are taken back that wait for their refusal, and wh
     const thrown: Error[] = []
     const note = (error: Error): void => void thrown.push(error)
     process.on("uncaughtException", note)
-    await pause(5)
-    for (const { stream } of calls) stream.close(8)
-    cut.destroy()
-    await until(() => calls.every(({ stream }) => stream.destroyed))
-    const other = await rawSession(server.address, operator)
-    assert.is((await rawWhole(other, POLICY, named)).status, "0")
-    process.off("uncaughtException", note)
+    try {
+      await pause(5)
+      for (const { stream } of calls) stream.close(8)
+      cut.destroy()
+      await until(() => calls.every(({ stream }) => stream.destroyed))
+      const other = await rawSession(server.address, operator)
+      assert.is((await rawWhole(other, POLICY, named)).status, "0")
+      for (const session of [leaving, ...others, other]) session.destroy()
+    } finally {
+      process.off("uncaughtException", note)
+    }
     assert.equal(thrown, [])
-    for (const session of [leaving, ...others, other]) session.destroy()
   }, rated))
 test.run()
