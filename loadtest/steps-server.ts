@@ -70,6 +70,7 @@ function portsOn(folder: string): Ports {
     denied: NONE,
     advisoriesFor: () => [],
     want: () => {},
+    charge: () => {},
     journal,
     confirm: () => {},
     archive: store.archive,

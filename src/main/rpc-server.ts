@@ -18,7 +18,7 @@ export type Served = Pick<ServerConfig, "listen" | "admin" | "brought">
 /** Makes it, and the files with local credentials, by name. Nothing is listened to yet. @throws {AssayError} INPUT, SIGNER. */
 export const createRpcServer = (
   config: Config,
-  { folder, log, clock, random, store, authority, trust, service, metrics }: Opened,
+  { folder, log, clock, random, store, authority, trust, service, charging, metrics }: Opened,
   served: Served,
 ) => {
   const credentials = localCallers(config, folder)
@@ -40,6 +40,8 @@ export const createRpcServer = (
     observe: metrics.called,
     refused: metrics.refused,
     waited: metrics.waited,
+    charged: metrics.charged,
   })
+  charging(server.charge)
   return { server, credentials: Object.fromEntries(credentials.map(({ name, file }) => [name, file])) }
 }

@@ -5,6 +5,7 @@
  * Who asks for less than its share may so come with many at once beside one who never stops.
  */
 import { AssayError } from "../errors.ts"
+import { Throughput } from "./throughput.ts"
 
 /** Bounds of what is begun and of what waits. */
 export interface AdmissionLimits {
@@ -31,20 +32,16 @@ const TICK_MS = 4
 /** Where the sockets take it longer than that, as a part of it: else those who are refused would leave no time for the others. */
 const TICK_PART = 1 / 2
 const [BATCH_START, BATCH_STEP, BATCH_MAX] = [64, 4, 256]
-/** How long throughput is measured before it counts, and how much the newest measure does. */
-const [MEASURE_MS, NEWEST] = [50, 0.3]
-/** What comes at once, and is done after a while, waits: only a line that stays is one that is too long. */
-const BURST_MS = 1000
-/** Of what was begun for a caller, a third still counts after so long. */
-const LATELY_MS = 1000
+/** Of what was begun for a caller, a third still counts after so long; and between two looks at how much that is. */
+const [LATELY_MS, FADE_MS] = [1000, 50]
 /** What has come and is not in line yet, as a part of what is. */
 const UNSEEN = 0.5
+/** What a signature check by a cheap kind of key costs, about, with what is around it, as a part of a request. */
+const CHECK = 2
 /** What a refusal costs, and whoever is refused has taken, as a part of a request. */
 const REFUSED = 1 / 4
 /** Of what the one asks who asks most. */
 const MUCH = 0.5
-/** What is hoped for when all that waited was begun while others were refused. */
-const PROBE = 1.1
 
 interface Waiting {
   readonly line: Line
@@ -60,9 +57,9 @@ interface Line {
   readonly waiting: Waiting[]
   /** Of what waits. */
   weight: number
-  /** What may be begun before it is another's turn. */
+  /** What may be begun before it is another's turn; less than nothing while it owes for what was begun. */
   credit: number
-  /** What was begun lately, by weight, and what was refused, by what that cost; as it was at `#fadedMs`. */
+  /** What was begun lately, by weight and what it cost besides, and what was refused, by what that cost; as it was at `#fadedMs`. */
   begun: number
 }
 
@@ -81,13 +78,7 @@ export class Admission {
   #running = 0
   #batch = BATCH_START
   #isPumping = false
-  /** Since when somebody has waited at any time; and when somebody was refused last. */
-  #busySinceMs = 0
-  #refusedMs = Number.NEGATIVE_INFINITY
-  /** What is begun in a millisecond while requests wait; nothing before that was measured, and when nobody asks for too much. */
-  #perMs: number | undefined
-  #measured = { sinceMs: 0, weight: 0 }
-  #probedMs = 0
+  readonly #throughput = new Throughput()
 
   /** @param nowMs A clock that never goes back. */
   constructor(limits: AdmissionLimits, events: AdmissionEvents, nowMs = (): number => performance.now()) {
@@ -128,7 +119,7 @@ export class Admission {
   enter(caller: string, bytes: number, isGone: () => boolean): Promise<(() => void) | undefined> {
     return new Promise((begin, refuse) => {
       const weight = 1 + bytes / BYTES_OF_ONE
-      const line = this.#lines.get(caller) ?? { waiting: [], weight: 0, credit: 0, begun: 0 }
+      const line = this.#lineOf(caller)
       while (this.#isFull(weight)) {
         const most = this.#most()
         if (most === undefined || this.#asked(most) <= this.#asked(line) + weight)
@@ -136,25 +127,41 @@ export class Admission {
         this.#shorten(most)
       }
       const sinceMs = this.#nowMs()
-      if (this.#waiting === 0) {
-        if (this.#perMs === undefined) this.#busySinceMs = sinceMs
-        this.#measured = { sinceMs, weight: 0 }
-      }
+      if (this.#waiting === 0) this.#throughput.waits(sinceMs)
       if (line.waiting.push({ line, weight, sinceMs, isGone, begin, refuse }) === 1) this.#turns.push(line)
       line.weight += weight
       this.#waiting += 1
       this.#weight += weight
-      this.#lines.set(caller, line)
       this.#pump()
     })
+  }
+
+  /**
+   * A request that was begun turned out to cost more than it weighed, so many signature checks more: its caller's turns come
+   * later by that. Else who sends few that are dear would get more than who sends many that are not.
+   */
+  charge(caller: string, checks: number): void {
+    this.#took(this.#lineOf(caller), checks * CHECK)
+  }
+
+  #took(line: Line, weight: number): void {
+    line.credit -= weight
+    line.begun += weight
+  }
+
+  #lineOf(caller: string): Line {
+    const known = this.#lines.get(caller)
+    if (known !== undefined) return known
+    const line: Line = { waiting: [], weight: 0, credit: 0, begun: 0 }
+    this.#lines.set(caller, line)
+    return line
   }
 
   /** Whether so much more would have to wait too long. */
   #isFull(weight: number): boolean {
     if (this.#waiting === 0) return false
     if (this.#waiting >= this.#limits.waitingMax) return true
-    if (this.#perMs === undefined || this.#nowMs() - this.#busySinceMs < BURST_MS) return false
-    return (this.#weight + weight) / this.#perMs > this.#limits.waitMs
+    return this.#throughput.isTooMuch(this.#weight + weight, this.#limits.waitMs, this.#nowMs())
   }
 
   /** What a caller asks for, and what it was given lately. */
@@ -180,16 +187,19 @@ export class Admission {
   }
 
   #left(line: Line, { weight }: Waiting): void {
-    if (line.waiting.length === 0) line.weight = line.credit = 0
-    else line.weight -= weight
+    if (line.waiting.length > 0) line.weight -= weight
+    else {
+      line.weight = 0
+      line.credit = Math.min(0, line.credit)
+    }
     this.#waiting -= 1
     this.#weight = this.#waiting === 0 ? 0 : this.#weight - weight
   }
 
   /** Who floods has taken what the refusals cost: else what they leave would be shared as if nobody had. */
   #refused(line: Line): void {
-    this.#refusedMs = this.#nowMs()
-    line.begun += REFUSED
+    this.#throughput.refused(this.#nowMs())
+    this.#took(line, REFUSED)
   }
 
   #overloaded(line: Line): AssayError {
@@ -230,15 +240,16 @@ export class Admission {
     for (let begun = 0; begun < this.#batch && this.#running < this.#limits.runningMax; ) {
       const next = this.#next()
       if (next === undefined) break
-      this.#measured.weight += next.weight
+      this.#throughput.begun(next.weight)
       if (next.isGone()) next.begin(undefined)
       else {
         begun += 1
         this.#begin(next, nowMs)
       }
     }
-    if (nowMs - this.#fadedMs >= MEASURE_MS) this.#fade(nowMs)
-    this.#measure(nowMs)
+    if (nowMs - this.#fadedMs >= FADE_MS) this.#fade(nowMs)
+    if (this.#waiting === 0) this.#throughput.probe(nowMs)
+    else this.#throughput.measure(nowMs)
   }
 
   #begin({ line, weight, sinceMs, begin }: Waiting, nowMs: number): void {
@@ -278,31 +289,9 @@ export class Admission {
     const left = Math.exp((this.#fadedMs - nowMs) / LATELY_MS)
     for (const [caller, line] of this.#lines) {
       line.begun *= left
+      if (line.credit < 0) line.credit *= left
       if (line.begun < 1 && line.waiting.length === 0) this.#lines.delete(caller)
     }
     this.#fadedMs = nowMs
-  }
-
-  /** Only what is begun while others wait says how much can be. */
-  #measure(nowMs: number): void {
-    if (this.#waiting === 0) {
-      this.#probe(nowMs)
-      return
-    }
-    const { sinceMs, weight } = this.#measured
-    if (nowMs - sinceMs < MEASURE_MS) return
-    const perMs = weight / (nowMs - sinceMs)
-    this.#perMs = this.#perMs === undefined ? perMs : this.#perMs + NEWEST * (perMs - this.#perMs)
-    this.#measured = { sinceMs: nowMs, weight: 0 }
-  }
-
-  /** Nobody waits. Of what was refused some could have been begun; and if nothing was for a while, nobody asks for too much. */
-  #probe(nowMs: number): void {
-    if (this.#perMs === undefined) return
-    if (nowMs - this.#refusedMs > BURST_MS) this.#perMs = undefined
-    else if (nowMs - this.#probedMs >= MEASURE_MS) {
-      this.#perMs *= PROBE
-      this.#probedMs = nowMs
-    }
   }
 }

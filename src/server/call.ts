@@ -260,7 +260,7 @@ export class Call implements CallContext {
   #admit(principal: Principal): void {
     const { method, requestStream, responseStream } = this.#kind
     this.#principal = principal
-    this.#line = lineOf(principal, this.#arrival?.connection.caller)
+    this.#line = sameText(lineOf(principal), this.#arrival?.connection.caller)
     authorize(method, principal)
     const by = { network: this.#network, isStream: requestStream || responseStream }
     const { limits } = this.#edge
@@ -284,13 +284,10 @@ export class Call implements CallContext {
   }
 }
 
-/**
- * A caller's line, as no other's: a tenant has no space in it. If that is `before`, the same string: each one that has just been
- * made is looked up anew wherever it is a key.
- */
-const lineOf = ({ tenant, id }: Principal, before: string | undefined): string => {
-  const line = `${tenant} ${id}`
-  return line === before ? before : line
-}
+/** A caller's line, as no other's: a tenant has no space in it. */
+export const lineOf = ({ tenant, id }: Pick<Caller, "tenant" | "id">): string => `${tenant} ${id}`
+
+/** The text; if it is `before`, the same string: each one that has just been made is looked up anew wherever it is a key. */
+const sameText = (text: string, before: string | undefined): string => (text === before ? before : text)
 
 const NOTHING_HELD: Taken = { bytes: 0, answered: () => {} }

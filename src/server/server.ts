@@ -11,13 +11,14 @@ import { EnrollmentService } from "../gen/assay/v1/enrollment_pb.ts"
 import { JournalService } from "../gen/assay/v1/journal_pb.ts"
 import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { addService, type Decode, type Handlers } from "../rpc.ts"
+import type { ChargeCaller } from "../service/ports.ts"
 import type { Service } from "../service/service.ts"
 import { policyHandlers } from "./admin.ts"
 import { Admission } from "./admission.ts"
 import { watchArrivals } from "./arrival.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { serveBrought } from "./brought.ts"
-import type { Edge, Observe } from "./call.ts"
+import { type Edge, lineOf, type Observe } from "./call.ts"
 import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
 import { Connections, type Takes } from "./connections.ts"
@@ -93,6 +94,8 @@ export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
   readonly refused?: (code: Code) => void
   /** Told of each request that begins, and how long it has waited for its turn. */
   readonly waited?: (seconds: number) => void
+  /** Told of what callers are charged, in signature checks. */
+  readonly charged?: (checks: number) => void
   readonly limits?: Partial<Limits>
   /** What one caller and what comes from one address may ask for, but for the administration socket. */
   readonly rates?: Partial<Rates>
@@ -111,6 +114,8 @@ export interface AssayServer {
   start(): Promise<readonly string[]>
   /** Serves a connection that another process has accepted on the listener of this number. */
   take(listener: number, socket: Socket): void
+  /** Takes from a caller's turns what its request turned out to cost. */
+  readonly charge: ChargeCaller
   /** Why certificates and keys are not used as their files have them now. */
   unready(): readonly string[]
   /** Looks now at all files that operators replace. */
@@ -243,6 +248,10 @@ export function createServer(config: ServerConfig): AssayServer {
       const { take } = bound[listener] ?? {}
       if (take === undefined) socket.destroy()
       else take(socket)
+    },
+    charge: (caller, checks) => {
+      admission.charge(lineOf(caller), checks)
+      config.charged?.(checks)
     },
     unready: () => [...identities.unready(), ...bound.flatMap((one) => one.unready() ?? [])],
     look: async () => void (await Promise.all([identities.look(), ...bound.map((one) => one.look())])),

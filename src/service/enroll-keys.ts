@@ -30,7 +30,7 @@ export interface EligibleKeys {
   readonly generation: number
 }
 
-type KeyPorts = Pick<Ports, "trust" | "loadTrust" | "denied" | "want">
+type KeyPorts = Pick<Ports, "trust" | "loadTrust" | "denied" | "want" | "charge">
 
 /** Makers' certificates of both keys come to 10 KiB at the most. What is sealed has to have an end. */
 const CHAINS_BYTES_MAX = 24 * 1024
@@ -51,7 +51,7 @@ export const checkKeys = async (
   const { ak, ekArea: area, ...chains } = parseKeys(shown)
   checkNotDenied(ak.spki, ports.denied, "ak_public")
   const { endorsements, generation } = await wantingCrls(ports, chains, caller, () =>
-    verifyShown(ports, caller.tenant, { ...chains, ekListed: false }, ak, at),
+    verifyShown(ports, caller, { ...chains, ekListed: false }, ak, at),
   )
   const { instance } = endorsements
   if (area === undefined && endorsements.ek === undefined) return { ak, ek: undefined, instance, generation }

@@ -40,7 +40,7 @@ export const createRegisterDevice =
     const ekDigest = await listedDigest(ports, tenant, ekPublic)
     for (const chain of [shown.akChain, shown.ekChain])
       if (chain.length > 0) ports.want(tenant, chain, input.id)
-    if (shown.akChain.length + shown.ekChain.length > 0) await verifyShown(ports, tenant, shown, ak, at)
+    if (shown.akChain.length + shown.ekChain.length > 0) await verifyShown(ports, caller, shown, ak, at)
     const registered = [area.bytes, ...akCertificateChain, ...ekCertificateChain]
     const act = actOf(ports, caller, "register-device", hash("sha256", concat(...registered), "buffer"))
     return ports.registry.registerDevice(

@@ -9,6 +9,7 @@ import { proveQuote, type Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import { checkDigestNotDenied, checkNotDenied } from "../verification/weak-key.ts"
 import { bindSession, certify } from "./certify.ts"
+import { chargeQuote } from "./charge.ts"
 import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
 import {
@@ -148,6 +149,7 @@ const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promis
   const { evidence, sent } = call.read()
   const gathering = gatherEndorsing(ports, evidence, context)
   const endorsing = gathering && (await gathering)
+  chargeQuote(ports, caller, context.ak, evidence)
   const quote = refutable(() => prove(evidence, context, freshness)) // prove
   const isEndorsed = endorsing !== undefined
   if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)
@@ -234,14 +236,16 @@ const judge = (
   log: ReadLog | undefined,
   endorsing: Endorsing | undefined,
   context: Context,
-  { freshness, at }: Call,
+  { freshness, at, caller }: Call,
   ports: Ports,
 ): Judged => {
   const { advisoriesFor, denied, measure } = ports
   const isEndorsed = endorsing !== undefined
   const claims = refutable(() => {
     checkDigestNotDenied(context.ak.spkiDigest, denied, "attestation key")
-    const endorsements = proveEndorsements(ports, endorsing, context, at)
+    const endorsements = proveEndorsements(ports, endorsing, context, at, (checks) =>
+      ports.charge(caller, checks),
+    )
     const key = proveKey(quote, evidence, context, freshness)
     if (key !== undefined) checkNotDenied(key.spki, denied, "certification.key_public")
     const shown = { pcrs: evidence.pcrs, eventLog: log?.outcome }

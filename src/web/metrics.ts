@@ -35,6 +35,8 @@ export interface Metrics {
   called(method: string, code: string, seconds: number): void
   /** A request that has begun, after it had waited so long for its turn. */
   waited(seconds: number): void
+  /** A request that was charged to its caller beyond what each costs, in signature checks. */
+  charged(checks: number): void
 }
 
 const TIERS: readonly Tier[] = ["affirming", "warning", "contraindicated", "none"]
@@ -61,6 +63,11 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
     name: "assay_admission_wait_seconds",
     help: "How long requests that were begun had waited for their turn. Those that were refused count as OVERLOADED.",
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+    registers,
+  })
+  const charges = new Counter({
+    name: "assay_charged_checks_total",
+    help: "Signature checks, by dear keys and of certificates, that callers' turns were made to wait for.",
     registers,
   })
   const verifications = new Counter({
@@ -162,6 +169,7 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
     verified: (tier) => verifications.inc({ tier }),
     refused: (code) => refusals.inc({ code }),
     waited: (seconds) => waits.observe(seconds),
+    charged: (checks) => charges.inc(checks),
     called: (method, code, seconds) => {
       if (methods.size < METHODS_MAX) methods.add(method)
       durations.observe({ method: methods.has(method) ? method : "other", code }, seconds)

@@ -45,6 +45,8 @@ import {
 
 const device = testDevice()
 const policy = policyDocument(device)
+/** Its signatures cost as much as five of the cheap kinds. */
+const costly = testDevice({ algorithm: "p521" })
 const HEALTH = "/grpc.health.v1.Health/Check"
 
 /** Runs `act` with clients that are closed afterwards. */
@@ -94,6 +96,7 @@ development.before(async () => {
   server = await serve(folder, { umask: "000", env: { ASSAY_LOG_LEVEL: "debug" } })
   gateway = callerOf(server, server.tcp, "gateway")
   await enroll(server, device, "device-1", policy)
+  await enroll(server, costly, "device-521", policyDocument(costly))
 })
 development.after(async () => {
   gateway.close()
@@ -293,15 +296,17 @@ development("counts what happens, and is alive and ready", async () => {
   await rejectsCode(() => gateway.verify(request), "NONCE_SPENT")
   const changed = await answered(gateway, testDevice())
   await rejectsCode(() => gateway.verify(changed.request), "DEVICE_NOT_FOUND")
+  await attest(gateway, costly)
   const after = await counts()
   const expected: readonly [name: string, more: number][] = [
-    ['assay_verifications_total{tier="warning"}', 1],
+    ['assay_verifications_total{tier="warning"}', 2],
+    ["assay_charged_checks_total", 4],
     ['assay_verifications_total{tier="contraindicated"}', 0],
     ['assay_refusals_total{code="NONCE_SPENT"}', 1],
-    ["assay_challenges_created_total", 2],
-    ["assay_challenges_spent_total", 1],
-    ["assay_challenges_outstanding", 1],
-    ['assay_rpc_duration_seconds_count{method="assay.v1.AttestationService/Verify",code="OK"}', 1],
+    ["assay_challenges_created_total", 3],
+    ["assay_challenges_spent_total", 2],
+    ["assay_challenges_outstanding", 2],
+    ['assay_rpc_duration_seconds_count{method="assay.v1.AttestationService/Verify",code="OK"}', 2],
     [
       'assay_rpc_duration_seconds_count{method="assay.v1.AttestationService/Verify",code="FAILED_PRECONDITION"}',
       1,

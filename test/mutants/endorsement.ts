@@ -365,8 +365,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "past its end",
     covers: [],
     ...VOUCHING,
-    find: 'expiredLeaf: "allow" } as const',
-    replace: 'expiredLeaf: "refuse" } as const',
+    find: 'expiredLeaf: "allow", charge } as const',
+    replace: 'expiredLeaf: "refuse", charge } as const',
     why: "The policy would have nothing to judge.",
   },
   {

@@ -3,6 +3,7 @@ import { BACKUPS } from "./backup.ts"
 import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { CERTIFICATION } from "./certification.ts"
+import { CHARGES } from "./charges.ts"
 import { DEVICES } from "./devices.ts"
 import { EDGE } from "./edge.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
@@ -36,6 +37,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SHARED_STORE,
   ...CALLERS,
   ...RATES,
+  ...CHARGES,
   ...EDGE,
   ...JOURNAL,
   ...BACKUPS,

@@ -92,6 +92,74 @@ test("counts a request by what it weighs: large ones do not buy more than small 
   assert.is(begun.length, 35)
   assert.is(begun.slice(0, 31).filter((caller) => caller === "large").length, 1, begun.join(" "))
 })
+test("N-07 counts a request by what it turned out to cost: dear ones do not buy more than cheap ones", async () => {
+  const { admission, begun, ends, ask } = admitting({ runningMax: 1 })
+  for (let i = 0; i < 10; i++) ask("dear")
+  for (let i = 0; i < 30; i++) ask("cheap")
+  for (let i = 0; i < 100; i++) {
+    await turn()
+    if (ends.length > 0 && begun.at(-1) === "dear") admission.charge("dear", 10)
+    for (const end of ends.splice(0)) end()
+  }
+  assert.is(begun.length, 40)
+  assert.is(begun.slice(0, 20).filter((caller) => caller === "dear").length, 1, begun.join(" "))
+})
+test("N-07 does not forget what a caller owes when what it asked was refused", async () => {
+  const { admission, begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
+  admission.charge("dear", 50)
+  ask("dear")
+  for (let i = 0; i < 20; i++) ask("cheap")
+  assert.is(admission.waiting, 20)
+  await turn()
+  assert.equal(refused, ["dear OVERLOADED"])
+  ask("dear")
+  await drain(ends)
+  assert.is(begun.indexOf("dear"), 20, begun.join(" "))
+})
+test("refuses N-07 whoever asks for what is dearest, if there is no room, though others ask more often", async () => {
+  const { admission, refused, ask } = admitting({ runningMax: 1, waitingMax: 20 })
+  for (let i = 0; i < 16; i++) ask("cheap")
+  for (let i = 0; i < 4; i++) ask("dear")
+  admission.charge("dear", 10)
+  ask("cheap")
+  await turn()
+  assert.equal(refused, ["dear OVERLOADED"])
+})
+/** How many of the other are begun before the first of a caller who owes for a lot, so long after. */
+const begunBefore = async (laterMs: number): Promise<number> => {
+  const clock = { now: 0 }
+  const begun: string[] = []
+  const limits = { runningMax: 1, waitingMax: 1e6, waitMs: 1e9 }
+  const admission = new Admission(limits, { waited: () => {} }, () => clock.now)
+  const ask = (caller: string): void =>
+    void admission.enter(caller, 0, stays).then((end) => {
+      begun.push(caller)
+      end?.()
+    })
+  admission.charge("dear", 500)
+  for (; clock.now < laterMs; clock.now += 100) {
+    ask("cheap")
+    await turn()
+  }
+  begun.length = 0
+  for (let i = 0; i < 1200; i++) ask("cheap")
+  ask("dear")
+  for (let i = 0; i < 3000 && !begun.includes("dear"); i++) await turn()
+  return begun.indexOf("dear")
+}
+test("N-07 forgives in time what a caller owes", async () => {
+  const [soon, late] = [await begunBefore(100), await begunBefore(4000)]
+  assert.ok(soon > 500, `${soon}`)
+  assert.ok(late >= 0 && late < 100, `${late}`)
+})
+test("N-07 lets who was refused much wait for who was not", async () => {
+  const { begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
+  for (let i = 0; i < 100; i++) ask("many")
+  for (let i = 0; i < 9; i++) ask("few")
+  assert.ok(refused.length <= 100)
+  await drain(ends)
+  assert.ok(begun.lastIndexOf("few") <= 9, begun.join(" "))
+})
 test("refuses N-07 whoever asks most when there is no room, and lets in who asks little", async () => {
   const { admission, begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
   for (let i = 0; i < 50; i++) ask("many")

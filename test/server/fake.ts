@@ -9,7 +9,7 @@ import { type AttestationClient, createAttestationClient } from "../../src/clien
 import type { VerifyRequestSchema } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { HashAlgorithm } from "../../src/gen/assay/v1/evidence_pb.ts"
 import type { AttestationResult } from "../../src/result/result.ts"
-import { createServer, type ServerConfig } from "../../src/server/server.ts"
+import { type AssayServer, createServer, type ServerConfig } from "../../src/server/server.ts"
 import type { BegunEnrollment } from "../../src/service/begin-enrollment.ts"
 import type { DeviceView } from "../../src/service/device-view.ts"
 import type { EnrollmentTokenView } from "../../src/service/enrollment-tokens.ts"
@@ -311,6 +311,7 @@ export interface Running {
   readonly client: AttestationClient
   readonly lines: Line[]
   readonly seen: Seen
+  readonly charge: AssayServer["charge"]
   unready(): readonly string[]
   look(): Promise<void>
   stop(): Promise<void>
@@ -340,7 +341,8 @@ export const running = async (
     client.close()
     await server.stop()
   }
-  return { address, addresses, client, lines, seen, unready: server.unready, look: server.look, stop }
+  const { charge, unready, look } = server
+  return { address, addresses, client, lines, seen, charge, unready, look, stop }
 }
 
 /** A call with any bytes as its request, as no typed client would make it. Gives the error, or the answer's bytes. */

@@ -107,6 +107,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     denied: NONE_DENIED,
     advisoriesFor: () => [],
     want: () => {},
+    charge: () => {},
     journal: store.journal,
     confirm: () => {},
     archive: store.archive,

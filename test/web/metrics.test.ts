@@ -41,6 +41,13 @@ test("counts refusals by code", async () => {
   assert.is(await sample('assay_refusals_total{code="NONCE_SPENT"}'), 1)
 })
 
+test("counts the signature checks that callers were charged for", async () => {
+  assert.is(await sample("assay_charged_checks_total"), 0)
+  metrics.charged(4)
+  metrics.charged(1)
+  assert.is(await sample("assay_charged_checks_total"), 5)
+})
+
 test("measures calls in seconds, and names no more methods than a server has", async () => {
   metrics.called("assay.v1.AttestationService/Verify", "OK", 0.0003)
   for (let i = 0; i < 100; i++) metrics.called(`invented/${i}`, "UNIMPLEMENTED", 0.0001)

@@ -11,6 +11,12 @@ export interface Caller {
     | { readonly kind: "enrollment"; readonly token: string }
 }
 
+/**
+ * Is told what a caller's request turned out to cost beyond what every request does, in signature checks by a cheap kind of
+ * key: before they are made, or right after.
+ */
+export type ChargeCaller = (caller: Pick<Caller, "tenant" | "id">, checks: number) => void
+
 /** The wall clock. */
 export interface Clock {
   now(): Date

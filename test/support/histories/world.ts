@@ -153,6 +153,7 @@ const forgetfulPorts = (shared: Shared, keys: Keys) => {
     denied: NONE_DENIED,
     advisoriesFor: () => [],
     want: () => {},
+    charge: () => {},
     confirm: () => {},
     archive: NO_ARCHIVE,
     singleUse: engine.singleUse,

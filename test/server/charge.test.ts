@@ -1,0 +1,60 @@
+/** What a caller's requests turn out to cost is taken from its turns, and from nobody else's. */
+import { hash } from "node:crypto"
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { createAttestationClient } from "../../src/client/attestation.ts"
+import type { Service } from "../../src/service/service.ts"
+import { goodVerify, type Running, result, running } from "./fake.ts"
+import { pause, until } from "./raw.ts"
+
+const test = suite("charges on a running server")
+const names = ["dear", "cheap"] as const
+const credentials = names.map((name) => ({
+  name,
+  role: "gateway" as const,
+  tenant: "default",
+  sha256: hash("sha256", `secret-of-${name}`, "buffer"),
+}))
+const ASKED = 30
+/** For all of them to come, while the first is answered. */
+const TO_COME_MS = 300
+
+/** Who was served in which order, one at a time, when each request of the one was charged so many checks. */
+const order = async (checks: number): Promise<readonly string[]> => {
+  const { promise: whenAllWait, resolve: begin } = Promise.withResolvers<void>()
+  const served: string[] = []
+  let calls = 0
+  let server: Running | undefined
+  const verify: Service["verify"] = async (_, caller) => {
+    calls += 1
+    await whenAllWait
+    served.push(caller.id)
+    if (caller.id === "dear" && checks > 0) server?.charge(caller, checks)
+    return result()
+  }
+  const charged: number[] = []
+  const limits = { runningMax: 1 }
+  server = await running({ verify }, { credentials, limits, charged: (more) => charged.push(more) })
+  const { address, stop } = server
+  const clients = names.map((name) => createAttestationClient(address, { credential: `secret-of-${name}` }))
+  const answers = clients.flatMap((client) =>
+    Array.from({ length: ASKED }, () => client.verify(goodVerify())),
+  )
+  await until(() => calls === 1)
+  await pause(TO_COME_MS)
+  begin()
+  await Promise.all(answers)
+  for (const client of clients) client.close()
+  await stop()
+  assert.equal(charged, Array(checks > 0 ? ASKED : 0).fill(checks))
+  return served
+}
+
+test("N-07 takes turns by what requests turn out to cost, and tells what was charged", async () => {
+  const countIn = (all: readonly string[]): number =>
+    all.slice(0, ASKED).filter((caller) => caller === "dear").length
+  const [free, charged] = [countIn(await order(0)), countIn(await order(5))]
+  assert.ok(free >= 12, `${free}`)
+  assert.ok(charged <= 8, `${charged}`)
+})
+test.run()
