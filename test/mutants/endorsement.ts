@@ -410,8 +410,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "X-05",
     covers: ["X-05"],
     ...PURPOSE,
-    find: '{ purpose: "ak", at }',
-    replace: '{ purpose: "any", at }',
+    find: '{ purpose: "ak", at, charge }',
+    replace: '{ purpose: "any", at, charge }',
     why: "A web server's certificate would bind an attestation key.",
   },
   {
@@ -419,8 +419,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "X-05",
     covers: ["X-05"],
     ...EKPURPOSE,
-    find: '{ purpose: "ek", at, expiredLeaf }',
-    replace: '{ purpose: "any", at, expiredLeaf }',
+    find: '{ purpose: "ek", at, expiredLeaf, charge }',
+    replace: '{ purpose: "any", at, expiredLeaf, charge }',
     why: "Any certificate would be an endorsement key's.",
   },
   {

@@ -65,8 +65,8 @@ export const ENROLL: readonly Mutant[] = [
     [
       "enroll-ak-chain-unverified",
       "K-02",
-      "verifyShown(ports, caller.tenant, { ...chains, ekListed: false }, ak, at),",
-      "verifyShown(ports, caller.tenant, { ...chains, akChain: [], ekListed: false }, ak, at),",
+      "verifyShown(ports, caller, { ...chains, ekListed: false }, ak, at),",
+      "verifyShown(ports, caller, { ...chains, akChain: [], ekListed: false }, ak, at),",
       "Any certificate would bind the attestation key.",
     ],
   ]),
