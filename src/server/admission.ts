@@ -40,8 +40,8 @@ const UNSEEN = 0.5
 const CHECK = 2
 /** What a refusal costs, and whoever is refused has taken, as a part of a request. */
 const REFUSED = 1 / 4
-/** Of what the one asks who asks most. */
-const MUCH = 0.5
+/** Of what the one asks who asks most. Were it less, of two who ask for the same, one would get so much less, and stay with it. */
+const MUCH = 0.9
 
 interface Waiting {
   readonly line: Line

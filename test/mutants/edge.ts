@@ -438,6 +438,13 @@ export const EDGE: readonly Mutant[] = [
     why: "Of those who wait, also who asks little would be refused unread.",
   },
   {
+    id: "admission-equal",
+    ...of("N-07", "admission", "admission"),
+    find: "const MUCH = 0.9",
+    replace: "const MUCH = 0.5",
+    why: "Of two who ask for the same, one would get three times as much as the other.",
+  },
+  {
     id: "admission-waiting",
     ...of("N-07", "admission", "admission"),
     find: "if (this.#waiting >= this.#limits.waitingMax) return true",
