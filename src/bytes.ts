@@ -98,6 +98,14 @@ export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
   return true
 }
 
+/** Whether two secrets are one. The time taken tells no more of where they differ than their lengths do. */
+export const isSameSecret = (a: string, b: string): boolean => {
+  if (a.length !== b.length) return false
+  let differing = 0
+  for (let i = 0; i < a.length; i++) differing |= a.charCodeAt(i) ^ b.charCodeAt(i)
+  return differing === 0
+}
+
 /**
  * All parts, each preceded by its length as a 32-bit big-endian number, so that no two lists of parts have
  * the same encoding. What every transcript and every digest over several values is made over.

@@ -60,7 +60,7 @@ export function watchArrivals(): void {
     session.on("stream", (own, headers, flags, rawHeaders) => {
       if (!isServerStream(own)) return
       connection.calls += 1
-      const refusal = connection.refusal()
+      const refusal = connection.refusal(headers.authorization)
       if (refusal !== undefined) {
         answerAtOnce(own, connection, REFUSALS[refusal])
         return

@@ -265,7 +265,13 @@ export class Call implements CallContext {
     const by = { network: this.#network, isStream: requestStream || responseStream }
     const { limits } = this.#edge
     this.#release = limits?.limiter.call({ line: this.#line, own: principal.own }, method, by)
-    if (this.#arrival !== undefined) limits?.connections.prove(this.#arrival.connection, this.#line)
+    const [said] = this.#carrier.get("authorization")
+    if (this.#arrival !== undefined)
+      limits?.connections.prove(
+        this.#arrival.connection,
+        this.#line,
+        said === undefined ? said : String(said),
+      )
     this.guarded?.known(this.#line, this)
   }
 

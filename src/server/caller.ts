@@ -7,6 +7,7 @@
 import { hash, timingSafeEqual } from "node:crypto"
 import type { Metadata, MetadataValue } from "@grpc/grpc-js"
 import { LRUCache } from "lru-cache"
+import { isSameSecret } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { KnowBearer } from "./bearer.ts"
 import type { KnowHolder, ShownChain } from "./certificates.ts"
@@ -191,7 +192,7 @@ function createDigestOf(): DigestOf {
   let last: { readonly secret: string; readonly digest: Buffer } | undefined
   return {
     get: (secret) =>
-      last !== undefined && isSame(secret, last.secret)
+      last !== undefined && isSameSecret(secret, last.secret)
         ? last.digest
         : (kept.get(secret) ?? hash("sha256", secret, "buffer")),
     keep: (secret, digest) => {
@@ -200,14 +201,6 @@ function createDigestOf(): DigestOf {
       if (!kept.has(secret)) kept.set(secret, digest)
     },
   }
-}
-
-/** Whether two secrets are one. The time taken tells no more of where they differ than their lengths do. */
-function isSame(a: string, b: string): boolean {
-  if (a.length !== b.length) return false
-  let differing = 0
-  for (let i = 0; i < a.length; i++) differing |= a.charCodeAt(i) ^ b.charCodeAt(i)
-  return differing === 0
 }
 
 type KnowEnrollee = (digest: Buffer, connection: string | undefined) => Promise<Principal>

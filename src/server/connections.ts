@@ -5,6 +5,7 @@
 import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { networkOf } from "../addresses.ts"
+import { Acquaintances } from "./acquaintances.ts"
 import type { Arrival } from "./arrival.ts"
 import { Buckets } from "./buckets.ts"
 import type { ShownChain } from "./certificates.ts"
@@ -33,8 +34,8 @@ export type Takes = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ar
 /** Why a call is refused at once. */
 export type AtOnce = "OVERLOADED" | "RATE"
 
-/** Says why one more call on a connection would be refused now, whatever it is, if it would. */
-type Refuses = (connection: Connection) => AtOnce | undefined
+/** Says why one more call on a connection would be refused now, whatever it is, if it would; of that caller, if it is known. */
+type Refuses = (connection: Connection, caller: string | undefined) => AtOnce | undefined
 
 /** For the other end to close what is idle. */
 const CLOSING_MS = 10_000
@@ -67,6 +68,7 @@ export class Connection {
   chain: ShownChain | undefined
   /** Who has called on it last of those who are known, if anybody has. */
   caller: string | undefined
+  readonly #acquaintances = new Acquaintances()
   /** Calls that have come. */
   calls = 0
   /** Calls whose streams are open. */
@@ -94,9 +96,19 @@ export class Connection {
     this.idleSinceMs = nowMs
   }
 
-  /** Why one more call would be refused now, whatever it is, if it would. */
-  refusal(): AtOnce | undefined {
-    return this.#refuses(this)
+  /**
+   * Why one more call would be refused now, whatever it is, if it would.
+   *
+   * @param said What its caller says of itself: the authorization, or nothing.
+   */
+  refusal(said: string | undefined): AtOnce | undefined {
+    return this.#refuses(this, this.#acquaintances.lineOf(said ?? ""))
+  }
+
+  /** A caller is known who said that of itself. */
+  known(caller: string, said: string | undefined): void {
+    this.caller = caller
+    this.#acquaintances.add(said ?? "", caller)
   }
 
   /** Counts a call of the kind that `STRIKES` says, and ends whoever makes one too many. Gives whether it was that. */
@@ -212,10 +224,10 @@ export class Connections {
     return connection
   }
 
-  /** Somebody who is known has called on it. */
-  prove(connection: Connection, caller: string): void {
+  /** Somebody who is known has called on it, and said that of itself. */
+  prove(connection: Connection, caller: string, said?: string): void {
     const isFirst = connection.caller === undefined
-    connection.caller = caller
+    connection.known(caller, said)
     if (!isFirst) return
     if (this.#sockets.has(connection)) count(this.#strangersOf, connection.network, -1)
   }

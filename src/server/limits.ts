@@ -4,7 +4,10 @@ export interface Limits {
   readonly messageBytesMax: number
   /** The same over the administration socket. A revocation list may have 32 MiB. */
   readonly adminMessageBytesMax: number
-  /** Calls at a time on one connection. One that is beyond it is refused at once. */
+  /**
+   * Calls at a time on one connection. One that is beyond it is refused at once. More than one caller may have by its rates, so that
+   * on a connection of several none takes all the room.
+   */
   readonly callsMax: number
   /** Requests of one stream at a time. */
   readonly streamInFlightMax: number
@@ -44,7 +47,7 @@ export interface Limits {
 export const LIMITS: Limits = {
   messageBytesMax: 2 * 1024 * 1024,
   adminMessageBytesMax: 36 * 1024 * 1024,
-  callsMax: 1024,
+  callsMax: 2048,
   streamInFlightMax: 64,
   connectionsMax: 4096,
   addressConnectionsMax: 1024,

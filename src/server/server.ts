@@ -146,7 +146,7 @@ export function createServer(config: ServerConfig): AssayServer {
   const { knowCaller } = identities
   watchArrivals()
   const admission = new Admission(limits, { waited: config.waited ?? (() => {}) })
-  const connections = new Connections(limits, ({ caller, network, streams }) => {
+  const connections = new Connections(limits, ({ network, streams }, caller) => {
     const isRefused = streams >= limits.callsMax || (caller !== undefined && admission.refuses(caller))
     const refusal = isRefused ? "OVERLOADED" : limiter.isSpent(caller, network) ? "RATE" : undefined
     if (refusal !== undefined) config.refused?.(refusal)

@@ -550,6 +550,27 @@ export const EDGE: readonly Mutant[] = [
     why: "What the service charges would reach nobody's turns.",
   },
   {
+    id: "acquaintances-last",
+    ...of("N-07", "connections", "acquaintances"),
+    find: 'this.#acquaintances.lineOf(said ?? "")',
+    replace: "this.caller",
+    why: "Whoever calls on a connection after somebody who asks too much would be refused for it.",
+  },
+  {
+    id: "acquaintances-few",
+    ...of("N-07", "acquaintances", "acquaintances"),
+    find: "if (this.#known.length > ACQUAINTANCES_MAX) this.#known.pop()",
+    replace: "",
+    why: "Whoever calls by ever new credentials on one connection would have them all compared with each call.",
+  },
+  {
+    id: "connection-room",
+    ...of("N-07", "limits", "acquaintances"),
+    find: "  callsMax: 2048,",
+    replace: "  callsMax: 1024,",
+    why: "One caller could take all the room of a connection that others call on too.",
+  },
+  {
     id: "admission-forgets",
     ...of("N-07", "throughput", "admission"),
     find: "if (nowMs - this.#refusedMs > BURST_MS) this.#perMs = undefined",

@@ -407,7 +407,7 @@ export const SERVICE: readonly Mutant[] = [
     id: "caller-last",
     named: "whoever called before",
     covers: [],
-    file: "src/server/caller.ts",
+    file: "src/bytes.ts",
     tests: ["test/server/caller.test.ts"],
     find: "return differing === 0",
     replace: "return true",
