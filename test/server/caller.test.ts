@@ -257,27 +257,30 @@ test("tells callers apart on a running server, and answers unknown ones UNAUTHEN
       createAttestationClient(unix),
       createAttestationClient(unix, { credential: "s3cret-of-gateway" }),
     ]
-    for (const client of callers) await client.verify(goodVerify())
-    assert.equal(
-      server.seen.map(({ caller }) => `${caller.tenant} ${caller.id.replace(/:\d+$/, ":PORT")}`),
-      [
-        "default gateway",
-        "default backend",
-        "default local:127.0.0.1:PORT",
-        "default local:unix",
-        "default gateway",
-      ],
-    )
     const stranger = createAttestationClient(tcp, { credential: "s3cret-of-nobody" })
-    await rejectsCode(() => stranger.verify(goodVerify()), "CALLER_UNKNOWN")
-    await rejectsCode(() => stranger.createChallenge({}), "CALLER_UNKNOWN")
-    const call = stranger.verifyStream()
-    await rejectsCode(async () => {
-      for await (const _ of call) assert.unreachable()
-    }, "CALLER_UNKNOWN")
-    assert.is(server.seen.length, 5)
-    assert.not.match(JSON.stringify(server.lines), /s3cret/)
-    for (const client of [...callers, stranger]) client.close()
-    await server.stop()
+    try {
+      for (const client of callers) await client.verify(goodVerify())
+      assert.equal(
+        server.seen.map(({ caller }) => `${caller.tenant} ${caller.id.replace(/:\d+$/, ":PORT")}`),
+        [
+          "default gateway",
+          "default backend",
+          "default local:127.0.0.1:PORT",
+          "default local:unix",
+          "default gateway",
+        ],
+      )
+      await rejectsCode(() => stranger.verify(goodVerify()), "CALLER_UNKNOWN")
+      await rejectsCode(() => stranger.createChallenge({}), "CALLER_UNKNOWN")
+      const call = stranger.verifyStream()
+      await rejectsCode(async () => {
+        for await (const _ of call) assert.unreachable()
+      }, "CALLER_UNKNOWN")
+      assert.is(server.seen.length, 5)
+      assert.not.match(JSON.stringify(server.lines), /s3cret/)
+    } finally {
+      for (const client of [...callers, stranger]) client.close()
+      await server.stop()
+    }
   }))
 test.run()
