@@ -70,7 +70,7 @@ function portsOn(folder: string): Ports {
     denied: NONE,
     advisoriesFor: () => [],
     want: () => {},
-    charge: () => {},
+    meter: { run: (_, act) => act(), charge: () => {} },
     journal,
     confirm: () => {},
     archive: store.archive,

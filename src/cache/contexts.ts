@@ -1,7 +1,8 @@
 import { LRUCache } from "lru-cache"
 import type { CompiledPolicy } from "../appraisal/compile.ts"
 import { isRollback } from "../appraisal/rules/clock-order.ts"
-import { latin1 } from "../bytes.ts"
+import { latin1, sameBytes } from "../bytes.ts"
+import type { Certificate } from "../evidence/x509/certificate.ts"
 import { type compile, compileKey, ownerOf, readPolicy } from "../service/compile.ts"
 import type { Context, Contexts, DeviceRecord, PolicyRecord, Registry } from "../service/ports.ts"
 import { createFlights } from "./flights.ts"
@@ -119,7 +120,8 @@ export function cachedContexts(
     })
     const sharing =
       shared === undefined ? context : { ...context, snapshot: { ...context.snapshot, policy: shared } }
-    return remember(tenant, latin1(akName), sharing)
+    const key = latin1(akName)
+    return remember(tenant, key, { ...sharing, ...sameKeyOf(sharing, known.peek(tenant, key)?.now) })
   }
   const find = (tenant: string, akName: string): Context | undefined => {
     const found = known.get(tenant, akName)
@@ -165,6 +167,28 @@ export function cachedContexts(
     },
   }
 }
+
+/**
+ * Of a device that was only read again, its key and its certificates as they are known: what was found out of them is known of these
+ * objects. Anybody may have a device read again, and who calls for it would have to prove its certificates anew each time.
+ */
+const sameKeyOf = (
+  now: Context,
+  before: Context | Packed | undefined,
+): Pick<Context, "ak" | "owner" | "akChain" | "ekChain"> | undefined => {
+  if (before === undefined || !("ak" in before) || !isSameDevice(before.snapshot.device, now.snapshot.device))
+    return undefined
+  const { ak, owner, akChain, ekChain } = before
+  const isSame =
+    sameBytes(ak.area.bytes, now.ak.area.bytes) &&
+    isSameChain(akChain, now.akChain) &&
+    isSameChain(ekChain, now.ekChain)
+  return isSame ? { ak, owner, akChain, ekChain } : undefined
+}
+
+const isSameChain = (a: readonly Certificate[], b: readonly Certificate[]): boolean =>
+  a.length === b.length && a.every(({ bytes }, i) => sameBytes(bytes, b[i]?.bytes ?? NO_BYTES))
+const NO_BYTES = new Uint8Array()
 
 /** Each device counts its own revisions: under another id, a key may have come to the same one again. */
 const isSameDevice = (a: DeviceRecord, b: DeviceRecord): boolean => a.id === b.id && a.revision === b.revision

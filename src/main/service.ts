@@ -11,11 +11,12 @@ import type { Config } from "../config.ts"
 import { faultAt, withFaults } from "../faults.ts"
 import type { Authority } from "../keys/authority.ts"
 import { createDeviceAuthority } from "../keys/device-authority.ts"
+import { createMeter } from "../server/meter.ts"
 import { createCheckpointJournal } from "../service/checkpoint-journal.ts"
 import { compile } from "../service/compile.ts"
 import { createEventLogs } from "../service/event-logs.ts"
 import { observed } from "../service/observed.ts"
-import type { ChargeCaller, Clock, Pause, Ports, Random, Settings, Signer } from "../service/ports.ts"
+import type { Clock, Pause, Ports, Random, Settings, Signer } from "../service/ports.ts"
 import { createService } from "../service/service.ts"
 import { createVerdicts } from "../service/verdicts.ts"
 import { createCheckpointer } from "../store/checkpointer.ts"
@@ -62,7 +63,7 @@ export const createDecisions = (
 ) => {
   const { clock, log, store, signer, agreement, trust } = parts
   const settings = settingsOf(config)
-  let charge: ChargeCaller = () => {}
+  const { meter, tell } = createMeter()
   const chains = cachedEndorsements(verifyEndorsements)
   const findings = cachedMeasure(measure, FINDINGS)
   const logs = cachedEventLogs(createEventLogs(store.logs), LOG_BOUNDS)
@@ -126,7 +127,7 @@ export const createDecisions = (
   const ports = {
     ...portsOf(config, parts),
     want,
-    charge: (...of: Parameters<ChargeCaller>) => charge(...of),
+    meter,
     contexts,
     verdicts,
     measure: findings.measure,
@@ -139,10 +140,8 @@ export const createDecisions = (
     checkpointer,
     metrics,
     service: observed(createService(faulty(config, log, ports)), metrics),
-    /** Says who is told what requests have cost: the server, which is made after the service that it serves. */
-    charging: (told: ChargeCaller): void => {
-      charge = told
-    },
+    /** Says who is told whose requests take long. */
+    charging: tell,
   }
 }
 
@@ -167,7 +166,7 @@ const portsOf = (
   { clock, random, store, signer, authority, agreement: { engine, confirm }, trust }: DecisionParts,
 ): Omit<
   Ports,
-  "contexts" | "verdicts" | "measure" | "verifyEndorsements" | "logs" | "settings" | "want" | "charge"
+  "contexts" | "verdicts" | "measure" | "verifyEndorsements" | "logs" | "settings" | "want" | "meter"
 > => ({
   clock,
   random,

@@ -36,8 +36,8 @@ const [BATCH_START, BATCH_STEP, BATCH_MAX] = [64, 4, 256]
 const [LATELY_MS, FADE_MS] = [1000, 50]
 /** What has come and is not in line yet, as a part of what is. */
 const UNSEEN = 0.5
-/** What a signature check by a cheap kind of key costs, about, with what is around it, as a part of a request. */
-const CHECK = 2
+/** What a request without any bytes takes of the loop, about. */
+const REQUEST_MS = 0.125
 /** What a refusal costs, and whoever is refused has taken, as a part of a request. */
 const REFUSED = 1 / 4
 /** Of what the one asks who asks most. Were it less, of two who ask for the same, one would get so much less, and stay with it. */
@@ -137,11 +137,11 @@ export class Admission {
   }
 
   /**
-   * A request that was begun turned out to cost more than it weighed, so many signature checks more: its caller's turns come
-   * later by that. Else who sends few that are dear would get more than who sends many that are not.
+   * A request of this caller has taken so many milliseconds of the loop: its turns come later by that. Else who sends few that
+   * are dear would get more than who sends many that are not.
    */
-  charge(caller: string, checks: number): void {
-    this.#took(this.#lineOf(caller), checks * CHECK)
+  charge(caller: string, ms: number): void {
+    this.#took(this.#lineOf(caller), ms / REQUEST_MS)
   }
 
   #took(line: Line, weight: number): void {

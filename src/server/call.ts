@@ -4,7 +4,7 @@ import { type Metadata, type StatusObject, status } from "@grpc/grpc-js"
 import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Violation } from "../rpc.ts"
-import type { Caller } from "../service/ports.ts"
+import type { Caller, Who } from "../service/ports.ts"
 import type { Admission } from "./admission.ts"
 import type { Arrival } from "./arrival.ts"
 import { newCallId } from "./call-id.ts"
@@ -291,7 +291,7 @@ export class Call implements CallContext {
 }
 
 /** A caller's line, as no other's: a tenant has no space in it. */
-export const lineOf = ({ tenant, id }: Pick<Caller, "tenant" | "id">): string => `${tenant} ${id}`
+export const lineOf = ({ tenant, id }: Who): string => `${tenant} ${id}`
 
 /** The text; if it is `before`, the same string: each one that has just been made is looked up anew wherever it is a key. */
 const sameText = (text: string, before: string | undefined): string => (text === before ? before : text)

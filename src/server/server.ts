@@ -11,7 +11,6 @@ import { EnrollmentService } from "../gen/assay/v1/enrollment_pb.ts"
 import { JournalService } from "../gen/assay/v1/journal_pb.ts"
 import { TrustService } from "../gen/assay/v1/trust_pb.ts"
 import { addService, type Decode, type Handlers } from "../rpc.ts"
-import type { ChargeCaller } from "../service/ports.ts"
 import type { Service } from "../service/service.ts"
 import { policyHandlers } from "./admin.ts"
 import { Admission } from "./admission.ts"
@@ -42,6 +41,7 @@ import {
   type ListenAddress,
   SOCKET_MODE,
 } from "./listen.ts"
+import type { ChargeCaller } from "./meter.ts"
 import { reflectionOf } from "./reflection.ts"
 import { TRUST_FIELDS_MAX, trustHandlers } from "./trust.ts"
 import { warm } from "./validate.ts"
@@ -94,8 +94,8 @@ export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
   readonly refused?: (code: Code) => void
   /** Told of each request that begins, and how long it has waited for its turn. */
   readonly waited?: (seconds: number) => void
-  /** Told of what callers are charged, in signature checks. */
-  readonly charged?: (checks: number) => void
+  /** Told of what callers' requests have taken of the event loop, where that is more than most do. */
+  readonly charged?: (seconds: number) => void
   readonly limits?: Partial<Limits>
   /** What one caller and what comes from one address may ask for, but for the administration socket. */
   readonly rates?: Partial<Rates>
@@ -114,7 +114,7 @@ export interface AssayServer {
   start(): Promise<readonly string[]>
   /** Serves a connection that another process has accepted on the listener of this number. */
   take(listener: number, socket: Socket): void
-  /** Takes from a caller's turns what its request turned out to cost. */
+  /** Takes from a caller's turns what its request has taken of the event loop. */
   readonly charge: ChargeCaller
   /** Why certificates and keys are not used as their files have them now. */
   unready(): readonly string[]
@@ -249,9 +249,9 @@ export function createServer(config: ServerConfig): AssayServer {
       if (take === undefined) socket.destroy()
       else take(socket)
     },
-    charge: (caller, checks) => {
-      admission.charge(lineOf(caller), checks)
-      config.charged?.(checks)
+    charge: (who, ms) => {
+      admission.charge(lineOf(who), ms)
+      config.charged?.(ms / 1000)
     },
     unready: () => [...identities.unready(), ...bound.flatMap((one) => one.unready() ?? [])],
     look: async () => void (await Promise.all([identities.look(), ...bound.map((one) => one.look())])),

@@ -3,7 +3,6 @@ import { lengthPrefixed, utf8 } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import type { EnrollmentTranscript } from "../evidence/transcript.ts"
 import { ACTIVATION_SECRET_BYTES, type Credential, makeCredential } from "../verification/credential.ts"
-import { chargeCredential } from "./charge.ts"
 import { checkKeys, type EligibleKeys, type ShownKeys } from "./enroll-keys.ts"
 import { checkClaim } from "./instance.ts"
 import type { Caller, Ports } from "./ports.ts"
@@ -48,7 +47,7 @@ export const createBeginEnrollment =
     checkClaim(claimedName, eligible.instance)
     await countBeginning(ports.singleUse, eligible, caller, issuedAt)
     const random = ports.random.bytes(RANDOM_BYTES)
-    const { credential, secret } = credentialFor(eligible, caller, ports)
+    const { credential, secret } = ports.meter.run(caller, () => credentialFor(eligible, ports))
     const expiresAt = new Date(issuedAt.getTime() + ports.settings.enrollment.lifetimeMs)
     const sealed = await sealEnrollment(ports.singleUse, {
       random,
@@ -87,13 +86,8 @@ export const transcriptOf = (
   akName: ak.area.name,
 })
 
-const credentialFor = (
-  { ek, ak }: EligibleKeys,
-  caller: Caller,
-  { random, charge }: Pick<Ports, "random" | "charge">,
-) => {
+const credentialFor = ({ ek, ak }: EligibleKeys, { random }: Pick<Ports, "random">) => {
   if (ek === undefined) return { credential: undefined, secret: undefined }
-  chargeCredential({ charge }, caller, ek)
   const secret = random.bytes(ACTIVATION_SECRET_BYTES)
   return { credential: makeCredential(ek, ak, secret, (size) => random.bytes(size)), secret }
 }

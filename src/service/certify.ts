@@ -2,10 +2,13 @@ import { hash } from "node:crypto"
 import type { Confirmation } from "../evidence/transcript.ts"
 import { type Issue, type SessionCertificate, sessionEndOf } from "../result/issue.ts"
 import type { Freshness } from "./freshness.ts"
-import type { Judged, Ports } from "./ports.ts"
+import type { Judged, Ports, Who } from "./ports.ts"
 
 /** What a result tells that is bound to nothing yet. */
 export type Unbound = Omit<Issue, "session" | "certificate">
+
+/** What writing and checking a certificate takes, about, in many parts with something else between. */
+const ISSUE_MS = 3
 
 /**
  * The certificate of the key that the challenge names: for a session that the appraisal grants, and never without one. It
@@ -16,12 +19,14 @@ export type Unbound = Omit<Issue, "session" | "certificate">
 export const certify = async (
   { appraisal, proven }: Judged,
   told: Unbound,
-  { deviceAuthority, signer }: Ports,
+  caller: Who,
+  { deviceAuthority, signer, meter }: Ports,
 ): Promise<SessionCertificate | undefined> => {
   const certifiedKey = proven?.certifiedKey
   if (certifiedKey === undefined) return undefined
   const notAfter = sessionEndOf(appraisal, told, signer)
   if (notAfter === undefined) return undefined
+  meter.charge(caller, ISSUE_MS)
   const { tenant, device, evaluatedAt: at } = told
   return deviceAuthority.issue({ tenant, device, spki: certifiedKey.spki, at, notAfter })
 }

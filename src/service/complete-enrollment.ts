@@ -7,7 +7,6 @@ import { type ActivationAnswer, verifyActivation } from "../verification/activat
 import { proveQuote, type Quote, verifyPcrs } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import { enrollmentTokenOf, transcriptOf } from "./begin-enrollment.ts"
-import { chargeQuote } from "./charge.ts"
 import { checkKeys, type EligibleKeys, type ShownKeys } from "./enroll-keys.ts"
 import type { Act, Caller, DeviceRecord, EnrolledDevice, Ports } from "./ports.ts"
 import { type Enrollment, type OpenedEnrollment, openEnrollment } from "./sealed-enrollment.ts"
@@ -73,8 +72,7 @@ const enroll = async (ports: Ports, attempt: Attempt): Promise<DeviceRecord> => 
   const { tenant, caller, keys } = opened.enrollment
   const who = { tenant, id: caller }
   const eligible = await checkKeys(ports, keys, who, at) // gather
-  chargeQuote(ports, who, eligible.ak, attempt.evidence)
-  const quote = prove(attempt, eligible) // prove
+  const quote = ports.meter.run(who, () => prove(attempt, eligible)) // prove
   await opened.spend() // now, and never unspent
   ports.confirm() // still: no device is made by a wrong clock or a past revision
   return ports.devices.enroll(newDevice(ports, attempt, eligible, quote), act) // record

@@ -5,7 +5,6 @@ import { qualifiedNameOf } from "../evidence/tpm/public.ts"
 import type { Certificate } from "../evidence/x509/certificate.ts"
 
 import { type AdvisoryMatch, firmwareOfCertificate, firmwareOfQuote } from "../verification/advisory.ts"
-import type { Charge } from "../verification/budget.ts"
 import {
   type Endorsements,
   type EnrolledEk,
@@ -75,13 +74,12 @@ const checkAnchors = ({ anchors }: Snapshot): void => {
     })
 }
 
-/** Proves what was gathered, and charges what that costs. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, AK_BINDING, KEY_DENIED. */
+/** Proves what was gathered. @throws {AssayError} as `verifyEndorsements`; UNTRUSTED_ROOT for a key taken off the list, AK_BINDING, KEY_DENIED. */
 export function proveEndorsements(
   ports: Pick<Ports, "verifyEndorsements">,
   endorsing: Endorsing | undefined,
   { snapshot, ak, policy }: Context,
   at: Date,
-  charge: Charge,
 ): Verified<Endorsements> {
   if (endorsing === undefined) return NO_ENDORSEMENTS
   const { shown, isRegistered, trust } = endorsing
@@ -96,7 +94,7 @@ export function proveEndorsements(
   const expiredLeaf = policy === undefined || policy.terms.ek.expired === "refused" ? "refuse" : "allow"
   // What came with evidence never comes again: remembered, it would only take room.
   const verify = isRegistered ? ports.verifyEndorsements : verifyEndorsements
-  return verify(shown, ak, trust, { at, expiredLeaf, charge })
+  return verify(shown, ak, trust, { at, expiredLeaf })
 }
 
 /** The listed key is the one that the device enrolled with. @throws {AssayError} AK_BINDING. */

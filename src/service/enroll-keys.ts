@@ -7,7 +7,7 @@ import { type EndorsementKey, verifyEndorsementKey } from "../verification/ek.ts
 import { type AttestationKey, createAttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
 import { checkNotDenied } from "../verification/weak-key.ts"
-import type { Caller, Ports } from "./ports.ts"
+import type { Ports, Who } from "./ports.ts"
 import type { EndorsementInput } from "./service.ts"
 import { checkListed, verifyShown } from "./vouching.ts"
 
@@ -30,7 +30,7 @@ export interface EligibleKeys {
   readonly generation: number
 }
 
-type KeyPorts = Pick<Ports, "trust" | "loadTrust" | "denied" | "want" | "charge">
+type KeyPorts = Pick<Ports, "trust" | "loadTrust" | "denied" | "want" | "meter">
 
 /** Makers' certificates of both keys come to 10 KiB at the most. What is sealed has to have an end. */
 const CHAINS_BYTES_MAX = 24 * 1024
@@ -45,10 +45,10 @@ const CHAINS_BYTES_MAX = 24 * 1024
 export const checkKeys = async (
   ports: KeyPorts,
   shown: ShownKeys,
-  caller: Pick<Caller, "tenant" | "id">,
+  caller: Who,
   at: Date,
 ): Promise<EligibleKeys> => {
-  const { ak, ekArea: area, ...chains } = parseKeys(shown)
+  const { ak, ekArea: area, ...chains } = ports.meter.run(caller, () => parseKeys(shown))
   checkNotDenied(ak.spki, ports.denied, "ak_public")
   const { endorsements, generation } = await wantingCrls(ports, chains, caller, () =>
     verifyShown(ports, caller, { ...chains, ekListed: false }, ak, at),
@@ -92,7 +92,7 @@ const parseKeys = (shown: ShownKeys): ParsedKeys => {
 const wantingCrls = async <T>(
   { want }: KeyPorts,
   { akChain, ekChain }: Pick<ParsedKeys, "akChain" | "ekChain">,
-  { tenant, id }: Pick<Caller, "tenant" | "id">,
+  { tenant, id }: Who,
   verify: () => Promise<T>,
 ): Promise<T> => {
   try {

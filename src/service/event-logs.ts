@@ -3,7 +3,7 @@ import { type Evidence, parseSentLog, type SentLog } from "../evidence/evidence.
 import { createLogOutcome, type LogOutcome } from "../verification/log-outcome.ts"
 import type { Replay } from "../verification/replay.ts"
 import type { Freshness } from "./freshness.ts"
-import type { Breathe, EventLogs, LogOwner, LogStore, ReadLog } from "./ports.ts"
+import type { EventLogs, LogOwner, LogStore, Ports, ReadLog, Who } from "./ports.ts"
 
 /** Event logs over where they are kept, each read again whenever it is asked for. */
 export const createEventLogs = (store: LogStore): EventLogs => ({
@@ -70,9 +70,13 @@ export const leftToReplay = ({ outcome }: ReadLog, { pcrs }: Evidence): Slices |
 /** A replay that can be interrupted. */
 type Slices = NonNullable<ReturnType<LogOutcome["replaying"]>>
 
-/** Replays a log in slices: a long one holds nobody up. */
-export const replayInSlices = async (slices: Slices, breathe: Breathe): Promise<void> => {
-  while (slices.next().done !== true) await breathe()
+/** Replays a log in slices: a long one holds nobody up, but for who sent it. */
+export const replayInSlices = async (
+  slices: Slices,
+  { breathe, meter }: Pick<Ports, "breathe" | "meter">,
+  who: Who,
+): Promise<void> => {
+  while (meter.run(who, () => slices.next()).done !== true) await breathe()
 }
 
 /** Remembers a log that led to what was quoted, and lets its device name it if the quote answered a challenge. */

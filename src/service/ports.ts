@@ -10,7 +10,7 @@ import type { AttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
 import type { DeniedKeys } from "../verification/weak-key.ts"
 import type { JournalArchive } from "./ports/archive.ts"
-import type { Breathe, ChargeCaller, Clock, Pause, Random } from "./ports/caller.ts"
+import type { Breathe, Clock, Meter, Pause, Random } from "./ports/caller.ts"
 import type { Epochs, SingleUse } from "./ports/challenge.ts"
 import type { Confirm } from "./ports/changes.ts"
 import type { Devices } from "./ports/device.ts"
@@ -124,7 +124,7 @@ export interface Ports {
    * has proven that it is the one; nothing else is believed.
    */
   readonly want: (tenant: string, chain: readonly Certificate[], device: string) => void
-  readonly charge: ChargeCaller
+  readonly meter: Meter
   /** Keys that nobody may be trusted by. */
   readonly denied: DeniedKeys
   readonly advisoriesFor: AdvisoriesFor

@@ -9,7 +9,6 @@ import { proveQuote, type Quote } from "../verification/quote.ts"
 import type { Verified } from "../verification/verified.ts"
 import { checkDigestNotDenied, checkNotDenied } from "../verification/weak-key.ts"
 import { bindSession, certify } from "./certify.ts"
-import { chargeQuote } from "./charge.ts"
 import { commit, draft, record } from "./decision.ts"
 import { advisoriesOf, chainsOf, type Endorsing, gatherEndorsing, proveEndorsements } from "./endorse.ts"
 import {
@@ -74,12 +73,14 @@ interface ReadEvidence {
   readonly sent: ReadLog | undefined
 }
 
-const readLater = ({ logs }: Ports, copy: CopiedEvidence, { tenant }: Caller): (() => ReadEvidence) => {
+const readLater = ({ logs, meter }: Ports, copy: CopiedEvidence, caller: Caller): (() => ReadEvidence) => {
   let known: ReadEvidence | undefined
-  return () => {
-    if (known !== undefined) return known
+  const read = (): ReadEvidence => {
     const evidence = parseCopied(copy)
-    known = { evidence, sent: readSent(logs, evidence, tenant) }
+    return { evidence, sent: readSent(logs, evidence, caller.tenant) }
+  }
+  return () => {
+    known ??= meter.run(caller, read)
     return known
   }
 }
@@ -118,7 +119,7 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
   const judged = await judgedBy(ports, call, context)
   const { appraisal, isEndorsed, proven } = judged
   const told = draft(judged, copy, context, freshness, caller, at, ports)
-  const made = freshness.keyName === undefined ? undefined : await certify(judged, told, ports)
+  const made = freshness.keyName === undefined ? undefined : await certify(judged, told, caller, ports)
   const { session, certificate } = bindSession(freshness, made)
   const result = issue(appraisal, { ...told, session, certificate }, ports.signer) // tell
   ports.confirm() // still: nothing that was judged by a wrong clock or a past revision leaves
@@ -146,20 +147,20 @@ const judgedBy = (ports: Ports, call: Call, context: Context): Judged | Promise<
 const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promise<Judged> => {
   const { freshness, caller } = call
   const { owner } = context
+  const { meter } = ports
   const { evidence, sent } = call.read()
   const gathering = gatherEndorsing(ports, evidence, context)
   const endorsing = gathering && (await gathering)
-  chargeQuote(ports, caller, context.ak, evidence)
-  const quote = refutable(() => prove(evidence, context, freshness)) // prove
+  const quote = meter.run(caller, () => refutable(() => prove(evidence, context, freshness))) // prove
   const isEndorsed = endorsing !== undefined
   if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)
   const log = logAtHand(ports.logs, evidence, sent, owner) ?? (await logOf(ports.logs, evidence, sent, owner))
   await freshness.spend() // now, and never unspent
   const slices = log && leftToReplay(log, evidence)
-  if (slices !== undefined) await replayInSlices(slices, ports.breathe)
+  if (slices !== undefined) await replayInSlices(slices, ports, caller)
   if (endorsing !== undefined)
     for (const chain of chainsOf(endorsing)) ports.want(caller.tenant, chain, context.snapshot.device.id)
-  return judge(quote, evidence, log, endorsing, context, call, ports) // judge
+  return meter.run(caller, () => judge(quote, evidence, log, endorsing, context, call, ports)) // judge
 }
 
 /** A certification is shown where the challenge names a key, and nowhere else: none is accepted and ignored. @throws {AssayError} FIELD. */
@@ -236,16 +237,14 @@ const judge = (
   log: ReadLog | undefined,
   endorsing: Endorsing | undefined,
   context: Context,
-  { freshness, at, caller }: Call,
+  { freshness, at }: Call,
   ports: Ports,
 ): Judged => {
   const { advisoriesFor, denied, measure } = ports
   const isEndorsed = endorsing !== undefined
   const claims = refutable(() => {
     checkDigestNotDenied(context.ak.spkiDigest, denied, "attestation key")
-    const endorsements = proveEndorsements(ports, endorsing, context, at, (checks) =>
-      ports.charge(caller, checks),
-    )
+    const endorsements = proveEndorsements(ports, endorsing, context, at)
     const key = proveKey(quote, evidence, context, freshness)
     if (key !== undefined) checkNotDenied(key.spki, denied, "certification.key_public")
     const shown = { pcrs: evidence.pcrs, eventLog: log?.outcome }

@@ -11,32 +11,32 @@ import {
 } from "../verification/endorsements.ts"
 import type { AttestationKey } from "../verification/key.ts"
 import type { Verified } from "../verification/verified.ts"
-import type { Caller, Ports } from "./ports.ts"
+import type { Ports, Who } from "./ports.ts"
 
 /**
- * Verifies the certificates that a device shows, against its tenant's trust as it is now, and charges the caller for it. Expiry of an endorsement key is
+ * Verifies the certificates that a device shows, against its tenant's trust as it is now. Expiry of an endorsement key is
  * the policy's to judge, later. An issuer that nobody decided about is kept for review, and trusted for nothing.
  *
  * @returns What was proven, and the generation of the trust that it was proven under.
  * @throws {AssayError} as `verifyEndorsements`; TRUST, REGISTRY, SNAPSHOT_MOVED.
  */
 export const verifyShown = async (
-  ports: Pick<Ports, "trust" | "loadTrust" | "charge">,
-  caller: Pick<Caller, "tenant" | "id">,
+  ports: Pick<Ports, "trust" | "loadTrust" | "meter">,
+  who: Who,
   shown: UntrustedEndorsements,
   ak: Verified<AttestationKey>,
   at: Date,
 ): Promise<{ readonly endorsements: Verified<Endorsements>; readonly generation: number }> => {
-  const { tenant } = caller
+  const { tenant } = who
   const { generation } = await ports.trust.trustState(tenant)
   const trust = await ports.loadTrust(tenant, generation)
-  const charge = (checks: number): void => ports.charge(caller, checks)
-  const options = { at, expiredLeaf: "allow", charge } as const
+  const options = { at, expiredLeaf: "allow" } as const
   // The endorsement key by itself first: the issuer that is kept for review is nobody else's.
   await keepingIssuers(ports, tenant, shown.ekChain, at, () =>
-    verifyEndorsements({ ...shown, akChain: [] }, ak, trust, options),
+    ports.meter.run(who, () => verifyEndorsements({ ...shown, akChain: [] }, ak, trust, options)),
   )
-  return { endorsements: verifyEndorsements(shown, ak, trust, options), generation }
+  const endorsements = ports.meter.run(who, () => verifyEndorsements(shown, ak, trust, options))
+  return { endorsements, generation }
 }
 
 /** An endorsement key without a certificate is on the tenant's list. @throws {AssayError} UNTRUSTED_ROOT; REGISTRY. */

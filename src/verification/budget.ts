@@ -1,5 +1,4 @@
 import { AssayError } from "../errors.ts"
-import type { PublicKey } from "../evidence/tpm/public.ts"
 import type { SubjectPublicKey } from "../evidence/x509/public-key.ts"
 
 /**
@@ -13,26 +12,15 @@ export const CANDIDATES_MAX = 2048
 /** Octets of a modulus over which a check may cost as much as one of P-384: 4096 bits. */
 const CHEAP_MODULUS_MAX = 512
 
-/** Is told what was done, in signature checks by the cheap kinds of key. */
-export type Charge = (checks: number) => void
-
 /** What one verification may spend. Every expensive step takes from it first. */
 export class Budget {
-  readonly #charge: Charge | undefined
   #signatures = SIGNATURES_MAX
   #candidates = CANDIDATES_MAX
 
-  /** @param charge Told of each signature check that is paid for. */
-  constructor(charge?: Charge) {
-    this.#charge = charge
-  }
-
   /** Pays for a signature check by this key. @throws {AssayError} PATH. */
   signature(key: SubjectPublicKey): void {
-    const checks = checksBy(key)
-    this.#signatures -= checks
+    this.#signatures -= costOf(key)
     if (this.#signatures < 0) throw spent("signature checks", SIGNATURES_MAX)
-    this.#charge?.(checks)
   }
 
   /** Pays for a look at a candidate. @throws {AssayError} PATH. */
@@ -41,10 +29,9 @@ export class Budget {
   }
 }
 
-/** What a signature check by this key costs, in checks by the cheap kinds: 1, 3 or 5. */
-export const checksBy = (key: SubjectPublicKey | PublicKey): number => {
+const costOf = (key: SubjectPublicKey): number => {
   if (key.kind === "rsa") return key.modulus.length > CHEAP_MODULUS_MAX ? 3 : 1
-  if (!("curve" in key) || key.curve === "P-256") return 1
+  if (key.kind !== "ec" || key.curve === "P-256") return 1
   return key.curve === "P-384" ? 3 : 5
 }
 

@@ -2,7 +2,7 @@ import { sameBytes } from "../bytes.ts"
 import { AssayError } from "../errors.ts"
 import { type Certificate, fingerprintOf } from "../evidence/x509/certificate.ts"
 import type { Deviation } from "../evidence/x509/der.ts"
-import { Budget, type Charge } from "./budget.ts"
+import { Budget } from "./budget.ts"
 import { isSignedBy } from "./certificate-key.ts"
 import { ANY_POLICIES, isSelfIssued, type PolicyInputs } from "./certificate-policies.ts"
 import {
@@ -42,8 +42,6 @@ export interface ChainOptions {
   readonly expiredLeaf?: "refuse" | "allow"
   /** A web server's name that the leaf has to be for. */
   readonly serverName?: string
-  /** Told of the signatures that are checked. */
-  readonly charge?: Charge | undefined
 }
 
 /** A path that holds. */
@@ -108,7 +106,7 @@ class Search {
     shown: ReadonlyMap<string, readonly Certificate[]>,
     trust: Trust,
     options: ChainOptions,
-    budget = new Budget(options.charge),
+    budget = new Budget(),
   ) {
     this.#leaf = leaf
     this.#shown = shown

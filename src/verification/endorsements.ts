@@ -64,12 +64,12 @@ export function verifyEndorsements(
   shown: UntrustedEndorsements,
   ak: Verified<AttestationKey>,
   trust: Trust,
-  options: Pick<ChainOptions, "at" | "expiredLeaf" | "charge">,
+  options: Pick<ChainOptions, "at" | "expiredLeaf">,
 ): Verified<Endorsements> {
-  const { at, expiredLeaf = "refuse", charge } = options
-  const akPath = pathOf(shown.akChain, trust, { purpose: "ak", at, charge })
+  const { at, expiredLeaf = "refuse" } = options
+  const akPath = pathOf(shown.akChain, trust, { purpose: "ak", at })
   if (akPath !== undefined) checkSameKey(akPath.leaf, ak.area.key)
-  const ekPath = pathOf(shown.ekChain, trust, { purpose: "ek", at, expiredLeaf, charge })
+  const ekPath = pathOf(shown.ekChain, trust, { purpose: "ek", at, expiredLeaf })
   if (ekPath !== undefined && shown.enrolled !== undefined) checkSameEk(ekPath.leaf, shown.enrolled)
   checkSameMaker(ekPath?.tpm, akPath)
   // Beside a key that nobody vouches for any more, an activation says nothing.

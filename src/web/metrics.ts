@@ -35,8 +35,8 @@ export interface Metrics {
   called(method: string, code: string, seconds: number): void
   /** A request that has begun, after it had waited so long for its turn. */
   waited(seconds: number): void
-  /** A request that was charged to its caller beyond what each costs, in signature checks. */
-  charged(checks: number): void
+  /** A part of a request that took so long of the event loop, more than most do. */
+  charged(seconds: number): void
 }
 
 const TIERS: readonly Tier[] = ["affirming", "warning", "contraindicated", "none"]
@@ -66,8 +66,8 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
     registers,
   })
   const charges = new Counter({
-    name: "assay_charged_checks_total",
-    help: "Signature checks, by dear keys and of certificates, that callers' turns were made to wait for.",
+    name: "assay_charged_seconds_total",
+    help: "Time of the event loop that requests took beyond what most do, and that their callers' next turns wait for.",
     registers,
   })
   const verifications = new Counter({
@@ -169,7 +169,7 @@ export const createMetrics = ({ challenges, caches, trust, checkpoints }: Metric
     verified: (tier) => verifications.inc({ tier }),
     refused: (code) => refusals.inc({ code }),
     waited: (seconds) => waits.observe(seconds),
-    charged: (checks) => charges.inc(checks),
+    charged: (seconds) => charges.inc(seconds),
     called: (method, code, seconds) => {
       if (methods.size < METHODS_MAX) methods.add(method)
       durations.observe({ method: methods.has(method) ? method : "other", code }, seconds)

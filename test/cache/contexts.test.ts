@@ -8,6 +8,7 @@ import { parsePublic } from "../../src/evidence/tpm/public.ts"
 import { compile } from "../../src/service/compile.ts"
 import type { DeviceRecord, PolicyRecord, Snapshot } from "../../src/service/ports.ts"
 import { rejectsCode } from "../support/assert.ts"
+import { ekChainOf } from "../support/endorsed.ts"
 import { quoteFixture } from "../support/fixtures.ts"
 import { newCounters, newDevice, newPolicy, recordOf } from "../support/ports/samples.ts"
 
@@ -118,6 +119,41 @@ test("reads anew when it is told to, and remembers that", async () => {
   const { context } = await cached.contextFor("default", p256.name)
   assert.is(context.snapshot.device.revision, 2)
 })
+
+const [EK_CHAIN, OTHER_CHAIN] = [ekChainOf(), ekChainOf()]
+const certified = (change: Partial<DeviceRecord> = {}, ekCertificateChain = EK_CHAIN): Snapshot => {
+  const snapshot = snapshotOf(change)
+  return {
+    ...snapshot,
+    device: { ...snapshot.device, endorsement: { ...snapshot.device.endorsement, ekCertificateChain } },
+  }
+}
+test("keeps C-06 what is known of a device's key and certificates when anybody has it read again", async () => {
+  const { store, cached } = storeOf(certified())
+  const { context: first } = await cached.contextFor("default", p256.name)
+  assert.is(first.ekChain.length, 2)
+  store.now = { ...certified(), trustGeneration: 7 }
+  const again = await cached.readContext("default", p256.name)
+  assert.is(again.snapshot.trustGeneration, 7)
+  for (const name of ["ak", "owner", "akChain", "ekChain"] as const) assert.is(again[name], first[name], name)
+  assert.is((await cached.contextFor("default", p256.name)).context, again)
+})
+const others: [name: string, snapshot: () => Snapshot][] = [
+  ["another revision", () => certified({ revision: 2 })],
+  ["another device with the same key", () => certified({ id: "device-2" })],
+  ["other certificates", () => certified({}, OTHER_CHAIN)],
+  ["fewer certificates", () => certified({}, EK_CHAIN.slice(0, 1))],
+  ["no certificates", () => snapshotOf()],
+]
+for (const [name, snapshot] of others)
+  test(`keeps nothing C-01 of what is known of a key and its certificates for ${name}`, async () => {
+    const { store, cached } = storeOf(certified())
+    const { context: first } = await cached.contextFor("default", p256.name)
+    store.now = snapshot()
+    const again = await cached.readContext("default", p256.name)
+    assert.is.not(again.ak, first.ak)
+    assert.is.not(again.ekChain, first.ekChain)
+  })
 
 test("remembers no failure", async () => {
   const { store, cached } = storeOf(snapshotOf())

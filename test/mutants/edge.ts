@@ -510,7 +510,7 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "admission-charge",
     ...of("N-07", "admission", "admission"),
-    find: "    this.#took(this.#lineOf(caller), checks * CHECK)\n",
+    find: "    this.#took(this.#lineOf(caller), ms / REQUEST_MS)\n",
     replace: "",
     why: "Whoever has devices with dear keys would take ten times as much of the server as others do.",
   },
@@ -545,7 +545,7 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "charge-line",
     ...of("N-07", "server", "charge"),
-    find: "      admission.charge(lineOf(caller), checks)\n",
+    find: "      admission.charge(lineOf(who), ms)\n",
     replace: "",
     why: "What the service charges would reach nobody's turns.",
   },
@@ -638,7 +638,7 @@ export const EDGE: readonly Mutant[] = [
     covers: ["G-09"],
     file: "src/service/verify.ts",
     tests: ["test/service/replay-slices.test.ts"],
-    find: "  if (slices !== undefined) await replayInSlices(slices, ports.breathe)\n",
+    find: "  if (slices !== undefined) await replayInSlices(slices, ports, caller)\n",
     replace: "",
     why: "The largest legal log would keep everybody else waiting for 50 ms.",
   },

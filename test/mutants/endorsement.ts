@@ -320,8 +320,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "K-06",
     covers: ["K-06"],
     ...KEY,
-    find: "endorsements: verifyEndorsements(shown, ak, trust, options)",
-    replace: "endorsements: verifyEndorsements({ ...shown, akChain: [] }, ak, trust, options)",
+    find: "verifyEndorsements(shown, ak, trust, options))",
+    replace: "verifyEndorsements({ ...shown, akChain: [] }, ak, trust, options))",
     why: "Any certificate could be registered as the attestation key's.",
   },
   {
@@ -365,8 +365,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "past its end",
     covers: [],
     ...VOUCHING,
-    find: 'expiredLeaf: "allow", charge } as const',
-    replace: 'expiredLeaf: "refuse", charge } as const',
+    find: 'expiredLeaf: "allow" } as const',
+    replace: 'expiredLeaf: "refuse" } as const',
     why: "The policy would have nothing to judge.",
   },
   {
@@ -410,8 +410,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "X-05",
     covers: ["X-05"],
     ...PURPOSE,
-    find: '{ purpose: "ak", at, charge }',
-    replace: '{ purpose: "any", at, charge }',
+    find: '{ purpose: "ak", at }',
+    replace: '{ purpose: "any", at }',
     why: "A web server's certificate would bind an attestation key.",
   },
   {
@@ -419,8 +419,8 @@ export const ENDORSEMENT: readonly Mutant[] = [
     named: "X-05",
     covers: ["X-05"],
     ...EKPURPOSE,
-    find: '{ purpose: "ek", at, expiredLeaf, charge }',
-    replace: '{ purpose: "any", at, expiredLeaf, charge }',
+    find: '{ purpose: "ek", at, expiredLeaf }',
+    replace: '{ purpose: "any", at, expiredLeaf }',
     why: "Any certificate would be an endorsement key's.",
   },
   {

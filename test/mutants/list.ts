@@ -3,7 +3,7 @@ import { BACKUPS } from "./backup.ts"
 import { CALLERS } from "./callers.ts"
 import { CERTIFICATES } from "./certificate.ts"
 import { CERTIFICATION } from "./certification.ts"
-import { CHARGES } from "./charges.ts"
+
 import { DEVICES } from "./devices.ts"
 import { EDGE } from "./edge.ts"
 import { ENDORSEMENT } from "./endorsement.ts"
@@ -14,6 +14,7 @@ import { EVENT_LOGS } from "./event-logs.ts"
 import { IDENTITY } from "./identity.ts"
 import { JOURNAL } from "./journal.ts"
 import { MANAGING, TERMINAL } from "./managing.ts"
+import { METER } from "./meter.ts"
 import type { Mutant } from "./mutant.ts"
 import { PATHS } from "./path.ts"
 import { POSTGRES } from "./postgres.ts"
@@ -37,8 +38,9 @@ export const MUTANTS: readonly Mutant[] = [
   ...SHARED_STORE,
   ...CALLERS,
   ...RATES,
-  ...CHARGES,
+
   ...EDGE,
+  ...METER,
   ...JOURNAL,
   ...BACKUPS,
   ...DEVICES,

@@ -1584,22 +1584,22 @@ const SAME_KEY: readonly Mutant[] = mutantsOf(
     [
       "endorsed-ak-purpose",
       "other's purpose",
-      '{ purpose: "ak", at, charge }',
-      '{ purpose: "any", at, charge }',
+      '{ purpose: "ak", at }',
+      '{ purpose: "any", at }',
       "Any certificate would be an AK's.",
     ],
     [
       "endorsed-ek-purpose",
       "other's purpose",
-      '{ purpose: "ek", at, expiredLeaf, charge }',
-      '{ purpose: "any", at, expiredLeaf, charge }',
+      '{ purpose: "ek", at, expiredLeaf }',
+      '{ purpose: "any", at, expiredLeaf }',
       "Any certificate would be an EK's.",
     ],
     [
       "endorsed-ek-expired",
       "X-07",
-      '{ purpose: "ek", at, expiredLeaf, charge }',
-      '{ purpose: "ek", at, expiredLeaf: "allow", charge }',
+      '{ purpose: "ek", at, expiredLeaf }',
+      '{ purpose: "ek", at, expiredLeaf: "allow" }',
       "What the policy says of expired EKs would not count.",
     ],
     [

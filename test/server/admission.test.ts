@@ -92,13 +92,13 @@ test("counts a request by what it weighs: large ones do not buy more than small 
   assert.is(begun.length, 35)
   assert.is(begun.slice(0, 31).filter((caller) => caller === "large").length, 1, begun.join(" "))
 })
-test("N-07 counts a request by what it turned out to cost: dear ones do not buy more than cheap ones", async () => {
+test("N-07 counts a request by the time that it took: dear ones do not buy more than cheap ones", async () => {
   const { admission, begun, ends, ask } = admitting({ runningMax: 1 })
   for (let i = 0; i < 10; i++) ask("dear")
   for (let i = 0; i < 30; i++) ask("cheap")
   for (let i = 0; i < 100; i++) {
     await turn()
-    if (ends.length > 0 && begun.at(-1) === "dear") admission.charge("dear", 10)
+    if (ends.length > 0 && begun.at(-1) === "dear") admission.charge("dear", 2.5)
     for (const end of ends.splice(0)) end()
   }
   assert.is(begun.length, 40)
@@ -106,7 +106,7 @@ test("N-07 counts a request by what it turned out to cost: dear ones do not buy 
 })
 test("N-07 does not forget what a caller owes when what it asked was refused", async () => {
   const { admission, begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
-  admission.charge("dear", 50)
+  admission.charge("dear", 12.5)
   ask("dear")
   for (let i = 0; i < 20; i++) ask("cheap")
   assert.is(admission.waiting, 20)
@@ -120,7 +120,7 @@ test("refuses N-07 whoever asks for what is dearest, if there is no room, though
   const { admission, refused, ask } = admitting({ runningMax: 1, waitingMax: 20 })
   for (let i = 0; i < 16; i++) ask("cheap")
   for (let i = 0; i < 4; i++) ask("dear")
-  admission.charge("dear", 10)
+  admission.charge("dear", 2.5)
   ask("cheap")
   await turn()
   assert.equal(refused, ["dear OVERLOADED"])
@@ -136,7 +136,7 @@ const begunBefore = async (laterMs: number): Promise<number> => {
       begun.push(caller)
       end?.()
     })
-  admission.charge("dear", 500)
+  admission.charge("dear", 125)
   for (; clock.now < laterMs; clock.now += 100) {
     ask("cheap")
     await turn()

@@ -1,4 +1,4 @@
-/** What a caller's requests turn out to cost is taken from its turns, and from nobody else's. */
+/** The time that a caller's requests take is taken from its turns, and from nobody else's. */
 import { hash } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
@@ -19,8 +19,8 @@ const ASKED = 30
 /** For all of them to come, while the first is answered. */
 const TO_COME_MS = 300
 
-/** Who was served in which order, one at a time, when each request of the one was charged so many checks. */
-const order = async (checks: number): Promise<readonly string[]> => {
+/** Who was served in which order, one at a time, when each request of the one has taken so many milliseconds. */
+const order = async (ms: number): Promise<readonly string[]> => {
   const { promise: whenAllWait, resolve: begin } = Promise.withResolvers<void>()
   const served: string[] = []
   let calls = 0
@@ -29,12 +29,12 @@ const order = async (checks: number): Promise<readonly string[]> => {
     calls += 1
     await whenAllWait
     served.push(caller.id)
-    if (caller.id === "dear" && checks > 0) server?.charge(caller, checks)
+    if (caller.id === "dear" && ms > 0) server?.charge(caller, ms)
     return result()
   }
   const charged: number[] = []
   const limits = { runningMax: 1 }
-  server = await running({ verify }, { credentials, limits, charged: (more) => charged.push(more) })
+  server = await running({ verify }, { credentials, limits, charged: (seconds) => charged.push(seconds) })
   const { address, stop } = server
   const clients = names.map((name) => createAttestationClient(address, { credential: `secret-of-${name}` }))
   const answers = clients.flatMap((client) =>
@@ -46,14 +46,14 @@ const order = async (checks: number): Promise<readonly string[]> => {
   await Promise.all(answers)
   for (const client of clients) client.close()
   await stop()
-  assert.equal(charged, Array(checks > 0 ? ASKED : 0).fill(checks))
+  assert.equal(charged, Array(ms > 0 ? ASKED : 0).fill(ms / 1000))
   return served
 }
 
-test("N-07 takes turns by what requests turn out to cost, and tells what was charged", async () => {
+test("N-07 takes turns by the time that requests take, and tells of it", async () => {
   const countIn = (all: readonly string[]): number =>
     all.slice(0, ASKED).filter((caller) => caller === "dear").length
-  const [free, charged] = [countIn(await order(0)), countIn(await order(5))]
+  const [free, charged] = [countIn(await order(0)), countIn(await order(1.25))]
   assert.ok(free >= 12, `${free}`)
   assert.ok(charged <= 8, `${charged}`)
 })

@@ -107,7 +107,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     denied: NONE_DENIED,
     advisoriesFor: () => [],
     want: () => {},
-    charge: () => {},
+    meter: { run: (_, act) => act(), charge: () => {} },
     journal: store.journal,
     confirm: () => {},
     archive: store.archive,

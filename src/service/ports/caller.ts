@@ -11,11 +11,19 @@ export interface Caller {
     | { readonly kind: "enrollment"; readonly token: string }
 }
 
+/** As much of a caller as says which one it is. */
+export type Who = Pick<Caller, "tenant" | "id">
+
 /**
- * Is told what a caller's request turned out to cost beyond what every request does, in signature checks by a cheap kind of
- * key: before they are made, or right after.
+ * Sees whose requests take the time of the event loop. What takes longer than it does of most requests is taken from that
+ * caller's turns, whatever it is that takes so long: nobody has to think of all that somebody may send.
  */
-export type ChargeCaller = (caller: Pick<Caller, "tenant" | "id">, checks: number) => void
+export interface Meter {
+  /** Runs what may take long, and gives or throws what that does. */
+  run<T>(who: Who, act: () => T): T
+  /** Counts so many milliseconds, of what cannot be run by it. */
+  charge(who: Who, ms: number): void
+}
 
 /** The wall clock. */
 export interface Clock {

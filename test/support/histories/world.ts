@@ -153,7 +153,7 @@ const forgetfulPorts = (shared: Shared, keys: Keys) => {
     denied: NONE_DENIED,
     advisoriesFor: () => [],
     want: () => {},
-    charge: () => {},
+    meter: { run: (_, act) => act(), charge: () => {} },
     confirm: () => {},
     archive: NO_ARCHIVE,
     singleUse: engine.singleUse,
