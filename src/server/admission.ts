@@ -5,6 +5,7 @@
  * Who asks for less than its share may so come with many at once beside one who never stops.
  */
 import { AssayError } from "../errors.ts"
+import { Line, type Waiting } from "./line.ts"
 import { Throughput } from "./throughput.ts"
 
 /** Bounds of what is begun and of what waits. */
@@ -43,26 +44,6 @@ const REFUSED = 1 / 4
 /** Of what the one asks who asks most. Were it less, of two who ask for the same, one would get so much less, and stay with it. */
 const MUCH = 0.9
 
-interface Waiting {
-  readonly line: Line
-  readonly weight: number
-  readonly sinceMs: number
-  readonly isGone: () => boolean
-  readonly begin: (end: (() => void) | undefined) => void
-  readonly refuse: (error: AssayError) => void
-}
-
-/** One caller's line. */
-interface Line {
-  readonly waiting: Waiting[]
-  /** Of what waits. */
-  weight: number
-  /** What may be begun before it is another's turn; less than nothing while it owes for what was begun. */
-  credit: number
-  /** What was begun lately, by weight and what it cost besides, and what was refused, by what that cost; as it was at `#fadedMs`. */
-  begun: number
-}
-
 /** Lets requests begin. */
 export class Admission {
   readonly #limits: AdmissionLimits
@@ -74,7 +55,6 @@ export class Admission {
   readonly #turns: Line[] = []
   #fadedMs = 0
   #waiting = 0
-  #weight = 0
   #running = 0
   #batch = BATCH_START
   #isPumping = false
@@ -99,11 +79,11 @@ export class Admission {
    * as whoever asks most. What has come with it is not in line yet, and would be refused when it has cost most of what it costs.
    */
   refuses(caller: string): boolean {
-    if (!this.#isFull(1 + this.#weight * UNSEEN)) return false
+    if (!this.#isFull(1 + this.#weight() * UNSEEN)) return false
     const line = this.#lines.get(caller)
     const most = this.#most()
-    if (line === undefined || line.waiting.length === 0 || most === undefined) return false
-    if (this.#asked(line) < this.#asked(most) * MUCH) return false
+    if (line === undefined || line.waiting === 0 || most === undefined) return false
+    if (line.asked < most.asked * MUCH) return false
     this.#refused(line)
     return true
   }
@@ -120,39 +100,33 @@ export class Admission {
     return new Promise((begin, refuse) => {
       const weight = 1 + bytes / BYTES_OF_ONE
       const line = this.#lineOf(caller)
-      while (this.#isFull(weight)) {
+      while (this.#isFull(weight + line.extra)) {
         const most = this.#most()
-        if (most === undefined || this.#asked(most) <= this.#asked(line) + weight)
+        if (most === undefined || most.asked <= line.asked + weight + line.extra)
           return refuse(this.#overloaded(line))
         this.#shorten(most)
       }
       const sinceMs = this.#nowMs()
       if (this.#waiting === 0) this.#throughput.waits(sinceMs)
-      if (line.waiting.push({ line, weight, sinceMs, isGone, begin, refuse }) === 1) this.#turns.push(line)
-      line.weight += weight
+      if (line.waiting === 0) this.#turns.push(line)
+      line.push({ line, weight, sinceMs, isGone, begin, refuse })
       this.#waiting += 1
-      this.#weight += weight
       this.#pump()
     })
   }
 
   /**
-   * A request of this caller has taken so many milliseconds of the loop: its turns come later by that. Else who sends few that
-   * are dear would get more than who sends many that are not.
+   * A request of this caller has taken so many milliseconds of the loop: it is expected of its others, and what was not expected
+   * makes its turns come later. Else who sends few that are dear would get more than who sends many that are not.
    */
   charge(caller: string, ms: number): void {
-    this.#took(this.#lineOf(caller), ms / REQUEST_MS)
-  }
-
-  #took(line: Line, weight: number): void {
-    line.credit -= weight
-    line.begun += weight
+    this.#lineOf(caller).took(ms / REQUEST_MS)
   }
 
   #lineOf(caller: string): Line {
     const known = this.#lines.get(caller)
     if (known !== undefined) return known
-    const line: Line = { waiting: [], weight: 0, credit: 0, begun: 0 }
+    const line = new Line()
     this.#lines.set(caller, line)
     return line
   }
@@ -161,45 +135,36 @@ export class Admission {
   #isFull(weight: number): boolean {
     if (this.#waiting === 0) return false
     if (this.#waiting >= this.#limits.waitingMax) return true
-    return this.#throughput.isTooMuch(this.#weight + weight, this.#limits.waitMs, this.#nowMs())
+    return this.#throughput.isTooMuch(this.#weight() + weight, this.#limits.waitMs, this.#nowMs())
   }
 
-  /** What a caller asks for, and what it was given lately. */
-  #asked({ weight, begun }: Line): number {
-    return weight + begun
+  /** Of all that waits. */
+  #weight(): number {
+    let weight = 0
+    for (const line of this.#turns) weight += line.weight
+    return weight
   }
 
   /** The line of who asks most, of those who wait. */
   #most(): Line | undefined {
     let most: Line | undefined
-    for (const line of this.#turns)
-      if (most === undefined || this.#asked(line) > this.#asked(most)) most = line
+    for (const line of this.#turns) if (most === undefined || line.asked > most.asked) most = line
     return most
   }
 
   /** Refuses what came last to a line. */
   #shorten(line: Line): void {
-    const last = line.waiting.pop()
+    const last = line.leave("last")
     if (last === undefined) return
-    this.#left(line, last)
-    if (line.waiting.length === 0) this.#turns.splice(this.#turns.indexOf(line), 1)
-    last.refuse(this.#overloaded(line))
-  }
-
-  #left(line: Line, { weight }: Waiting): void {
-    if (line.waiting.length > 0) line.weight -= weight
-    else {
-      line.weight = 0
-      line.credit = Math.min(0, line.credit)
-    }
     this.#waiting -= 1
-    this.#weight = this.#waiting === 0 ? 0 : this.#weight - weight
+    if (line.waiting === 0) this.#turns.splice(this.#turns.indexOf(line), 1)
+    last.refuse(this.#overloaded(line))
   }
 
   /** Who floods has taken what the refusals cost: else what they leave would be shared as if nobody had. */
   #refused(line: Line): void {
     this.#throughput.refused(this.#nowMs())
-    this.#took(line, REFUSED)
+    line.owe(REFUSED)
   }
 
   #overloaded(line: Line): AssayError {
@@ -240,10 +205,11 @@ export class Admission {
     for (let begun = 0; begun < this.#batch && this.#running < this.#limits.runningMax; ) {
       const next = this.#next()
       if (next === undefined) break
-      this.#throughput.begun(next.weight)
+      const weight = next.weight + next.line.extra
+      this.#throughput.begun(weight)
       if (next.isGone()) next.begin(undefined)
       else {
-        begun += 1
+        begun += weight
         this.#begin(next, nowMs)
       }
     }
@@ -254,7 +220,7 @@ export class Admission {
 
   #begin({ line, weight, sinceMs, begin }: Waiting, nowMs: number): void {
     this.#running += 1
-    line.begun += weight
+    line.began(weight)
     this.#events.waited((nowMs - sinceMs) / 1000)
     let ended = false
     begin(() => {
@@ -269,13 +235,14 @@ export class Admission {
   #next(): Waiting | undefined {
     for (;;) {
       const [line] = this.#turns
-      const head = line?.waiting[0]
+      const head = line?.head
       if (line === undefined || head === undefined) return undefined
-      if (line.credit >= head.weight) {
-        line.waiting.shift()
-        line.credit -= head.weight
-        this.#left(line, head)
-        if (line.waiting.length === 0) this.#turns.shift()
+      const weight = head.weight + line.extra
+      if (line.credit >= weight) {
+        line.credit -= weight
+        line.leave("first")
+        this.#waiting -= 1
+        if (line.waiting === 0) this.#turns.shift()
         return head
       }
       line.credit += QUANTUM
@@ -288,9 +255,8 @@ export class Admission {
   #fade(nowMs: number): void {
     const left = Math.exp((this.#fadedMs - nowMs) / LATELY_MS)
     for (const [caller, line] of this.#lines) {
-      line.begun *= left
-      if (line.credit < 0) line.credit *= left
-      if (line.begun < 1 && line.waiting.length === 0) this.#lines.delete(caller)
+      line.fade(left)
+      if (line.isForgotten) this.#lines.delete(caller)
     }
     this.#fadedMs = nowMs
   }

@@ -104,8 +104,47 @@ test("N-07 counts a request by the time that it took: dear ones do not buy more 
   assert.is(begun.length, 40)
   assert.is(begun.slice(0, 20).filter((caller) => caller === "dear").length, 1, begun.join(" "))
 })
+test("N-07 begins few at a time of what is expected to take long, for a caller's requests have", async () => {
+  const { admission, begun, ends, ask } = admitting({ runningMax: 1e9, waitingMax: 1e9 })
+  const atOnce = async (): Promise<number> => {
+    const before = begun.length
+    for (let i = 0; i < 20; i++) ask("dear")
+    await turn()
+    return begun.length - before
+  }
+  assert.is(await atOnce(), 20, "nothing is known of it")
+  for (let i = 0; i < 20; i++) admission.charge("dear", 5)
+  for (const end of ends.splice(0)) end()
+  const next = await atOnce()
+  assert.ok(next >= 1 && next <= 6, `${next}`)
+  await drain(ends)
+  assert.equal([begun.length, admission.waiting], [40, 0])
+})
+test("N-07 takes the time of a request once, whether it was expected or not", async () => {
+  const { admission, begun, ends, ask } = admitting({ runningMax: 1, waitingMax: 1e6 })
+  for (let i = 0; i < 2000; i++) {
+    ask("dear")
+    ask("cheap")
+  }
+  for (let i = 0; i < 1600; i++) {
+    await turn()
+    // Five requests' time beside its own.
+    if (ends.length > 0 && begun.at(-1) === "dear") admission.charge("dear", 0.625)
+    for (const end of ends.splice(0)) end()
+  }
+  const dear = begun.filter((caller) => caller === "dear").length
+  const ratio = (begun.length - dear) / dear
+  assert.ok(ratio > 5.5 && ratio < 6.5, `${ratio}`)
+})
 test("N-07 does not forget what a caller owes when what it asked was refused", async () => {
   const { admission, begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
+  for (let i = 0; i < 100; i++) {
+    ask("dear")
+    await turn()
+    ends.pop()?.()
+  }
+  assert.is(begun.splice(0).length, 100)
+  // Of so many, it does not say much of the next.
   admission.charge("dear", 12.5)
   ask("dear")
   for (let i = 0; i < 20; i++) ask("cheap")
@@ -124,6 +163,20 @@ test("refuses N-07 whoever asks for what is dearest, if there is no room, though
   ask("cheap")
   await turn()
   assert.equal(refused, ["dear OVERLOADED"])
+})
+test("refuses N-07 whoever was refused much already, if there is no room, though others were begun more often", async () => {
+  const { begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
+  for (let i = 0; i < 60; i++) {
+    ask("modest")
+    await turn()
+    ends.pop()?.()
+  }
+  assert.is(begun.length, 60)
+  for (let i = 0; i < 420; i++) ask("flood")
+  for (let i = 0; i < 10; i++) ask("modest")
+  await turn()
+  assert.not.ok(refused.includes("modest OVERLOADED"), `${refused.length}`)
+  assert.ok(refused.length >= 400)
 })
 /** How many of the other are begun before the first of a caller who owes for a lot, so long after. */
 const begunBefore = async (laterMs: number): Promise<number> => {
