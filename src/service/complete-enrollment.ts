@@ -38,7 +38,7 @@ export const createCompleteEnrollment =
     let opened: OpenedEnrollment | undefined
     try {
       ports.confirm()
-      const evidence = parseEvidence(input.evidence)
+      const evidence = ports.meter.run(caller, () => parseEvidence(input.evidence))
       checkPlain(evidence)
       opened = await openEnrollment(ports.singleUse, input.enrollment, at)
       checkContext(opened.enrollment, input, caller)

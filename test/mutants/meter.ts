@@ -82,6 +82,13 @@ export const METER: readonly Mutant[] = [
   ]),
   ...mutantsOf("src/service/complete-enrollment.ts", TEST, [
     [
+      "meter-enrolling",
+      "N-07",
+      "ports.meter.run(caller, () => parseEvidence(input.evidence))",
+      "parseEvidence(input.evidence)",
+      "Certificates that are slow to read would cost nothing where an enrollment is completed.",
+    ],
+    [
       "meter-completes",
       "N-07",
       "ports.meter.run(who, () => prove(attempt, eligible)) // prove",

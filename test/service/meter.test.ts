@@ -167,8 +167,18 @@ test("N-07 reads and verifies the keys of who comes to enroll, and makes a crede
     assert.equal(seen.runs, ["gave", "gave", "gave", "gave"])
     const after = since(seen)
     await world.service.completeEnrollment(await answerOf(device, begun), GATEWAY)
-    // The same again, and the quote.
-    assert.equal(after(), ["gave", "gave", "gave", "gave"])
+    // The evidence; the same again; and the quote.
+    assert.equal(after(), ["gave", "gave", "gave", "gave", "gave"])
+  }))
+
+test("N-07 reads the evidence of who completes an enrollment that was never begun", () =>
+  metered(async (world, seen) => {
+    const device = newcomer()
+    const input = await answerOf(device, await begin(world, device))
+    const after = since(seen)
+    const evidence = { ...input.evidence, akCertificateChain: akChainOf(device) }
+    await rejectsCode(() => world.service.completeEnrollment({ ...input, evidence }, GATEWAY), "FIELD")
+    assert.equal(after(), ["gave"])
   }))
 
 test("N-07 reads and verifies the keys of who may not enroll", () =>
