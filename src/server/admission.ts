@@ -180,29 +180,35 @@ export class Admission {
     if (this.#isPumping || this.#waiting === 0 || this.#running >= this.#limits.runningMax) return
     this.#isPumping = true
     let sinceMs = 0
+    let isUsedUp = false
     setImmediate(() => {
       sinceMs = this.#nowMs()
-      this.#tick(sinceMs)
+      isUsedUp = this.#tick(sinceMs)
     })
     // Comes behind what the requests that were begun have done at once, and before the sockets.
     setImmediate(() => {
       this.#isPumping = false
       const nowMs = this.#nowMs()
-      this.#adapt(nowMs - sinceMs, Math.max(TICK_MS, (sinceMs - (awaySinceMs ?? sinceMs)) * TICK_PART))
+      const allowedMs = Math.max(TICK_MS, (sinceMs - (awaySinceMs ?? sinceMs)) * TICK_PART)
+      this.#adapt(nowMs - sinceMs, allowedMs, isUsedUp)
       this.#pump(nowMs)
     })
   }
 
-  /** Begins more or fewer the next time, by what those took that were begun now, and what they may take. */
-  #adapt(tookMs: number, allowedMs: number): void {
+  /**
+   * Begins more or fewer the next time, by what those took that were begun now, and what they may take. That a few took little
+   * says nothing of many.
+   */
+  #adapt(tookMs: number, allowedMs: number, isUsedUp: boolean): void {
     const step = Math.round((BATCH_STEP * allowedMs) / TICK_MS)
     if (tookMs > allowedMs) this.#batch = Math.max(1, this.#batch >> 1)
-    else if (tookMs < allowedMs / 2) this.#batch = Math.min(BATCH_MAX, this.#batch + step)
+    else if (isUsedUp && tookMs < allowedMs / 2) this.#batch = Math.min(BATCH_MAX, this.#batch + step)
   }
 
-  /** Begins some, as many as the loop has time for before it looks at its sockets again. */
-  #tick(nowMs: number): void {
-    for (let begun = 0; begun < this.#batch && this.#running < this.#limits.runningMax; ) {
+  /** Begins some, as many as the loop has time for before it looks at its sockets again. Gives whether there were as many. */
+  #tick(nowMs: number): boolean {
+    let begun = 0
+    while (begun < this.#batch && this.#running < this.#limits.runningMax) {
       const next = this.#next()
       if (next === undefined) break
       const weight = next.weight + next.line.extra
@@ -216,6 +222,7 @@ export class Admission {
     if (nowMs - this.#fadedMs >= FADE_MS) this.#fade(nowMs)
     if (this.#waiting === 0) this.#throughput.probe(nowMs)
     else this.#throughput.measure(nowMs)
+    return begun >= this.#batch
   }
 
   #begin({ line, weight, sinceMs, begin }: Waiting, nowMs: number): void {

@@ -536,6 +536,13 @@ export const EDGE: readonly Mutant[] = [
     why: "What was expected of a request would be taken twice.",
   },
   {
+    id: "admission-used",
+    ...of("N-07", "admission", "admission"),
+    find: "else if (isUsedUp && tookMs < allowedMs / 2)",
+    replace: "else if (tookMs < allowedMs / 2)",
+    why: "After a quiet time, hundreds of the dearest requests would be begun in one turn of the loop.",
+  },
+  {
     id: "admission-credit",
     ...of("N-07", "line", "admission"),
     find: "    this.credit -= weight\n    this.#begun += weight",

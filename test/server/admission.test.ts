@@ -76,6 +76,20 @@ test("N-07 begins more at a time where the sockets take long: those who are refu
   const most = await mostAtOnce(100)
   assert.ok(most > 200 && most <= 256, `${most}`)
 })
+test("N-07 begins no more at a time for few having taken little", async () => {
+  const { begun, ends, ask } = admitting({ runningMax: 1e9, waitingMax: 1e9 })
+  for (let i = 0; i < 100; i++) {
+    ask("a")
+    await turn()
+    ends.pop()?.()
+  }
+  assert.is(begun.splice(0).length, 100)
+  for (let i = 0; i < 400; i++) ask("a")
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(begun.length <= 64, `${begun.length}`)
+  await drain(ends)
+  assert.is(begun.length, 400)
+})
 test("takes turns, whoever came first with however many", async () => {
   const { begun, ends, ask } = admitting({ runningMax: 1 })
   for (let i = 0; i < 30; i++) ask("many")
