@@ -79,7 +79,7 @@ export class Admission {
    * as whoever asks most. What has come with it is not in line yet, and would be refused when it has cost most of what it costs.
    */
   refuses(caller: string): boolean {
-    if (!this.#isFull(1 + this.#weight() * UNSEEN)) return false
+    if (!this.#isFull(1, UNSEEN)) return false
     const line = this.#lines.get(caller)
     const most = this.#most()
     if (line === undefined || line.waiting === 0 || most === undefined) return false
@@ -131,11 +131,12 @@ export class Admission {
     return line
   }
 
-  /** Whether so much more would have to wait too long. */
-  #isFull(weight: number): boolean {
+  /** Whether so much more would have to wait too long. @param unseen What comes with it, as a part of what waits. */
+  #isFull(weight: number, unseen = 0): boolean {
     if (this.#waiting === 0) return false
     if (this.#waiting >= this.#limits.waitingMax) return true
-    return this.#throughput.isTooMuch(this.#weight() + weight, this.#limits.waitMs, this.#nowMs())
+    const all = this.#weight() * (1 + unseen) + weight
+    return this.#throughput.isTooMuch(all, this.#limits.waitMs, this.#nowMs())
   }
 
   /** Of all that waits. */

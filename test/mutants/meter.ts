@@ -98,6 +98,13 @@ export const METER: readonly Mutant[] = [
   ]),
   ...mutantsOf("src/server/meter.ts", "test/server/meter.test.ts", [
     [
+      "meter-most",
+      "N-07",
+      "Math.min(ms, MOST_MS)",
+      "ms",
+      "Whose request ran while the machine stood still would have no turn for long.",
+    ],
+    [
       "meter-tells",
       "N-07",
       "charge(who, nowMs() - sinceMs)",

@@ -49,6 +49,13 @@ test("tells nothing of what takes no longer than all that most requests do", () 
   meter.charge(WHO, 3)
   assert.equal(told, [["gateway", 3]])
 })
+test("N-07 takes nobody to account for an hour in which the machine stood still", () => {
+  const { meter, clock, told } = metering()
+  meter.run(WHO, () => {
+    clock.now += 3_600_000
+  })
+  assert.equal(told, [["gateway", 50]])
+})
 test("tells whoever listens now, and nobody before that", () => {
   const { meter, tell } = createMeter()
   meter.charge(WHO, 3)
