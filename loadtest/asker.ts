@@ -1,19 +1,25 @@
-/** A process that asks for Verify, so much at a time or so much a second: each caller is one, for none is to wait for another. */
+/**
+ * A process that asks for Verify, so much at a time or so much a second: each caller is one, for none is to wait for another. It
+ * may have several credentials, each on connections of its own.
+ */
 import { connect } from "node:http2"
 import { AttestationService } from "../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../src/rpc.ts"
 import { framed, HEADERS } from "./caller.ts"
 import { offer } from "./child.ts"
 
-const CONNECTIONS = 8
+const CONNECTIONS_MIN = 8
 const IN_FLIGHT = 128
 const OK = "0"
+const PERMISSION_DENIED = "7"
 const RESOURCE_EXHAUSTED = "8"
 
 /** How the calls of a stretch of time ended. */
 class Tally {
   asked = 0
   ok = 0
+  /** By who may not speak for the device. */
+  denied = 0
   other = 0
   /** Refusals that do not say when to come again. */
   mute = 0
@@ -27,30 +33,32 @@ class Tally {
     } else if (status === RESOURCE_EXHAUSTED) {
       this.refusedMs.push(ms)
       if (!Buffer.from(details, "base64").includes("google.rpc.RetryInfo")) this.mute++
-    } else this.other++
+    } else if (status === PERMISSION_DENIED) this.denied++
+    else this.other++
   }
 }
 
-/** Several connections of one caller. */
-const createAsker = (address: string, credential: string, requests: readonly Buffer[]) => {
-  const sessions = Array.from({ length: CONNECTIONS }, () =>
-    connect(`http://${address}`, { maxSessionMemory: 1000 }),
-  )
-  for (const session of sessions) session.on("error", () => {})
-  const headers = {
-    ...HEADERS,
-    "grpc-timeout": "5000m",
-    authorization: `Bearer ${credential}`,
-    ":path": pathOf(AttestationService.method.verify),
-  }
+/** Several connections. */
+const createAsker = (address: string, credentials: readonly string[], requests: readonly Buffer[]) => {
+  const callers = Array.from({ length: Math.max(CONNECTIONS_MIN, credentials.length) }, (_, i) => ({
+    session: connect(`http://${address}`, { maxSessionMemory: 1000 }),
+    headers: {
+      ...HEADERS,
+      "grpc-timeout": "5000m",
+      authorization: `Bearer ${credentials[i % credentials.length]}`,
+      ":path": pathOf(AttestationService.method.verify),
+    },
+  }))
+  for (const { session } of callers) session.on("error", () => {})
   let next = 0
   const ask = (tally: Tally): Promise<void> =>
     new Promise((resolve) => {
       const i = next++
       const start = performance.now()
       tally.asked++
-      const stream = sessions[i % CONNECTIONS]?.request(headers)
-      if (stream === undefined) throw new Error("no connection")
+      const caller = callers[i % callers.length]
+      if (caller === undefined) throw new Error("no connection")
+      const stream = caller.session.request(caller.headers)
       let status: string | undefined
       let details = ""
       const note = (given: Readonly<Record<string, unknown>>): void => {
@@ -68,7 +76,7 @@ const createAsker = (address: string, credential: string, requests: readonly Buf
       stream.resume()
       stream.end(requests[i % requests.length])
     })
-  return { ask, close: () => sessions.forEach((session) => void session.destroy()) }
+  return { ask, close: () => callers.forEach(({ session }) => void session.destroy()) }
 }
 type Asker = ReturnType<typeof createAsker>
 
@@ -106,6 +114,7 @@ export interface Outcome {
   readonly asked: number
   readonly ok: number
   readonly refused: number
+  readonly denied: number
   readonly other: number
   readonly mute: number
   readonly okMs: readonly [number, number]
@@ -118,9 +127,10 @@ const quantiles = (times: readonly number[]): readonly [number, number] => {
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
   return [at(0.5), at(0.99)]
 }
-const outcomeOf = ({ asked, ok, other, mute, okMs, refusedMs }: Tally): Outcome => ({
+const outcomeOf = ({ asked, ok, denied, other, mute, okMs, refusedMs }: Tally): Outcome => ({
   asked,
   ok,
+  denied,
   refused: refusedMs.length,
   other,
   mute,
@@ -135,10 +145,10 @@ const connected = (): Asker => {
 }
 
 const functions = {
-  connect: (address: string, credential: string, requests: readonly string[]): void => {
+  connect: (address: string, credentials: readonly string[], requests: readonly string[]): void => {
     asker = createAsker(
       address,
-      credential,
+      credentials,
       requests.map((request) => framed(Buffer.from(request, "base64"))),
     )
   },

@@ -151,7 +151,7 @@ async function takeApart(ports: Ports, requests: readonly Uint8Array[], inFlight
   const known = await measured("find the named log", () =>
     Promise.all(
       proven.map(async (call) => {
-        const log = await logOf(ports.logs, call.evidence, call.log, ownerOf(call.context))
+        const log = await logOf(ports, call.evidence, call.log, ownerOf(call.context), GATEWAY)
         return { ...call, log }
       }),
     ),

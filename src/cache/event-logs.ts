@@ -114,9 +114,10 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
       if (found !== undefined) use(owner, key, found.getTime())
       return found
     },
-    async load(tenant, digest) {
+    async load(who, digest, meter) {
+      const { tenant } = who
       const key = logKey(tenant, digest)
-      return findOrMiss(tenant, key) ?? loads.join(key, () => inner.load(tenant, digest))
+      return findOrMiss(tenant, key) ?? loads.join(key, () => inner.load(who, digest, meter))
     },
     held(owner, log) {
       const key = keyOf(owner, log)

@@ -1,11 +1,12 @@
 /**
- * Whose turn it is. Requests wait for theirs, each caller's in a line of its own, and the lines are served in turns by what
- * their requests weigh: who asks more than the others waits longer, and nobody else does. What waits is bounded by the time
+ * Whose turn it is. Requests wait for theirs, each caller's in a line of its own, and the parties that callers are of, and in
+ * each its lines, are served in turns by what their requests weigh: who asks more than the others waits longer, and nobody else does. What waits is bounded by the time
  * that it would wait, as it is measured: beyond it, whoever asks most is refused at once, by what waits and what was begun lately.
  * Who asks for less than its share may so come with many at once beside one who never stops.
  */
 import { AssayError } from "../errors.ts"
 import { Line, type Waiting } from "./line.ts"
+import { Party, QUANTUM } from "./party.ts"
 import { Throughput } from "./throughput.ts"
 
 /** Bounds of what is begun and of what waits. */
@@ -18,16 +19,16 @@ export interface AdmissionLimits {
   readonly waitMs: number
 }
 
-/** What is told of it. */
+/** What is told of it, and what it is told. */
 export interface AdmissionEvents {
   /** A request has begun, after so long. */
   readonly waited: (seconds: number) => void
+  /** The name of the party that a caller is of; by default each is one by itself. */
+  readonly partyOf?: (caller: string) => string
 }
 
 /** So many bytes of a request weigh as much as a request without any. */
 const BYTES_OF_ONE = 8192
-/** What each line may begin in its turn. */
-const QUANTUM = 4
 /** How long the loop may be away from its sockets, about: so many requests are begun at a time. */
 const TICK_MS = 4
 /** Where the sockets take it longer than that, as a part of it: else those who are refused would leave no time for the others. */
@@ -51,8 +52,9 @@ export class Admission {
   readonly #nowMs: () => number
   /** Of who waits or was served lately. Not only of who waits: a `Map` that is added to and taken from all the time leaves much behind. */
   readonly #lines = new Map<string, Line>()
-  /** Those in which somebody waits, in the order of their turns. */
-  readonly #turns: Line[] = []
+  readonly #parties = new Map<string, Party>()
+  /** Those of whom somebody waits, in the order of their turns. */
+  readonly #turns: Party[] = []
   #fadedMs = 0
   #waiting = 0
   #running = 0
@@ -81,9 +83,8 @@ export class Admission {
   refuses(caller: string): boolean {
     if (!this.#isFull(1, UNSEEN)) return false
     const line = this.#lines.get(caller)
-    const most = this.#most()
-    if (line === undefined || line.waiting === 0 || most === undefined) return false
-    if (line.asked < most.asked * MUCH) return false
+    if (line === undefined || line.waiting === 0) return false
+    if (isLess(line.party, this.#most) || isLess(line, line.party.most)) return false
     this.#refused(line)
     return true
   }
@@ -100,15 +101,17 @@ export class Admission {
     return new Promise((begin, refuse) => {
       const weight = 1 + bytes / BYTES_OF_ONE
       const line = this.#lineOf(caller)
+      const { party } = line
       while (this.#isFull(weight + line.extra)) {
-        const most = this.#most()
-        if (most === undefined || most.asked <= line.asked + weight + line.extra)
-          return refuse(this.#overloaded(line))
-        this.#shorten(most)
+        const more = weight + line.extra
+        const [most, own] = [this.#most, party.most]
+        if (most !== undefined && most.asked > party.asked + more) this.#shorten(most.most)
+        else if (own !== undefined && own.asked > line.asked + more) this.#shorten(own)
+        else return refuse(this.#overloaded(line))
       }
       const sinceMs = this.#nowMs()
       if (this.#waiting === 0) this.#throughput.waits(sinceMs)
-      if (line.waiting === 0) this.#turns.push(line)
+      if (!party.isWaiting) this.#turns.push(party)
       line.push({ line, weight, sinceMs, isGone, begin, refuse })
       this.#waiting += 1
       this.#pump()
@@ -126,7 +129,10 @@ export class Admission {
   #lineOf(caller: string): Line {
     const known = this.#lines.get(caller)
     if (known !== undefined) return known
-    const line = new Line()
+    const name = this.#events.partyOf?.(caller) ?? caller
+    const party = this.#parties.get(name) ?? new Party()
+    this.#parties.set(name, party)
+    const line = new Line(party)
     this.#lines.set(caller, line)
     return line
   }
@@ -142,24 +148,28 @@ export class Admission {
   /** Of all that waits. */
   #weight(): number {
     let weight = 0
-    for (const line of this.#turns) weight += line.weight
+    for (const party of this.#turns) weight += party.weight
     return weight
   }
 
-  /** The line of who asks most, of those who wait. */
-  #most(): Line | undefined {
-    let most: Line | undefined
-    for (const line of this.#turns) if (most === undefined || line.asked > most.asked) most = line
+  /** The party that asks most, of those of whom somebody waits. */
+  get #most(): Party | undefined {
+    let most: Party | undefined
+    for (const party of this.#turns) if (most === undefined || party.asked > most.asked) most = party
     return most
   }
 
   /** Refuses what came last to a line. */
-  #shorten(line: Line): void {
-    const last = line.leave("last")
-    if (last === undefined) return
+  #shorten(line: Line | undefined): void {
+    if (line !== undefined) this.#leave(line, "last")?.refuse(this.#overloaded(line))
+  }
+
+  #leave(line: Line, which: "first" | "last"): Waiting | undefined {
+    const left = line.leave(which)
+    if (left === undefined) return undefined
     this.#waiting -= 1
-    if (line.waiting === 0) this.#turns.splice(this.#turns.indexOf(line), 1)
-    last.refuse(this.#overloaded(line))
+    if (!line.party.isWaiting) this.#turns.splice(this.#turns.indexOf(line.party), 1)
+    return left
   }
 
   /** Who floods has taken what the refusals cost: else what they leave would be shared as if nobody had. */
@@ -239,22 +249,19 @@ export class Admission {
     })
   }
 
-  /** The first of the line whose turn it is. */
+  /** The first of the line whose turn it is, of the party whose turn it is. */
   #next(): Waiting | undefined {
     for (;;) {
-      const [line] = this.#turns
-      const head = line?.head
-      if (line === undefined || head === undefined) return undefined
-      const weight = head.weight + line.extra
-      if (line.credit >= weight) {
-        line.credit -= weight
-        line.leave("first")
-        this.#waiting -= 1
-        if (line.waiting === 0) this.#turns.shift()
-        return head
+      const [party] = this.#turns
+      const next = party?.next()
+      if (party === undefined || next === undefined) return undefined
+      const weight = next.weight + next.line.extra
+      if (party.credit >= weight) {
+        next.line.pay(weight)
+        return this.#leave(next.line, "first")
       }
-      line.credit += QUANTUM
-      this.#turns.push(line)
+      party.credit += QUANTUM
+      this.#turns.push(party)
       this.#turns.shift()
     }
   }
@@ -266,6 +273,14 @@ export class Admission {
       line.fade(left)
       if (line.isForgotten) this.#lines.delete(caller)
     }
+    for (const [name, party] of this.#parties) {
+      party.fade(left)
+      if (party.isForgotten) this.#parties.delete(name)
+    }
     this.#fadedMs = nowMs
   }
 }
+
+/** Whether one asks for less than whoever asks most. */
+const isLess = <T extends { readonly asked: number }>(one: T, most: T | undefined): boolean =>
+  one.asked < (most?.asked ?? 0) * MUCH

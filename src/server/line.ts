@@ -1,4 +1,5 @@
 import type { AssayError } from "../errors.ts"
+import type { Party } from "./party.ts"
 
 /** A request that waits for its turn. */
 export interface Waiting {
@@ -13,6 +14,8 @@ export interface Waiting {
 
 /** One caller's line: what waits in it, and what its caller has had. All is in weights: 1 is a request without any bytes. */
 export class Line {
+  /** Whose turns its caller shares. */
+  readonly party: Party
   /** What may be begun before it is another's turn; less than nothing while it owes for what was begun. */
   credit = 0
   /** What each request is expected to take beyond its weight, by what those have taken that were begun lately. */
@@ -27,6 +30,10 @@ export class Line {
   #took = 0
   /** As much of what was expected of those that were begun as they have not taken yet. */
   #paid = 0
+
+  constructor(party: Party) {
+    this.party = party
+  }
 
   get waiting(): number {
     return this.#waiting.length
@@ -49,31 +56,42 @@ export class Line {
   }
 
   push(waiting: Waiting): void {
+    if (this.#waiting.length === 0) this.party.joins(this)
     this.#waiting.push(waiting)
     this.#weight += waiting.weight
+    this.party.weight += waiting.weight + this.extra
   }
 
   /** Takes away what came first, and has its turn; or what came last. */
   leave(which: "first" | "last"): Waiting | undefined {
     const left = which === "first" ? this.#waiting.shift() : this.#waiting.pop()
-    this.#weight -= left?.weight ?? 0
+    if (left === undefined) return undefined
+    this.#weight -= left.weight
+    this.party.weight -= left.weight + this.extra
     if (this.#waiting.length > 0) return left
     this.#weight = 0
     this.credit = Math.min(0, this.credit)
+    this.party.leaves(this)
     return left
+  }
+
+  /** What is begun in its turn is paid for with what may be. */
+  pay(weight: number): void {
+    this.credit -= weight
+    this.party.credit -= weight
   }
 
   /** A request of that weight is begun. */
   began(weight: number): void {
-    this.#begun += weight + this.extra
+    this.#has(weight + this.extra)
     this.#count += 1
     this.#paid += this.extra
   }
 
   /** So much more has been had than was expected. */
   owe(weight: number): void {
-    this.credit -= weight
-    this.#begun += weight
+    this.pay(weight)
+    this.#has(weight)
   }
 
   /** A request that was begun has taken so much beyond its weight. What was expected is paid. */
@@ -95,7 +113,14 @@ export class Line {
     this.#expect()
   }
 
+  #has(weight: number): void {
+    this.#begun += weight
+    this.party.had += weight
+  }
+
   #expect(): void {
-    this.extra = this.#took / Math.max(1, this.#count)
+    const extra = this.#took / Math.max(1, this.#count)
+    this.party.weight += this.#waiting.length * (extra - this.extra)
+    this.extra = extra
   }
 }

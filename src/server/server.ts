@@ -17,7 +17,7 @@ import { Admission } from "./admission.ts"
 import { watchArrivals } from "./arrival.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { serveBrought } from "./brought.ts"
-import { type Edge, lineOf, type Observe } from "./call.ts"
+import { type Edge, lineOf, type Observe, partyOf } from "./call.ts"
 import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
 import { Connections, type Takes } from "./connections.ts"
@@ -145,7 +145,7 @@ export function createServer(config: ServerConfig): AssayServer {
   )
   const { knowCaller } = identities
   watchArrivals()
-  const admission = new Admission(limits, { waited: config.waited ?? (() => {}) })
+  const admission = new Admission(limits, { waited: config.waited ?? (() => {}), partyOf })
   const connections = new Connections(limits, ({ network, streams }, caller) => {
     const isRefused = streams >= limits.callsMax || (caller !== undefined && admission.refuses(caller))
     const refusal = isRefused ? "OVERLOADED" : limiter.isSpent(caller, network) ? "RATE" : undefined

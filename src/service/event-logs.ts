@@ -5,14 +5,19 @@ import type { Replay } from "../verification/replay.ts"
 import type { Freshness } from "./freshness.ts"
 import type { EventLogs, LogOwner, LogStore, Ports, ReadLog, Who } from "./ports.ts"
 
+/** What is read of a store, and hashed, in a millisecond. */
+const BYTES_OF_MS = 700_000
+
 /** Event logs over where they are kept, each read again whenever it is asked for. */
 export const createEventLogs = (store: LogStore): EventLogs => ({
   read: (_tenant, log) => readLog(log),
   known: () => undefined,
   shown: (owner, digest) => store.shown(owner, digest),
-  async load(tenant, digest) {
-    const bytes = await store.log(tenant, digest)
-    return bytes === undefined ? undefined : readLog({ digest, bytes })
+  async load(who, digest, meter) {
+    const bytes = await store.log(who.tenant, digest)
+    if (bytes === undefined) return undefined
+    meter.charge(who, bytes.length / BYTES_OF_MS)
+    return meter.run(who, () => readLog({ digest, bytes })) // load
   },
   held: () => {},
   keep: (owner, { digest, bytes }, at) => store.note(owner, { digest, bytes }, at),
@@ -43,14 +48,15 @@ export const logAtHand = (
  * @throws {AssayError} EVENT_LOG_NEEDED, REGISTRY.
  */
 export const logOf = async (
-  logs: EventLogs,
+  { logs, meter }: Pick<Ports, "logs" | "meter">,
   { log }: Pick<Evidence, "log">,
   sent: ReadLog | undefined,
   owner: LogOwner,
+  who: Who,
 ): Promise<ReadLog | undefined> => {
   if (log.kind !== "named") return sent
   const isShown = (await logs.shown(owner, log.digest)) !== undefined
-  const known = isShown ? await logs.load(owner.tenant, log.digest) : undefined
+  const known = isShown ? await logs.load(who, log.digest, meter) : undefined
   if (known === undefined)
     throw new AssayError(
       "EVENT_LOG_NEEDED",

@@ -2,7 +2,7 @@ import type { Appraisal } from "../appraisal/appraise.ts"
 import { endorsementsOf } from "../result/endorsement.ts"
 import type { Endorsements } from "../verification/endorsements.ts"
 import { logAtHand, logOf } from "./event-logs.ts"
-import type { Judged, LogOwner, Ports, Proven, Showing, Standing, Verdict, Verdicts } from "./ports.ts"
+import type { Judged, LogOwner, Ports, Proven, Showing, Standing, Verdict, Verdicts, Who } from "./ports.ts"
 
 /** Every verdict is worked out for the call that asks for it. */
 export const createVerdicts = (): Verdicts => ({
@@ -28,15 +28,16 @@ export const recallVerdict = (
 
 /** The verdict, remembered or not. @throws {AssayError} EVENT_LOG_NEEDED, REGISTRY; and as `judge`. */
 export const verdictOn = async (
-  { verdicts, logs }: Pick<Ports, "verdicts" | "logs">,
+  ports: Pick<Ports, "verdicts" | "logs" | "meter">,
   showing: Showing,
   owner: LogOwner,
+  who: Who,
   judge: () => Promise<Judged>,
 ): Promise<Judged> => {
   const { evidence } = showing
-  const judged = await verdicts.verdictOn(showing, judge)
+  const judged = await ports.verdicts.verdictOn(showing, judge)
   if (judged.answers && judged.proven === undefined && evidence.log.kind === "named")
-    await logOf(logs, evidence, undefined, owner)
+    await logOf(ports, evidence, undefined, owner, who)
   return judged
 }
 

@@ -133,14 +133,14 @@ const decide = async (ports: Ports, call: Call, found: FoundContext): Promise<At
 
 /** Judges the evidence; what answers an epoch, and was judged before by all that it is judged by now, is not judged again. */
 const judgedBy = (ports: Ports, call: Call, context: Context): Judged | Promise<Judged> => {
-  const { copy, freshness, at } = call
+  const { copy, freshness, caller, at } = call
   const { snapshot, owner } = context
   const { epoch } = freshness
   if (epoch === undefined) return proveAndJudge(ports, call, context)
   const showing = { evidence: copy, epoch, snapshot, at }
   return (
     recallVerdict(ports, showing, owner) ??
-    verdictOn(ports, showing, owner, () => proveAndJudge(ports, call, context))
+    verdictOn(ports, showing, owner, caller, () => proveAndJudge(ports, call, context))
   )
 }
 
@@ -154,7 +154,8 @@ const proveAndJudge = async (ports: Ports, call: Call, context: Context): Promis
   const quote = meter.run(caller, () => refutable(() => prove(evidence, context, freshness))) // prove
   const isEndorsed = endorsing !== undefined
   if (quote instanceof AssayError) return verdictFrom(refuted(quote), isEndorsed)
-  const log = logAtHand(ports.logs, evidence, sent, owner) ?? (await logOf(ports.logs, evidence, sent, owner))
+  const log =
+    logAtHand(ports.logs, evidence, sent, owner) ?? (await logOf(ports, evidence, sent, owner, caller))
   await freshness.spend() // now, and never unspent
   const slices = log && leftToReplay(log, evidence)
   if (slices !== undefined) await replayInSlices(slices, ports, caller)

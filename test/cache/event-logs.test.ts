@@ -11,6 +11,7 @@ import { verifyReplay } from "../../src/verification/replay.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
 import { flipped, p256Device, pcrsOf } from "../support/core.ts"
 import { logDigest, memoryLogs } from "../support/logs.ts"
+import { UNMETERED } from "../support/meter.ts"
 import { afterNoon, digestOf, NOON } from "../support/ports/samples.ts"
 
 const test = suite("cachedEventLogs")
@@ -24,6 +25,7 @@ const ownerOf = (device = "a", change: Partial<LogOwner> = {}): LogOwner => ({
   ...change,
 })
 const [a, b] = [ownerOf("a"), ownerOf("b")]
+const GATEWAY = { tenant: "default", id: "gateway" }
 
 /** The log of a boot that measures `n` beside what every boot does. */
 const bootLog = (device: SoftwareDevice, n: number): SentLog => {
@@ -210,7 +212,7 @@ const failures: [
         return undefined
       },
     }),
-    (cache) => cache.load("default", logAt(0).digest),
+    (cache) => cache.load(GATEWAY, logAt(0).digest, UNMETERED),
     undefined,
   ],
 ]
@@ -283,7 +285,7 @@ test("asks C-07 the store once for what many ask at a time, and a failure is nob
     },
   }))
   const all = Array.from({ length: 10 }, () => rejectsCode(() => cache.shown(a, logAt(0).digest), "REGISTRY"))
-  const loads = Array.from({ length: 10 }, () => cache.load("default", logAt(0).digest))
+  const loads = Array.from({ length: 10 }, () => cache.load(GATEWAY, logAt(0).digest, UNMETERED))
   gate.resolve()
   await Promise.all([...all, ...loads])
   assert.equal(counts, { shown: 1, load: 1 })
@@ -298,13 +300,13 @@ const apart: [
 ][] = [
   [
     "two tenants and one log",
-    (c) => c.load("default", logAt(0).digest),
-    (c) => c.load("other", logAt(0).digest),
+    (c) => c.load(GATEWAY, logAt(0).digest, UNMETERED),
+    (c) => c.load({ ...GATEWAY, tenant: "other" }, logAt(0).digest, UNMETERED),
   ],
   [
     "one tenant and two logs",
-    (c) => c.load("default", logAt(0).digest),
-    (c) => c.load("default", logAt(1).digest),
+    (c) => c.load(GATEWAY, logAt(0).digest, UNMETERED),
+    (c) => c.load(GATEWAY, logAt(1).digest, UNMETERED),
   ],
   ["two devices and one log", (c) => c.shown(a, logAt(0).digest), (c) => c.shown(b, logAt(0).digest)],
   [
@@ -338,13 +340,13 @@ test("takes the store's word for when it was told last", async () => {
   const { cache, asked, store } = world()
   store.note(a, logAt(0), NOON)
   assert.equal(await cache.shown(a, logAt(0).digest), NOON)
-  const log = await cache.load("default", logAt(0).digest)
+  const log = await cache.load(GATEWAY, logAt(0).digest, UNMETERED)
   if (log === undefined) throw new TypeError("the store has it")
   cache.held(a, log)
   cache.keep(a, log, afterNoon(1))
   assert.equal(asked, { shown: 1, log: 1, note: 1 })
   await cache.shown(a, logAt(0).digest)
-  await cache.load("default", logAt(0).digest)
+  await cache.load(GATEWAY, logAt(0).digest, UNMETERED)
   assert.equal(asked, { shown: 1, log: 1, note: 1 })
 })
 
@@ -354,7 +356,7 @@ test("asks C-06 again for a log that had to go, although it is known whose it is
   show(b, logAt(1))
   assert.is(cache.known(a, logAt(0).digest), undefined)
   assert.equal(await cache.shown(a, logAt(0).digest), NOON)
-  assert.equal((await cache.load("default", logAt(0).digest))?.bytes, logAt(0).bytes)
+  assert.equal((await cache.load(GATEWAY, logAt(0).digest, UNMETERED))?.bytes, logAt(0).bytes)
   assert.equal(asked, { shown: 0, log: 1, note: 2 })
 })
 

@@ -12,6 +12,7 @@ import type { Snapshot } from "../../src/service/ports.ts"
 import { createTrust } from "../../src/verification/trust.ts"
 import { quoteFixture } from "../support/fixtures.ts"
 import { memoryLogs } from "../support/logs.ts"
+import { UNMETERED } from "../support/meter.ts"
 import { digestOf, NOON, newDevice, recordOf } from "../support/ports/samples.ts"
 import { NONE_DENIED } from "../support/service.ts"
 
@@ -108,7 +109,7 @@ const caches: readonly [name: string, over: (ask: () => Promise<void>) => () => 
     (ask) => {
       const inner = { ...createEventLogs(memoryLogs().store), load: () => ask().then(() => undefined) }
       const { load } = cachedEventLogs(inner, { logs: 10, bytes: 1 << 20, devices: 10 })
-      return () => load("default", digestOf("log"))
+      return () => load({ tenant: "default", id: "gateway" }, digestOf("log"), UNMETERED)
     },
   ],
 ]

@@ -36,6 +36,20 @@ export const METER: readonly Mutant[] = [
       "while (slices.next().done !== true) await breathe()",
       "Logs that are slow to replay would cost nothing.",
     ],
+    [
+      "meter-loads",
+      "N-07",
+      "meter.run(who, () => readLog({ digest, bytes })) // load",
+      "readLog({ digest, bytes }) // load",
+      "Logs that are named would be read for nothing.",
+    ],
+    [
+      "meter-loaded",
+      "N-07",
+      "    meter.charge(who, bytes.length / BYTES_OF_MS)\n",
+      "",
+      "Logs that are named would be fetched for nothing, however long they are.",
+    ],
   ]),
   ...mutantsOf("src/service/certify.ts", TEST, [
     [

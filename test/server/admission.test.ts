@@ -8,12 +8,13 @@ const LIMITS: AdmissionLimits = { runningMax: 4, waitingMax: 40, waitMs: 1e9 }
 const stays = () => false
 
 /** An admission whose requests take until they are ended, one each turn of the loop. */
-const admitting = (limits: Partial<AdmissionLimits> = {}) => {
+const admitting = (limits: Partial<AdmissionLimits> = {}, partyOf = (caller: string): string => caller) => {
   const begun: string[] = []
   const refused: string[] = []
   const ends: (() => void)[] = []
   const waits: number[] = []
-  const admission = new Admission({ ...LIMITS, ...limits }, { waited: (seconds) => waits.push(seconds) })
+  const waited = (seconds: number): void => void waits.push(seconds)
+  const admission = new Admission({ ...LIMITS, ...limits }, { waited, partyOf })
   const ask = (caller: string, bytes = 0, isGone = stays): void => {
     admission.enter(caller, bytes, isGone).then(
       (end) => {
@@ -193,11 +194,11 @@ test("refuses N-07 whoever was refused much already, if there is no room, though
   assert.ok(refused.length >= 400)
 })
 /** How many of the other are begun before the first of a caller who owes for a lot, so long after. */
-const begunBefore = async (laterMs: number): Promise<number> => {
+const begunBefore = async (laterMs: number, partyOf: (caller: string) => string): Promise<number> => {
   const clock = { now: 0 }
   const begun: string[] = []
   const limits = { runningMax: 1, waitingMax: 1e6, waitMs: 1e9 }
-  const admission = new Admission(limits, { waited: () => {} }, () => clock.now)
+  const admission = new Admission(limits, { waited: () => {}, partyOf }, () => clock.now)
   const ask = (caller: string): void =>
     void admission.enter(caller, 0, stays).then((end) => {
       begun.push(caller)
@@ -214,11 +215,15 @@ const begunBefore = async (laterMs: number): Promise<number> => {
   for (let i = 0; i < 3000 && !begun.includes("dear"); i++) await turn()
   return begun.indexOf("dear")
 }
-test("N-07 forgives in time what a caller owes", async () => {
-  const [soon, late] = [await begunBefore(100), await begunBefore(4000)]
-  assert.ok(soon > 500, `${soon}`)
-  assert.ok(late >= 0 && late < 100, `${late}`)
-})
+for (const [whom, partyOf] of [
+  ["others", (caller: string): string => caller],
+  ["its party", (): string => "all"],
+] as const)
+  test(`N-07 forgives in time what a caller owes ${whom}`, async () => {
+    const [soon, late] = [await begunBefore(100, partyOf), await begunBefore(4000, partyOf)]
+    assert.ok(soon > 500, `${soon}`)
+    assert.ok(late >= 0 && late < 100, `${late}`)
+  })
 test("N-07 lets who was refused much wait for who was not", async () => {
   const { begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 })
   for (let i = 0; i < 100; i++) ask("many")
@@ -288,6 +293,115 @@ test("refuses N-07 what would have to wait too long, as it is measured", async (
   for (let i = 0; i < 20; i++) ask()
   await turn()
   assert.ok(refusals >= 20, `${refusals}`)
+})
+/** Callers are of one party if their names have the same first letter. */
+const byLetter = (caller: string): string => caller.slice(0, 1)
+const countIn = (all: readonly string[], caller: string): number =>
+  all.filter((one) => one.startsWith(caller)).length
+test("N-07 gives a party of many as many turns as one caller, and the same to each of the many", async () => {
+  const { begun, ends, ask } = admitting({ runningMax: 1, waitingMax: 1e6 }, byLetter)
+  for (let i = 0; i < 40; i++) for (let member = 0; member < 20; member++) ask(`many-${member}`)
+  for (let i = 0; i < 200; i++) ask("gateway")
+  await drain(ends)
+  const first = begun.slice(0, 400)
+  const ofOne = countIn(first, "gateway")
+  assert.ok(ofOne >= 190 && ofOne <= 200, `${ofOne}`)
+  const ofEach = Array.from({ length: 20 }, (_, i) => first.filter((one) => one === `many-${i}`).length)
+  assert.ok(Math.max(...ofEach) - Math.min(...ofEach) <= 4, ofEach.join(" "))
+})
+test("N-07 lets a party owe what its members take, each for the others", async () => {
+  const { admission, begun, ends, ask } = admitting({ runningMax: 1 }, byLetter)
+  for (let i = 0; i < 10; i++) ask(`dear-${i}`)
+  for (let i = 0; i < 30; i++) ask("cheap")
+  for (let i = 0; i < 100; i++) {
+    await turn()
+    const last = begun.at(-1) ?? ""
+    if (ends.length > 0 && last.startsWith("dear")) admission.charge(last, 2.5)
+    for (const end of ends.splice(0)) end()
+  }
+  assert.is(begun.length, 40)
+  assert.is(countIn(begun.slice(0, 20), "dear"), 1, begun.join(" "))
+})
+test("N-07 lets who owes wait for the others of its party", async () => {
+  const { admission, begun, ends, ask } = admitting({ runningMax: 1 }, byLetter)
+  admission.charge("party-dear", 12.5)
+  for (let i = 0; i < 5; i++) ask("party-dear")
+  for (let i = 0; i < 20; i++) ask("party-cheap")
+  await drain(ends)
+  assert.is(begun.length, 25)
+  assert.is(begun.lastIndexOf("party-cheap"), 19, begun.join(" "))
+})
+test("refuses N-07 members of a party that asks most, though another asks more than each of them", async () => {
+  const { admission, refused, ask } = admitting({ runningMax: 1, waitingMax: 40 }, byLetter)
+  for (let i = 0; i < 12; i++) ask("gateway")
+  for (let i = 0; i < 28; i++) ask(`many-${i}`)
+  assert.ok(admission.refuses("many-3"))
+  assert.not.ok(admission.refuses("gateway"))
+  for (let i = 0; i < 4; i++) ask("gateway")
+  await turn()
+  assert.is(refused.length, 4, refused.join(" "))
+  assert.is(countIn(refused, "many"), 4)
+})
+test("refuses N-07 of a party whoever asks most of it, and not who asks little", async () => {
+  const { admission, begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 40 }, byLetter)
+  for (let i = 0; i < 30; i++) ask("party-greedy")
+  for (let i = 0; i < 10; i++) ask("other")
+  await turn()
+  ask("party-modest")
+  assert.ok(admission.refuses("party-greedy"))
+  assert.not.ok(admission.refuses("party-modest"))
+  for (let i = 0; i < 5; i++) ask("party-modest")
+  await drain(ends)
+  assert.is(countIn(begun, "party-modest"), 6)
+  assert.is(countIn(refused, "party-greedy"), refused.length)
+  assert.ok(refused.length > 0)
+})
+test("refuses N-07 of a party whoever has had most of it, and not who comes with many at once", async () => {
+  const { begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 }, byLetter)
+  for (let i = 0; i < 60; i++) {
+    ask("party-steady")
+    await turn()
+    ends.pop()?.()
+  }
+  assert.is(begun.length, 60)
+  for (let i = 0; i < 9; i++) ask("party-steady")
+  for (let i = 0; i < 15; i++) ask("party-burst")
+  await turn()
+  assert.ok(refused.length >= 3, `${refused.length}`)
+  assert.is(countIn(refused, "party-steady"), refused.length)
+})
+test("N-07 does not forget what one owes its party when what it asked was refused", async () => {
+  const { admission, begun, refused, ends, ask } = admitting({ runningMax: 1, waitingMax: 20 }, byLetter)
+  for (let i = 0; i < 100; i++) {
+    ask("party-dear")
+    await turn()
+    ends.pop()?.()
+  }
+  assert.is(begun.splice(0).length, 100)
+  // Of so many, it does not say much of the next.
+  admission.charge("party-dear", 12.5)
+  ask("party-cheap")
+  await turn()
+  ask("party-dear")
+  for (let i = 0; i < 20; i++) ask("party-cheap")
+  await turn()
+  assert.equal(refused, ["party-dear OVERLOADED"])
+  for (const end of ends.splice(0)) end()
+  await turn()
+  ask("party-dear")
+  await drain(ends)
+  assert.is(begun.indexOf("party-dear"), 21, begun.join(" "))
+})
+test("N-07 takes what waits for what others of its caller have turned out to take", async () => {
+  const { admission, refused, ask } = admitting({ runningMax: 1, waitingMax: 24 })
+  ask("dear")
+  await turn()
+  for (let i = 0; i < 4; i++) ask("dear")
+  for (let i = 0; i < 20; i++) ask("cheap")
+  admission.charge("dear", 1.25)
+  ask("cheap")
+  await turn()
+  assert.equal(refused, ["dear OVERLOADED"])
 })
 /** Four seconds of a caller that asks for ten times what can be done, one request in a millisecond, beside one that asks for a part. */
 const beside = async (burst: number, part = 1 / 5) => {

@@ -1,13 +1,14 @@
-/** The time that a caller's requests take is taken from its turns, and from nobody else's. */
+/** Whose turn it is: the time that a caller's requests take is taken from its own, and who may be many shares his. */
 import { hash } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
+import { toHex } from "../../src/bytes.ts"
 import { createAttestationClient } from "../../src/client/attestation.ts"
 import type { Service } from "../../src/service/service.ts"
 import { goodVerify, type Running, result, running } from "./fake.ts"
 import { pause, until } from "./raw.ts"
 
-const test = suite("charges on a running server")
+const test = suite("turns on a running server")
 const names = ["dear", "cheap"] as const
 const credentials = names.map((name) => ({
   name,
@@ -16,6 +17,7 @@ const credentials = names.map((name) => ({
   sha256: hash("sha256", `secret-of-${name}`, "buffer"),
 }))
 const ASKED = 30
+const STRANGERS = 6
 /** For all of them to come, while the first is answered. */
 const TO_COME_MS = 300
 
@@ -56,5 +58,34 @@ test("N-07 takes turns by the time that requests take, and tells of it", async (
   const [free, charged] = [countIn(await order(0)), countIn(await order(1.25))]
   assert.ok(free >= 12, `${free}`)
   assert.ok(charged <= 8, `${charged}`)
+})
+
+test("N-07 lets holders of enrollment tokens, however many, have the turns of one caller", async () => {
+  const { promise: whenAllWait, resolve: begin } = Promise.withResolvers<void>()
+  const served: string[] = []
+  const verify: Service["verify"] = async (_, caller) => {
+    await whenAllWait
+    served.push(caller.id)
+    return result()
+  }
+  const limits = { runningMax: 1 }
+  const enrollmentToken = async (sha256: Uint8Array) => ({ tenant: "default", id: toHex(sha256) })
+  const { address, stop } = await running({ verify }, { credentials, limits, enrollmentToken })
+  const gateway = createAttestationClient(address, { credential: "secret-of-cheap" })
+  const strangers = Array.from({ length: STRANGERS }, (_, i) =>
+    createAttestationClient(address, { credential: `aet_${i}` }),
+  )
+  const answers = [...strangers, gateway].flatMap((client) =>
+    Array.from({ length: ASKED }, () => client.verify(goodVerify())),
+  )
+  await pause(TO_COME_MS)
+  begin()
+  await Promise.all(answers)
+  for (const client of [...strangers, gateway]) client.close()
+  await stop()
+  assert.is(served.length, (STRANGERS + 1) * ASKED)
+  const own = served.slice(0, 2 * ASKED).filter((caller) => caller === "cheap").length
+  assert.ok(own >= ASKED - 8, `${own}`)
+  assert.is(new Set(served).size, STRANGERS + 1)
 })
 test.run()

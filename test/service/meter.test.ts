@@ -11,6 +11,7 @@ import { authority } from "../support/crl.ts"
 import { akChainOf, attestShowing, caOf, enrollEndorsed, leafOf } from "../support/endorsed.ts"
 import { answerOf, begin, certifiedBy, shownBy } from "../support/enrolling.ts"
 import { longDevice, QUOTED } from "../support/large-log.ts"
+import { naming } from "../support/logs.ts"
 import { newcomer } from "../support/newcomer.ts"
 import { answered, enroll, evidenceOver, GATEWAY, type TestService, withService } from "../support/service.ts"
 import { policyDocument, testDevice } from "../support/world.ts"
@@ -143,6 +144,21 @@ test("N-07 replays a long log, slice by slice, and lets others have their turn o
       },
     }),
   ))
+
+test("N-07 loads a log that is named, and counts what was read of it", () =>
+  metered(async (world, seen) => {
+    const device = longDevice()
+    await enroll(world.service, device, policyDocument(device, { banks: QUOTED }))
+    const sent = await answered(world.service, device)
+    const size = sent.evidence.eventLog?.length ?? 0
+    const before = since(seen)
+    await world.service.verify(sent, GATEWAY)
+    const runs = before().length
+    const named = since(seen)
+    await world.service.verify(naming(await answered(world.service, device)), GATEWAY)
+    assert.is(named().length, runs + 1)
+    assert.equal(seen.charged, [size / 700_000])
+  }))
 
 test("N-07 counts what a certificate takes, which is issued in many parts", () =>
   metered(async (world, seen) => {

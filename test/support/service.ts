@@ -36,6 +36,7 @@ import type { Store } from "../../src/store/store.ts"
 import { verifyEndorsements } from "../../src/verification/endorsements.ts"
 import { testDeviceAuthority } from "./authority.ts"
 import { openEmptySqlite } from "./database.ts"
+import { UNMETERED } from "./meter.ts"
 import { newAct, SETUP } from "./ports/samples.ts"
 import { makeChain } from "./x509.ts"
 
@@ -107,7 +108,7 @@ export const createTestService = (options: ServiceOptions = {}) => {
     denied: NONE_DENIED,
     advisoriesFor: () => [],
     want: () => {},
-    meter: { run: (_, act) => act(), charge: () => {} },
+    meter: UNMETERED,
     journal: store.journal,
     confirm: () => {},
     archive: store.archive,

@@ -1,5 +1,6 @@
 import type { SentLog } from "../../evidence/evidence.ts"
 import type { LogOutcome } from "../../verification/log-outcome.ts"
+import type { Meter, Who } from "./caller.ts"
 
 /** Who shows a log: a device by its attestation key. A log is known again of no other device, and under no other key. */
 export interface LogOwner {
@@ -38,8 +39,8 @@ export interface EventLogs {
   known(owner: LogOwner, digest: Uint8Array): ReadLog | undefined
   /** As `LogStore.shown`. @throws {AssayError} REGISTRY. */
   shown(owner: LogOwner, digest: Uint8Array): Promise<Date | undefined>
-  /** A log that some device of the tenant has shown; nothing if it is not there. @throws {AssayError} REGISTRY. */
-  load(tenant: string, digest: Uint8Array): Promise<ReadLog | undefined>
+  /** A log that some device of the caller's tenant has shown; nothing if it is not there. @throws {AssayError} REGISTRY. */
+  load(who: Who, digest: Uint8Array, meter: Meter): Promise<ReadLog | undefined>
   /** A log led to PCRs that its device has just quoted: what was worked out of it may be of use again. Never throws. */
   held(owner: LogOwner, log: ReadLog): void
   /** It did so in answer to a challenge: from now on the device may name it. Never throws, and nobody waits for it. */

@@ -24,6 +24,7 @@ import { createEpochs } from "../../../src/store/epochs.ts"
 import { verifyEndorsements } from "../../../src/verification/endorsements.ts"
 import { testDeviceAuthority } from "../authority.ts"
 import { memoryLogs } from "../logs.ts"
+import { UNMETERED } from "../meter.ts"
 import { type MemoryStore, memoryStore } from "../ports/memory.ts"
 import { NONE_DENIED, START } from "../service.ts"
 import { testDevice } from "../world.ts"
@@ -153,7 +154,7 @@ const forgetfulPorts = (shared: Shared, keys: Keys) => {
     denied: NONE_DENIED,
     advisoriesFor: () => [],
     want: () => {},
-    meter: { run: (_, act) => act(), charge: () => {} },
+    meter: UNMETERED,
     confirm: () => {},
     archive: NO_ARCHIVE,
     singleUse: engine.singleUse,

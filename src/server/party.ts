@@ -1,0 +1,68 @@
+import type { Line, Waiting } from "./line.ts"
+
+/** What each party may begin in its turn, and in it each line. */
+export const QUANTUM = 4
+
+/**
+ * Callers who take turns with others as if they were one, and then among themselves. Most are alone in theirs. Who may be many
+ * at no cost is one of a party: a thousand of them have no more turns than one gateway. All is in weights, as of a `Line`.
+ */
+export class Party {
+  /** What may be begun before it is another's turn; less than nothing while it owes for what was begun. */
+  credit = 0
+  /** Of what waits, with what it is expected to take besides. */
+  weight = 0
+  /** What was begun for it lately. */
+  had = 0
+  /** Its lines in which somebody waits, in the order of their turns. */
+  readonly #turns: Line[] = []
+
+  /** What it asks for, and what it was given lately. */
+  get asked(): number {
+    return this.weight + this.had
+  }
+  get isWaiting(): boolean {
+    return this.#turns.length > 0
+  }
+  /** Whether hardly anything is known of it. */
+  get isForgotten(): boolean {
+    return this.had < 1 && !this.isWaiting
+  }
+  /** The line of who asks most, of those who wait. */
+  get most(): Line | undefined {
+    let most: Line | undefined
+    for (const line of this.#turns) if (most === undefined || line.asked > most.asked) most = line
+    return most
+  }
+
+  /** Somebody waits in this line now. */
+  joins(line: Line): void {
+    this.#turns.push(line)
+  }
+
+  /** Nobody waits in this line any more. */
+  leaves(line: Line): void {
+    this.#turns.splice(this.#turns.indexOf(line), 1)
+    if (this.isWaiting) return
+    this.weight = 0
+    this.credit = Math.min(0, this.credit)
+  }
+
+  /** The first of the line whose turn it is, which it stays until he has left. */
+  next(): Waiting | undefined {
+    for (;;) {
+      const [line] = this.#turns
+      if (line?.head === undefined) return undefined
+      if (line.credit >= line.head.weight + line.extra) return line.head
+      line.credit += QUANTUM
+      this.#turns.push(line)
+      this.#turns.shift()
+    }
+  }
+
+  /** Of all that was lately, a part is left. */
+  fade(left: number): void {
+    this.had *= left
+    if (this.credit < 0) this.credit *= left
+  }
+}

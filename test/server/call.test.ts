@@ -1,0 +1,20 @@
+import { suite } from "uvu"
+import * as assert from "uvu/assert"
+import { lineOf, partyOf } from "../../src/server/call.ts"
+
+const test = suite("Call")
+
+for (const [id, party] of [
+  ["enrollment:one", "acme enrollment"],
+  ["enrollment:another", "acme enrollment"],
+  ["device:press-3", "acme device"],
+  ["local:127.0.0.1:50123", "acme local"],
+  ["local:unix", "acme local"],
+  ["cert:edge:spiffe://acme/gateway/1", "acme cert:edge:spiffe://acme/gateway/1"],
+  ["jwt:idp:device:7", "acme jwt:idp:device:7"],
+  ["backend", "acme backend"],
+] as const)
+  test(`N-07 takes the turns of ${id} as those of ${party}`, () => {
+    assert.is(partyOf(lineOf({ tenant: "acme", id })), party)
+  })
+test.run()
