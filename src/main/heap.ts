@@ -6,7 +6,7 @@ const MIB = 1024 * 1024
 /** The heap may come to so much before it is collected. */
 const ROOM_BYTES = 160 * MIB
 /** What is allocated between two collections at least, however much is live: each costs as much as all that is live. */
-const STEP_BYTES = 40 * MIB
+const STEP_BYTES = 32 * MIB
 /** More than V8 itself ever lets a heap grow by. */
 const PERCENT_MAX = 300
 

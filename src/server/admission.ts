@@ -6,7 +6,7 @@
  */
 import { AssayError } from "../errors.ts"
 import { Line, type Waiting } from "./line.ts"
-import { Party, QUANTUM } from "./party.ts"
+import { Party, QUANTUM, takeOut } from "./party.ts"
 import { Throughput } from "./throughput.ts"
 
 /** Bounds of what is begun and of what waits. */
@@ -168,7 +168,7 @@ export class Admission {
     const left = line.leave(which)
     if (left === undefined) return undefined
     this.#waiting -= 1
-    if (!line.party.isWaiting) this.#turns.splice(this.#turns.indexOf(line.party), 1)
+    if (!line.party.isWaiting) takeOut(this.#turns, line.party)
     return left
   }
 

@@ -42,7 +42,7 @@ export class Party {
 
   /** Nobody waits in this line any more. */
   leaves(line: Line): void {
-    this.#turns.splice(this.#turns.indexOf(line), 1)
+    takeOut(this.#turns, line)
     if (this.isWaiting) return
     this.weight = 0
     this.credit = Math.min(0, this.credit)
@@ -65,4 +65,10 @@ export class Party {
     this.had *= left
     if (this.credit < 0) this.credit *= left
   }
+}
+
+/** Takes one out of those who take turns, of whom it is mostly the first. */
+export const takeOut = <One>(turns: One[], one: One): void => {
+  if (turns[0] === one) turns.shift()
+  else turns.splice(turns.indexOf(one), 1)
 }
