@@ -293,12 +293,6 @@ export class Call implements CallContext {
 /** A caller's line, as no other's: a tenant has no space in it. */
 export const lineOf = ({ tenant, id }: Who): string => `${tenant} ${id}`
 
-/** Of a line: devices and holders of enrollment tokens, and connections that nobody has to be known on, of one tenant. */
-const MANY = /^(\S+ (?:device|enrollment|local)):/
-
-/** Whose turns a caller shares, by its line: those of whom there may be any number have one among them, of each kind. */
-export const partyOf = (line: string): string => MANY.exec(line)?.[1] ?? line
-
 /** The text; if it is `before`, the same string: each one that has just been made is looked up anew wherever it is a key. */
 const sameText = (text: string, before: string | undefined): string => (text === before ? before : text)
 

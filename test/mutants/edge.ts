@@ -445,6 +445,13 @@ export const EDGE: readonly Mutant[] = [
     why: "Whoever holds twenty-four enrollment tokens would have twenty-four times the turns of a gateway.",
   },
   {
+    id: "party-kinds",
+    ...of("N-07", "party", "party"),
+    find: "(?:device|enrollment|local)",
+    replace: "(?:device|local)",
+    why: "Whoever holds many enrollment tokens would have as many turns.",
+  },
+  {
     id: "party-owes",
     ...of("N-07", "line", "admission"),
     find: "    this.party.credit -= weight\n",

@@ -1,8 +1,9 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { lineOf, partyOf } from "../../src/server/call.ts"
+import { lineOf } from "../../src/server/call.ts"
+import { partyOf } from "../../src/server/party.ts"
 
-const test = suite("Call")
+const test = suite("partyOf")
 
 for (const [id, party] of [
   ["enrollment:one", "acme enrollment"],
