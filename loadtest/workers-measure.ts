@@ -29,7 +29,10 @@ import { type Cleanup, register, startTarget, type Target } from "./target.ts"
 import { type Counts, differences, NO_COUNTS, plus } from "./tokens.ts"
 
 const CONNECTIONS = 4
-const WARM_ROUNDS = 4
+/** The steps are those of each process, of what it did itself and what the kernel did for it: a window is as long as makes little of them. */
+const WINDOW_TIMES = 4
+/** Each worker has a compiler of its own, and half of the calls of two kinds: each process has had as many calls as the other. */
+const WARM_ROUNDS = 3
 const FLEET = 16
 
 const VERIFY = pathOf(AttestationService.method.verify)
@@ -128,10 +131,10 @@ export const measureWorkers = (amount: Pick<Amount, "calls" | "rounds" | "inFlig
     ]
     const rounds = kinds.map((): Round[] => [])
     let counts = NO_COUNTS
-    // Each worker has a compiler of its own, and only half of the calls.
+    const window = { ...amount, calls: amount.calls * WINDOW_TIMES }
     for (let round = -WARM_ROUNDS; round < amount.rounds; round++)
       for (const [i, kind] of kinds.entries()) {
-        const done = await roundOf(kind, fleet, amount)
+        const done = await roundOf(kind, fleet, window)
         counts = plus(counts, done.counts)
         if (round >= 0) rounds[i]?.push(done)
       }
@@ -151,7 +154,7 @@ export const measureWorkers = (amount: Pick<Amount, "calls" | "rounds" | "inFlig
     const [, together] = report
     return {
       figures: together === undefined ? {} : { workers: together.ratio },
-      details: { calls: amount.calls, inFlight: amount.inFlight, report, counts },
+      details: { calls: window.calls, inFlight: amount.inFlight, report, counts },
       differences: differences("workers", counts),
     }
   })

@@ -9,7 +9,7 @@ import { measureWorkers } from "./workers-measure.ts"
 
 const { values } = parseArgs({
   options: {
-    calls: { type: "string", default: "2000" },
+    calls: { type: "string", default: "1000" },
     rounds: { type: "string", default: "5" },
     "in-flight": { type: "string", default: "256" },
   },
