@@ -108,6 +108,6 @@ export const callers = {
     .boolean()
     .optional()
     .describe(
-      "Whether callers on this machine without a credential are served as gateways, known by their connection alone (over a Unix socket, by the socket). Without it, in development mode only.",
+      "Whether callers on this machine without a credential are served as gateways, known by the address and port that they call from alone (over a Unix socket, by the socket). Without it, in development mode only.",
     ),
 }

@@ -5,6 +5,7 @@
 import type { Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { MemberKey, Trade } from "./offers.ts"
+import type { Connection } from "./process.ts"
 import { CREW_LIMITS, type CrewLimits, createSlot, type Slot, type SlotParts } from "./slot.ts"
 
 /** What a crew is made of. */
@@ -56,7 +57,7 @@ const STOP_MS = 5000
 /** Makes a crew. Nothing runs yet. */
 export function createCrew<T extends Trade>(options: CrewOptions<T>): Crew<T> {
   const limits = { ...CREW_LIMITS, ...options.limits }
-  const waiting: { readonly listener: number; readonly socket: Socket }[] = []
+  const waiting: Connection[] = []
   let watch: NodeJS.Timeout | undefined
   let isOver = false
   let turn = 0
@@ -83,8 +84,14 @@ export function createCrew<T extends Trade>(options: CrewOptions<T>): Crew<T> {
   const bringWaiting = (): void => {
     for (let slot = freest(); slot !== undefined && waiting.length > 0; slot = freest()) {
       const next = waiting.shift()
-      if (next !== undefined) slot.bring(next.listener, next.socket)
+      if (next !== undefined) slot.bring(next)
     }
+  }
+  const give = (connection: Connection): void => {
+    const slot = isOver ? undefined : freest()
+    if (slot !== undefined) slot.bring(connection)
+    else if (!isOver && waiting.length < WAITING_MAX) waiting.push(connection)
+    else connection.socket.destroy()
   }
   const slots = Array.from({ length: options.count }, (_, i) =>
     createSlot<T>(i + 1, {
@@ -100,6 +107,7 @@ export function createCrew<T extends Trade>(options: CrewOptions<T>): Crew<T> {
         options.ended(member, reason)
         void announce() // so that what only it could use is refused everywhere
       },
+      takeBack: (connections) => connections.forEach(give),
     }),
   )
   let lookedMs = performance.now()
@@ -135,10 +143,7 @@ export function createCrew<T extends Trade>(options: CrewOptions<T>): Crew<T> {
     },
     take(listener, socket) {
       socket.on("error", () => socket.destroy())
-      const slot = isOver ? undefined : freest()
-      if (slot !== undefined) slot.bring(listener, socket)
-      else if (!isOver && waiting.length < WAITING_MAX) waiting.push({ listener, socket })
-      else socket.destroy()
+      give({ listener, socket })
     },
     ownerOf(keyId) {
       const slot = slots.find((one) => isSame(one.key()?.id, keyId))

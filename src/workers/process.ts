@@ -6,12 +6,20 @@ import { type Channel, createChannel, type Item, type Offers } from "./channel.t
 export interface WorkerProcess<Theirs extends Offers> {
   readonly pid: number | undefined
   readonly channel: Channel<Theirs>
-  /** Brings a connection of which nothing was read. It is closed if nobody takes it. */
-  bring(listener: number, socket: Socket): void
+  /** Brings a connection of which nothing was read. */
+  bring(connection: Connection): void
+  /** What was brought and is not on its way yet: of a process that has ended, others may have it. */
+  unsent(): readonly Connection[]
   /** Ends it at once (SIGKILL). */
   kill(): void
   /** Resolves with what it ended of: then it does nothing any more, and has not done anything since. */
   readonly ended: Promise<string>
+}
+
+/** A connection of which nothing was read, and the listener that it came by. */
+export interface Connection {
+  readonly listener: number
+  readonly socket: Socket
 }
 
 /** A connection on its way. */
@@ -38,16 +46,23 @@ export function startProcess<Theirs extends Offers>(entry: URL, offers: Offers):
     channel.close()
     return reason
   })
+  const unsent = new Set<Connection>()
   return {
     pid: child.pid,
     channel,
-    bring(listener, socket) {
+    bring(connection) {
+      unsent.add(connection)
+      if (!child.connected) return // its end follows
+      const { listener, socket } = connection
       const brought: Brought = { listener }
-      if (!child.connected) return void socket.destroy()
-      child.send(brought, socket, {}, (error) => {
-        if (error !== null) socket.destroy()
+      // One waits for the other to arrive, and Node forgets those that wait for one that ends: they stay open here until they go.
+      child.send(brought, socket, { keepOpen: true }, (error) => {
+        if (error !== null && !child.connected) return
+        unsent.delete(connection)
+        socket.destroy()
       })
     },
+    unsent: () => [...unsent],
     kill: () => void child.kill("SIGKILL"),
     ended,
   }

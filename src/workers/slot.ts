@@ -1,6 +1,5 @@
-import type { Socket } from "node:net"
 import type { MemberKey, SupervisorOffers, Trade, WorkerOffers } from "./offers.ts"
-import { startProcess, type WorkerProcess } from "./process.ts"
+import { type Connection, startProcess, type WorkerProcess } from "./process.ts"
 
 /** How long things may take. */
 export interface CrewLimits {
@@ -42,7 +41,7 @@ export interface Slot<T extends Trade> {
   /** Whether it may be given something new. */
   isServing(): boolean
   readonly connections: number
-  bring(listener: number, socket: Socket): void
+  bring(connection: Connection): void
   /** Asks for a sign of life, and kills one that has given none for too long. */
   ping(): void
   /** Believes it for as long again: whoever asks was away itself. */
@@ -65,6 +64,8 @@ export interface SlotParts<T extends Trade> {
   readonly announce: () => Promise<void>
   readonly serving: (member: number, pid: number | undefined) => void
   readonly ended: (member: number, reason: string) => void
+  /** Is given what one that has ended had been brought, and was not sent. */
+  readonly takeBack: (connections: readonly Connection[]) => void
   readonly failed: (member: number, error: unknown) => void
 }
 
@@ -111,6 +112,7 @@ export function createSlot<T extends Trade>(member: number, parts: SlotParts<T>)
     life = undefined
     if (performance.now() - ended.servingMs >= limits.wellMs) backoffMs = limits.backoffMs
     parts.ended(member, reason)
+    parts.takeBack(ended.process.unsent())
     if (isOver) return
     restart = setTimeout(() => void start().catch((error) => parts.failed(member, error)), backoffMs)
     backoffMs = Math.min(2 * backoffMs, limits.backoffMsMax)
@@ -142,10 +144,10 @@ export function createSlot<T extends Trade>(member: number, parts: SlotParts<T>)
     get connections() {
       return life?.connections ?? 0
     },
-    bring(listener, socket) {
-      if (life === undefined) return void socket.destroy()
+    bring(connection) {
+      if (life === undefined) return parts.takeBack([connection])
       life.connections++
-      life.process.bring(listener, socket)
+      life.process.bring(connection)
     },
     ping() {
       const asked = life

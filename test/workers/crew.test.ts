@@ -10,6 +10,7 @@ import { waitUntil } from "../support/engines.ts"
 import type { TestTrade } from "./trade.ts"
 
 const test = suite("createCrew")
+const ANSWER_MS = 6000
 const LIMITS = { pingMs: 50, lateMs: 400, hungMs: 1000, backoffMs: 10, backoffMsMax: 50 }
 
 /** A crew, and what became of its workers. */
@@ -160,21 +161,51 @@ test("does not start where one does not begin, and leaves none", async () => {
   assert.is(crew.keys().length, 1)
 })
 
+/** Has the crew serve connections, and gives what makes one: it resolves with what it is answered. */
+const serving = async ({ crew }: Scene) => {
+  const server = createServer({ pauseOnConnect: true }, (socket) => crew.take(7, socket))
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", () => done()))
+  const { port } = server.address() as AddressInfo
+  const served = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      let text = ""
+      connect(port, "127.0.0.1")
+        .on("data", (chunk) => {
+          text += String(chunk)
+        })
+        .on("end", () => resolve(text))
+        .on("error", reject)
+        .setTimeout(ANSWER_MS, () => reject(new Error("nobody answers")))
+    })
+  return { server, served }
+}
+
+for (const [way, count] of [
+  ["stop", 8],
+  ["hang", 8],
+  ["be killed", 20],
+  ["die", 20],
+] as const)
+  test(`refuses S-08 to lose the ${count} connections that come when one is made to ${way}`, () =>
+    withCrew(2, async (scene) => {
+      const { server, served } = await serving(scene)
+      await Promise.all(Array.from({ length: 4 }, served))
+      const [key] = workerKeys(scene)
+      if (key === undefined) throw new TypeError("a worker")
+      void scene.have(key, way).catch(() => {})
+      // What is on its way to it is lost, and ends at once; all others have to be answered.
+      const answers = await Promise.allSettled(Array.from({ length: count }, served))
+      const answered = answers.filter((one) => one.status === "fulfilled" && /^\d+ 7$/.test(one.value))
+      assert.ok(answered.length >= count - 2, `${answered.length} of ${count}`)
+      await waitUntil(5000, async () => scene.ended.length === 1 && (await isWell(scene)))
+      const open = await new Promise<number>((resolve) => server.getConnections((_, all) => resolve(all)))
+      assert.is(open, 0, "whoever is answered takes nothing of the one that brought him")
+      server.close()
+    }))
+
 test("brings connections to whoever has fewest, and has them wait while nobody is there", () =>
   withCrew(2, async (scene) => {
-    const server = createServer({ pauseOnConnect: true }, (socket) => scene.crew.take(7, socket))
-    await new Promise<void>((done) => server.listen(0, "127.0.0.1", () => done()))
-    const { port } = server.address() as AddressInfo
-    const served = (): Promise<string> =>
-      new Promise((resolve, reject) => {
-        let text = ""
-        connect(port, "127.0.0.1")
-          .on("data", (chunk) => {
-            text += String(chunk)
-          })
-          .on("end", () => resolve(text))
-          .on("error", reject)
-      })
+    const { server, served } = await serving(scene)
     const answers = await Promise.all(Array.from({ length: 10 }, served))
     assert.is(new Set(answers).size, 2)
     for (const answer of answers) assert.match(answer, /^\d+ 7$/)

@@ -540,7 +540,8 @@ export const ChallengeState = {
   UNSPECIFIED: 0,
 
   /**
-   * The evidence did not answer it: it can still be used.
+   * This call has not spent it: it can still be used, unless another call has. Of a challenge that another process of the service
+   * has made, or that a process made which has ended, that is not known here.
    *
    * @generated from enum value: CHALLENGE_STATE_UNSPENT = 1;
    */

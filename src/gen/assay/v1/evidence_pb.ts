@@ -93,7 +93,7 @@ export type TpmEvidence = Message<"assay.v1.TpmEvidence"> & {
   /**
    * SHA-256 of the log, in its place: from a device that has shown the log before, in evidence of this key that answered a
    * challenge and that the log led to. Whoever names a log that Assay does not have, or not any more, is answered
-   * EVENT_LOG_NEEDED: the challenge is unspent then, and the same evidence may be sent again with the log. 32 bytes.
+   * EVENT_LOG_NEEDED: this call has not spent the challenge then, and the same evidence may be sent again with the log. 32 bytes.
    *
    * @generated from field: optional bytes event_log_digest = 8;
    */
