@@ -26,7 +26,9 @@ export const limits = z
       .min(4 * MIB)
       .max(4096 * MIB)
       .default(32 * MIB)
-      .describe("The same of one caller, and of one connection."),
+      .describe(
+        "The same of one caller, of one connection, and of all who share their turns (docs/callers.md); of each of those, a quarter.",
+      ),
     running: z.int().min(1).max(65_536).default(256).describe("Requests that are begun and not answered."),
     waiting: z.int().min(1).max(65_536).default(4096).describe("Requests that wait for their turn."),
     waitSeconds: z

@@ -12,8 +12,6 @@ import { Roll } from "./roll.ts"
 
 /** Bounds of every call. */
 export interface GuardLimits extends HeldLimits {
-  /** Of one message, unpacked. */
-  readonly messageBytesMax: number
   /** For a message, or the one request of a call, to be complete. */
   readonly receiveMs: number
   /** For a call with one request and one answer, whatever its caller would wait. */

@@ -4,6 +4,7 @@ import { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
 import { type Frame, Framing } from "./framing.ts"
 import type { Guard, Holding, Proving, Refuse, Shape, Taken } from "./guard.ts"
+import { type Owners, ownersOf } from "./held.ts"
 import type { Listed } from "./roll.ts"
 
 /** A question for a service's name, and one for a file of the schema. */
@@ -26,7 +27,7 @@ export class GuardedCall implements Listed {
   readonly #startMs: number
   /** What each message that is not answered counts, in the order in which they came. */
   readonly #sizes: number[] = []
-  #owners: readonly string[]
+  #owners: Owners
   #messages = 0
   /** Since when a message is not complete, later by the time in which it was not read. */
   #partialSinceMs: number | undefined
@@ -69,10 +70,29 @@ export class GuardedCall implements Listed {
     return this.#stream.closed || this.#stream.destroyed
   }
 
-  /** Who calls is known: what is held counts as the caller's. Of a stream it is asked now and then whether it still is so. */
+  /**
+   * Who calls is known: what is held counts as the caller's, what has come before that too. Of a stream it is asked now and then
+   * whether it still is so.
+   *
+   * @throws {AssayError} OVERLOADED.
+   */
   known(caller: string, proving: Proving): void {
-    this.#owners = [this.#arrival.connection.id, caller]
+    const sizes = this.#release()
+    this.#owners = ownersOf(this.#arrival.connection.id, caller)
     this.#proving = proving
+    for (const bytes of sizes) this.#hold(bytes)
+  }
+
+  #hold(bytes: number): void {
+    this.#guard.held.take(this.#owners, bytes)
+    this.#sizes.push(bytes)
+  }
+
+  #release(): readonly number[] {
+    if (this.#sizes.length === 0) return this.#sizes
+    const sizes = this.#sizes.splice(0)
+    for (const bytes of sizes) this.#guard.held.release(this.#owners, bytes)
+    return sizes
   }
 
   /** Who holds what comes of it. */
@@ -117,7 +137,7 @@ export class GuardedCall implements Listed {
     this.#isClosed = true
     this.#guard.forget(this)
     const now = this.#guard.nowMs()
-    for (const bytes of this.#sizes.splice(0)) this.#guard.held.release(this.#owners, bytes)
+    this.#release()
     this.#arrival.connection.streams -= 1
     this.#arrival.connection.idleSinceMs = now
     if (this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) this.strike(now)
@@ -226,9 +246,7 @@ export class GuardedCall implements Listed {
         actual: `${size} bytes`,
       })
     // What is packed may turn out to be as large as is allowed.
-    const bytes = compressed ? max : size
-    this.#guard.held.take(this.#owners, bytes)
-    this.#sizes.push(bytes)
+    this.#hold(compressed ? max : size)
     this.#partialSinceMs = this.#guard.nowMs()
   }
 }

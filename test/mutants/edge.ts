@@ -362,9 +362,30 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "held-caller",
     ...of("G-06", "held", "guard"),
-    find: "if ((this.#ofOwner.get(owner) ?? 0) + bytes > callerBytesMax)",
+    find: "if ((this.#ofOwner.get(owner) ?? 0) + bytes > max)",
     replace: "if ((this.#ofOwner.get(owner) ?? 0) + bytes > 1e15)",
     why: "One caller could have all that may be held.",
+  },
+  {
+    id: "held-member",
+    ...of("G-06", "held", "held"),
+    find: "party === undefined ? callerBytesMax : memberMax",
+    replace: "callerBytesMax",
+    why: "One of many who share what a caller may have could have all of it.",
+  },
+  {
+    id: "held-party",
+    ...of("G-06", "held", "held"),
+    find: "    if (party !== undefined) this.#check(party, bytes, callerBytesMax)\n",
+    replace: "",
+    why: "By six enrollment tokens that claim sizes and send nothing, nobody else would be served.",
+  },
+  {
+    id: "held-before-known",
+    ...of("G-06", "guarded-call", "guarded-call"),
+    find: "    for (const bytes of sizes) this.#hold(bytes)\n",
+    replace: "",
+    why: "What comes before it is known who calls would count as nobody's.",
   },
   {
     id: "connections-all",

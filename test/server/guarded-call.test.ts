@@ -2,17 +2,21 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { Connection } from "../../src/server/connections.ts"
 import { Guard } from "../../src/server/guard.ts"
+import type { GuardedCall } from "../../src/server/guarded-call.ts"
 import { LIMITS } from "../../src/server/limits.ts"
+import { throwsCode } from "../support/assert.ts"
 import { bareCall, framed } from "./raw.ts"
 
 const RECEIVE_MS = 900
 const LOOK_MS = 250
 const LOOKS = 40
+const MIB = 1024 * 1024
+const PROVEN = { proveAgain: () => {} }
 const STREAM = { requestStream: true, responseStream: true, openToAll: false }
 
-const connection = (): Connection =>
+const connection = (id = "#1"): Connection =>
   new Connection(
-    "#1",
+    id,
     "",
     0,
     () => undefined,
@@ -66,5 +70,28 @@ test("refuses nobody for a message that is not read", async () =>
   assert.is(await refusedAt(() => true), undefined))
 test("counts for a message that begins while it is not read no time to come", async () =>
   assert.equal(await refusedAt((look) => look === 1, { beginsAtMs: 240 }), ["SLOW", 5]))
+test("refuses G-06 a caller's claims beyond its share, those too that came before it was known", () =>
+  bareCall((stream) => {
+    const guard = new Guard({ ...LIMITS, callerBytesMax: 4 * MIB })
+    const refused: string[] = []
+    let connections = 0
+    /** A call that claims so much before it is known whose it is. */
+    const claim = (bytes: number): GuardedCall => {
+      const arrival = { connection: connection(`#${connections++}`), flaw: undefined }
+      const call = guard.open(stream, arrival, STREAM, ({ code }) => refused.push(code))
+      call.received(framed(Buffer.alloc(1), { size: bytes }))
+      return call
+    }
+    const calls = [claim(1.5 * MIB), claim(1.5 * MIB)]
+    for (const call of calls) call.known("default gateway", PROVEN)
+    assert.is(guard.held.total, 3 * MIB)
+    const third = claim(1.5 * MIB)
+    throwsCode(() => third.known("default gateway", PROVEN), "OVERLOADED")
+    assert.is(guard.held.total, 3 * MIB, "nothing of it is held")
+    for (const call of [...calls, third]) call.closed()
+    assert.is(guard.held.total, 0)
+    claim(1.5 * MIB).known("default gateway", PROVEN)
+    assert.equal(refused, [])
+  }))
 
 test.run()

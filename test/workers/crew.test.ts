@@ -163,7 +163,7 @@ test("does not start where one does not begin, and leaves none", async () => {
 
 /** Has the crew serve connections, and gives what makes one: it resolves with what it is answered. */
 const serving = async ({ crew }: Scene) => {
-  const server = createServer({ pauseOnConnect: true }, (socket) => crew.take(7, socket))
+  const server = createServer({ pauseOnConnect: true }, (socket) => crew.take(7, socket)).unref()
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", () => done()))
   const { port } = server.address() as AddressInfo
   const served = (): Promise<string> =>
