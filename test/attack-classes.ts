@@ -227,7 +227,7 @@ export const EDGE_ATTACKS: readonly AttackClass[] = [
     id: "G-07",
     title: "A request that costs more to read than to send",
     words:
-      "Protobuf lets a few bytes stand for much: groups and messages in each other, a million lists without anything, fields that nobody knows, two values for one. A walk over the wire counts what is there before anything is built, and one field too many, one level too deep or one that nobody knows ends it.",
+      "Protobuf lets a few bytes stand for much: groups and messages in each other, a million lists without anything, fields that nobody knows, two values for one. A walk over the wire counts what is there before anything is built, and one field too many, one level too deep or one that nobody knows ends it. A text that is longer than its rule can allow is refused by its size, for to match it takes longer than to send it.",
     gets: "INVALID_ARGUMENT with `PROTO`, or `FIELD` and the path of the field.",
   },
   {

@@ -1,4 +1,4 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
+import { create, type DescMethod, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { anyUnpack } from "@bufbuild/protobuf/wkt"
 import { type ServiceError, status } from "@grpc/grpc-js"
 import { suite } from "uvu"
@@ -7,7 +7,9 @@ import {
   AttestationService,
   CreateChallengeRequestSchema,
   VerifyRequestSchema,
+  VerifyStreamRequestSchema,
 } from "../../src/gen/assay/v1/attestation_pb.ts"
+import { BeginEnrollmentRequestSchema, EnrollmentService } from "../../src/gen/assay/v1/enrollment_pb.ts"
 import { HashAlgorithm } from "../../src/gen/assay/v1/evidence_pb.ts"
 import { BadRequestSchema, ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts"
 import { StatusSchema } from "../../src/gen/google/rpc/status_pb.ts"
@@ -197,6 +199,41 @@ test("refuses bytes that are no message with PROTO, whichever the method", async
     if (error !== undefined) assert.is(detailsOf(error).reason, "PROTO")
   }
 })
+const long = "a".repeat(2_000_000)
+const challenge = (request: ChallengeRequest): Uint8Array =>
+  toBinary(CreateChallengeRequestSchema, create(CreateChallengeRequestSchema, request))
+const longTexts: [path: string, method: DescMethod, bytes: () => Uint8Array][] = [
+  ["audience", createChallenge, () => challenge({ audience: long })],
+  ["device", createChallenge, () => challenge({ audience, device: long })],
+  ["policy", createChallenge, () => challenge({ audience, policy: long })],
+  [
+    "claimed_name",
+    EnrollmentService.method.beginEnrollment,
+    () => toBinary(BeginEnrollmentRequestSchema, create(BeginEnrollmentRequestSchema, { claimedName: long })),
+  ],
+  [
+    "id",
+    AttestationService.method.verifyStream,
+    () => toBinary(VerifyStreamRequestSchema, create(VerifyStreamRequestSchema, { id: long })),
+  ],
+]
+/** How much CPU time it takes to have five such requests refused, with what they say of the field. */
+const refusing = async (method: DescMethod, bytes: Uint8Array, path: string): Promise<number> => {
+  const start = process.cpuUsage()
+  for (let i = 0; i < 5; i++) {
+    const { error } = await rawCall(server.address, pathOf(method), bytes)
+    assert.is(error?.code, status.INVALID_ARGUMENT)
+    if (error !== undefined) assert.equal(detailsOf(error), { reason: "FIELD", fields: [path] })
+  }
+  const { user, system } = process.cpuUsage(start)
+  return (user + system) / 1000
+}
+for (const [path, method, bytes] of longTexts)
+  test(`refuses G-07 two megabytes as ${path} for what it costs to receive them`, async () => {
+    const unknown = Buffer.concat([Buffer.from("7a80897a", "hex"), Buffer.alloc(2_000_000)])
+    const receivedMs = await refusing(method, unknown, "15")
+    assert.ok((await refusing(method, bytes(), path)) < receivedMs + 250)
+  })
 test("refuses a message over the size limit with RESOURCE_EXHAUSTED, and goes on", async () => {
   const { error } = await rawCall(server.address, pathOf(verify), ones(2 * 1024 * 1024 + 1))
   assert.is(error?.code, status.RESOURCE_EXHAUSTED)
