@@ -54,3 +54,7 @@ export class Texts {
     else this.#found.delete(number)
   }
 }
+
+/** The text; if it is `before`, the same string: each one that has just been made is looked up anew wherever it is a key. */
+export const sameText = (text: string, before: string | undefined): string =>
+  text === before ? before : text

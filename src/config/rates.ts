@@ -26,7 +26,9 @@ export const rates = z
     ),
     enrollment: rate(50, 500).describe("Steps of enrollment of one caller."),
     guess: rate(1, 20).describe("Enrollment tokens that are none, by one connection."),
-    anyone: rate(100, 500).describe("Calls that need no caller (health, reflection), from one address."),
+    anyone: rate(100, 500).describe(
+      "Calls that need no caller (health, reflection), from one address, and each message of a stream of those.",
+    ),
     callsMax: z
       .int()
       .min(1)

@@ -17,6 +17,10 @@ export interface CallLine {
 /** Logs the end of a call. */
 export type LogCall = (line: CallLine, level: "info" | "debug") => void
 
+/** Anything can be thrown, and not everything survives being looked at by a logger. */
+export const loggable = (error: unknown): Error =>
+  error instanceof Error ? error : new Error(`thrown: ${typeof error === "string" ? error : typeof error}`)
+
 /** Lines of refused calls: whoever is refused could fill a disk otherwise. */
 const REFUSED = { perSecond: 100, burst: 1000 }
 

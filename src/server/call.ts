@@ -5,10 +5,11 @@ import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Violation } from "../rpc.ts"
 import type { Caller, Who } from "../service/ports.ts"
+import { sameText } from "../texts.ts"
 import type { Admission } from "./admission.ts"
 import type { Arrival } from "./arrival.ts"
 import { newCallId } from "./call-id.ts"
-import type { LogCall } from "./call-log.ts"
+import { type LogCall, loggable } from "./call-log.ts"
 import type { KnowCaller, Transport } from "./caller.ts"
 import type { Connections } from "./connections.ts"
 import type { OpenCalls } from "./drain.ts"
@@ -66,10 +67,6 @@ export interface CallContext {
   /** Logs what only we may know of a failure. */
   note(error: unknown): void
 }
-
-/** Anything can be thrown, and not everything survives being looked at by a logger. */
-const loggable = (error: unknown): Error =>
-  error instanceof Error ? error : new Error(`thrown: ${typeof error === "string" ? error : typeof error}`)
 
 /** Which call one is. */
 export interface CallKind extends Shape {
@@ -143,10 +140,9 @@ export class Call implements CallContext {
   begin(admitted: () => void): void {
     try {
       if (this.#arrival?.flaw !== undefined) throw this.#arrival.flaw
-      const { limits } = this.#edge
-      limits?.limiter.source(this.#network)
+      this.#edge.limits?.limiter.source(this.#network)
       if (this.#kind.openToAll) {
-        this.#release = limits?.limiter.anyone(this.#network)
+        this.countAnyones()
         admitted()
         return
       }
@@ -163,6 +159,12 @@ export class Call implements CallContext {
     } catch (error) {
       this.refuse(error)
     }
+  }
+
+  /** Counts it as a call that anyone may make; each message of a stream of those as one more, in its place. @throws {AssayError} RATE. */
+  countAnyones(): void {
+    this.#release?.()
+    this.#release = this.#edge.limits?.limiter.anyone(this.#network)
   }
 
   /** Ends the call with a failure, unless it has ended. */
@@ -292,8 +294,5 @@ export class Call implements CallContext {
 
 /** A caller's line, as no other's: a tenant has no space in it. */
 export const lineOf = ({ tenant, id }: Who): string => `${tenant} ${id}`
-
-/** The text; if it is `before`, the same string: each one that has just been made is looked up anew wherever it is a key. */
-const sameText = (text: string, before: string | undefined): string => (text === before ? before : text)
 
 const NOTHING_HELD: Taken = { bytes: 0, answered: () => {} }

@@ -48,7 +48,8 @@ export const intercepting =
       send({ ...told, metadata: trailers })
     }
     inner.sendStatus = sendStatus
-    const call = new Call(edge, carrier, takeArrival(stream), kindOf(path, requestStream, responseStream))
+    const kind = kindOf(path, requestStream, responseStream)
+    const call = new Call(edge, carrier, takeArrival(stream), kind)
     if (call.guarded !== undefined) follow(call.guarded, stream)
     return new ServerInterceptingCall(inner, {
       start: (next) =>
@@ -59,6 +60,17 @@ export const intercepting =
               contexts.set(given, call)
               forward(given)
             })
+          },
+          onReceiveMessage: (message, forward) => {
+            if (!kind.openToAll || !requestStream) return forward(message)
+            // Whoever opens a stream once could ask without end. What is not handed on is the last that is read.
+            if (call.ended) return
+            try {
+              call.countAnyones()
+              forward(message)
+            } catch (error) {
+              call.refuse(error)
+            }
           },
           onReceiveHalfClose: (forward) => {
             call.guarded?.complete()

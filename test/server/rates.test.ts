@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import { fromBinary } from "@bufbuild/protobuf"
 import { anyUnpack } from "@bufbuild/protobuf/wkt"
-import { Client, credentials as credentialsOf, status } from "@grpc/grpc-js"
+import { Client, credentials as credentialsOf, type StatusObject, status } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { createAdminClient } from "../../src/client/admin.ts"
@@ -10,6 +10,7 @@ import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts"
 import { StatusSchema } from "../../src/gen/google/rpc/status_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
+import type { Rates } from "../../src/server/limiter.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { writeServer } from "../support/callers.ts"
 import { goodVerify, inFolder, rawCall, result, running } from "./fake.ts"
@@ -123,6 +124,68 @@ test("refuses N-07 requests of a stream beyond the caller's rate, each by its id
   gateway.close()
   await server.stop()
 })
+/** A stream of reflection on which so many questions are asked at once: what it ends with, and how many were answered. */
+const reflected = async (client: Client, version: string, questions: number): Promise<string> => {
+  const same = (bytes: Buffer): Buffer => bytes
+  const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`
+  const stream = client.makeBidiStreamRequest(path, same, same, { deadline: Date.now() + 3000 })
+  const { promise, resolve } = Promise.withResolvers<StatusObject>()
+  let answers = 0
+  stream.on("data", () => answers++)
+  stream.on("error", () => {})
+  stream.on("status", resolve)
+  for (let i = 0; i < questions; i++) stream.write(Buffer.from([0x3a, 1, 0x2a]))
+  // A stream that is to be refused does not end by itself.
+  if (questions < 10) stream.end()
+  const { code, metadata } = await promise
+  const [bytes] = metadata.get("grpc-status-details-bin")
+  const { details } = fromBinary(StatusSchema, Buffer.from(bytes ?? ""))
+  const hasRetry = details.some((any) => anyUnpack(any, RetryInfoSchema) !== undefined)
+  return `${status[code]} ${hasRetry ? "later " : ""}${answers}`
+}
+/** A server of these rates, and connections of strangers to it. */
+const asked = async (
+  rates: Partial<Rates>,
+  act: (connect: () => Client, address: string) => Promise<void>,
+): Promise<void> => {
+  const server = await running({}, { credentials, rates })
+  const clients: Client[] = []
+  const connect = (): Client => {
+    const options = { "grpc.use_local_subchannel_pool": 1 }
+    const client = new Client(server.address, credentialsOf.createInsecure(), options)
+    clients.push(client)
+    return client
+  }
+  try {
+    await act(connect, server.address)
+  } finally {
+    for (const client of clients) client.close()
+    await server.stop()
+  }
+}
+for (const version of ["v1", "v1alpha"])
+  test(`refuses N-07 questions without end about the schema on one stream of ${version}, which ends`, () =>
+    asked({ anyone: few(10) }, async (connect, address) => {
+      const stranger = connect()
+      assert.is(await reflected(stranger, version, 500), "RESOURCE_EXHAUSTED later 9")
+      assert.is(await outcomeOn(stranger, "/grpc.health.v1.Health/Check"), "RATE", "it was as many calls")
+      const gateway = as(address, "gateway")
+      await gateway.getEpoch()
+      gateway.close()
+    }))
+test("refuses N-07 questions about the schema beyond what one address may ask, over however many connections", () =>
+  asked({ anyone: few(30) }, async (connect) => {
+    const streams = Array.from({ length: 4 }, connect).flatMap((client) => [client, client, client])
+    const ends = await Promise.all(streams.map((client) => reflected(client, "v1", 100)))
+    assert.ok(ends.every((end) => end.startsWith("RESOURCE_EXHAUSTED later ")))
+    const answered = ends.reduce((sum, end) => sum + Number(end.split(" ").at(-1)), 0)
+    assert.ok(answered > 0 && answered < 30, `${answered}`)
+  }))
+test("answers several questions about the schema on one stream, which has one place among what anyone may ask", () =>
+  asked({ anyone: few(20), anyoneMax: 1 }, async (connect) => {
+    const client = connect()
+    for (const version of ["v1", "v1alpha"]) assert.is(await reflected(client, version, 6), "OK 6")
+  }))
 test("refuses N-07 guesses of enrollment tokens before it looks for them, and never a token that there is", async () => {
   let looked = 0
   const [good] = ["aet_good"].map((secret) => hash("sha256", secret, "hex"))
@@ -164,11 +227,13 @@ test("refuses N-07 handshakes beyond the rate of an address", () =>
   ))
 test("limits nobody on the administration socket", () =>
   inFolder(async (folder) => {
-    const rates = { source: few(1), caller: few(1), callsMax: 1 }
+    const rates = { source: few(1), caller: few(1), callsMax: 1, anyone: few(1) }
     const server = await running({}, { admin: `unix:${folder}/admin.sock`, rates })
     const admin = createAdminClient(`unix:${folder}/admin.sock`)
     await Promise.all(Array.from({ length: 20 }, () => admin.getDevice("device-1")))
-    admin.close()
+    const asking = new Client(`unix:${folder}/admin.sock`, credentialsOf.createInsecure())
+    assert.is(await reflected(asking, "v1", 9), "OK 9")
+    for (const client of [admin, asking]) client.close()
     await server.stop()
   }))
 test.run()
