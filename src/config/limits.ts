@@ -27,7 +27,7 @@ export const limits = z
       .max(4096 * MIB)
       .default(32 * MIB)
       .describe(
-        "The same of one caller, of one connection, and of all who share their turns (docs/callers.md); of each of those, a quarter.",
+        "The same of one caller, of one connection, and of all who share their turns (docs/callers.md); of each of those, half.",
       ),
     running: z.int().min(1).max(65_536).default(256).describe("Requests that are begun and not answered."),
     waiting: z.int().min(1).max(65_536).default(4096).describe("Requests that wait for their turn."),

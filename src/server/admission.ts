@@ -34,6 +34,8 @@ const TICK_MS = 4
 /** Where the sockets take it longer than that, as a part of it: else those who are refused would leave no time for the others. */
 const TICK_PART = 1 / 2
 const [BATCH_START, BATCH_STEP, BATCH_MAX] = [64, 4, 256]
+/** More where there is longer than this for it, and at most so many times as many. */
+const [LONG_MS, LONG_MAX] = [32, 4]
 /** Of what was begun for a caller, a third still counts after so long; and between two looks at how much that is. */
 const [LATELY_MS, FADE_MS] = [1000, 50]
 /** What has come and is not in line yet, as a part of what is. */
@@ -44,6 +46,9 @@ const REQUEST_MS = 0.125
 const REFUSED = 1 / 4
 /** Of what the one asks who asks most. Were it less, of two who ask for the same, one would get so much less, and stay with it. */
 const MUCH = 0.9
+
+/** Of what those ask of a party who ask most of what it asks for: who asks for so much is one of them. */
+const TYPICAL = 0.5
 
 /** Lets requests begin. */
 export class Admission {
@@ -77,14 +82,16 @@ export class Admission {
   }
 
   /**
-   * Whether a request of this caller should be refused before it is read: there is hardly any room, and it asks about as much
-   * as whoever asks most. What has come with it is not in line yet, and would be refused when it has cost most of what it costs.
+   * Whether a request of this caller should be refused before it is read: there is hardly any room, its party asks about as much
+   * as whoever asks most, and it is one of those in it who make that so. What has come with it is not in line yet, and would be refused when it has cost most of what it costs.
    */
   refuses(caller: string): boolean {
     if (!this.#isFull(1, UNSEEN)) return false
     const line = this.#lines.get(caller)
-    if (line === undefined || line.waiting === 0) return false
-    if (isLess(line.party, this.#most) || isLess(line, line.party.most)) return false
+    if (line === undefined || line.party.asked < (this.#most?.asked ?? 0) * MUCH) return false
+    const { party } = line
+    // Of many, hardly any has anything wait, for there is no room: each would be read to be told so.
+    if (party.lines === 1 ? line.waiting === 0 : line.asked < party.typical * TYPICAL) return false
     this.#refused(line)
     return true
   }
@@ -126,6 +133,11 @@ export class Admission {
     this.#lineOf(caller).took(ms / REQUEST_MS)
   }
 
+  /** A call of this caller was refused at once for another reason, which costs what a refusal does. */
+  refused(caller: string): void {
+    this.#lineOf(caller).owe(REFUSED)
+  }
+
   #lineOf(caller: string): Line {
     const known = this.#lines.get(caller)
     if (known !== undefined) return known
@@ -133,6 +145,7 @@ export class Admission {
     const party = this.#parties.get(name) ?? new Party()
     this.#parties.set(name, party)
     const line = new Line(party)
+    party.lines += 1
     this.#lines.set(caller, line)
     return line
   }
@@ -212,8 +225,10 @@ export class Admission {
    */
   #adapt(tookMs: number, allowedMs: number, isUsedUp: boolean): void {
     const step = Math.round((BATCH_STEP * allowedMs) / TICK_MS)
+    const max = BATCH_MAX * Math.min(LONG_MAX, Math.max(1, allowedMs / LONG_MS))
     if (tookMs > allowedMs) this.#batch = Math.max(1, this.#batch >> 1)
-    else if (isUsedUp && tookMs < allowedMs / 2) this.#batch = Math.min(BATCH_MAX, this.#batch + step)
+    else if (isUsedUp && tookMs < allowedMs / 2) this.#batch += step
+    this.#batch = Math.min(max, this.#batch)
   }
 
   /** Begins some, as many as the loop has time for before it looks at its sockets again. Gives whether there were as many. */
@@ -271,7 +286,10 @@ export class Admission {
     const left = Math.exp((this.#fadedMs - nowMs) / LATELY_MS)
     for (const [caller, line] of this.#lines) {
       line.fade(left)
-      if (line.isForgotten) this.#lines.delete(caller)
+      line.party.count(line.asked)
+      if (!line.isForgotten) continue
+      line.party.lines -= 1
+      this.#lines.delete(caller)
     }
     for (const [name, party] of this.#parties) {
       party.fade(left)
@@ -280,7 +298,3 @@ export class Admission {
     this.#fadedMs = nowMs
   }
 }
-
-/** Whether one asks for less than whoever asks most. */
-const isLess = <T extends { readonly asked: number }>(one: T, most: T | undefined): boolean =>
-  one.asked < (most?.asked ?? 0) * MUCH

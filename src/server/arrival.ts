@@ -9,6 +9,7 @@ import { AssayError } from "../errors.ts"
 import { type AtOnce, type Connection, connectionOf } from "./connections.ts"
 import { toStatus } from "./errors.ts"
 import { ignore, letGo } from "./let-go.ts"
+import { partyOf } from "./party.ts"
 import { Refusals } from "./refusals.ts"
 
 /** Headers that say who calls. Of each there is one or none. */
@@ -97,8 +98,11 @@ const REFUSALS: Readonly<Record<AtOnce, readonly string[]>> = {
 /** Of all servers of this process: they share its loop. */
 const refusals = new Refusals()
 
-/** Of calls that were refused on one connection: an honest one ends its requests, which have come by then. */
+/** Of calls that were refused at once, of all who share their turns: an honest one ends its requests, which have come by then. */
 const LINGERING_MAX = 4096
+/** How many there are of each, or of a connection that nobody is known on. */
+const lingering = new Map<string, number>()
+
 /** Answers a call with nothing but headers, and reads none of it. */
 export function answerAtOnce(
   stream: ServerHttp2Stream,
@@ -107,17 +111,23 @@ export function answerAtOnce(
 ): void {
   if (stream.closed || stream.destroyed) return
   stream.on("error", ignore) // it has gone
-  const { refused } = connection
-  if (refused.size >= LINGERING_MAX) {
-    // Whoever opens calls and does not end them.
+  const { refused, caller } = connection
+  const owner = caller === undefined ? connection.id : partyOf(caller)
+  const open = lingering.get(owner) ?? 0
+  if (open >= LINGERING_MAX) {
+    // Whoever opens calls and does not end them, or opens more before those are answered.
     stream.session?.destroy()
     return
   }
   // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.
-  const lingering = { stream, sinceMs: performance.now(), place: 0 }
-  refused.add(lingering)
+  const one = { stream, sinceMs: performance.now(), place: 0 }
+  refused.add(one)
+  lingering.set(owner, open + 1)
   stream.on("close", () => {
-    refused.delete(lingering)
+    refused.delete(one)
+    const left = (lingering.get(owner) ?? 1) - 1
+    if (left === 0) lingering.delete(owner)
+    else lingering.set(owner, left)
     letGo(stream, ["close"])
   })
   stream.resume()

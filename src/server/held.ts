@@ -19,7 +19,7 @@ export interface HeldLimits {
 const SMALL_BYTES = 16 * 1024
 const LARGE_SHARE = 3 / 4
 /** What one of those may have who share what a caller may: whoever holds several enrollment tokens does not crowd out the rest. */
-const MEMBER_SHARE = 1 / 4
+const MEMBER_SHARE = 1 / 2
 
 /** Whose bytes they are: a connection's, and as soon as that is known a caller's, and its party's if it is not alone in it. */
 export type Owners =

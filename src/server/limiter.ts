@@ -7,6 +7,7 @@ import { networkOf } from "../addresses.ts"
 import { AssayError } from "../errors.ts"
 import { Buckets, type Rate } from "./buckets.ts"
 import type { Tries } from "./caller.ts"
+import { partyOf } from "./party.ts"
 import type { Principal } from "./roles.ts"
 
 /** Rates of one process. */
@@ -127,7 +128,9 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
       const now = nowMs()
       if (network !== "" && sources.wait(network, now) > 0) return true
       if (line === undefined) return false
-      return calls.isFull(line) || callers.wait(line, now) > 0 || refusals.wait(line, now) > 0
+      if (calls.isFull(line) || callers.wait(line, now) > 0 || refusals.wait(line, now) > 0) return true
+      if (partyOf(line) === line) return false
+      return devices.wait(line, now) > 0 || enrollees.wait(`${line} ${network}`, now) > 0
     },
     refused: (line) => void refusals.take(line, nowMs()),
     connection: (address) => connections.take(networkOf(address), nowMs()) === 0,

@@ -20,6 +20,12 @@ export class Party {
   weight = 0
   /** What was begun for it lately. */
   had = 0
+  /** How many lines it has, those too in which nobody waits. */
+  lines = 0
+  /** What those ask for of whom most of all that it asks for comes, as it was when this was looked at last. */
+  typical = 0
+  /** Of what its lines ask for, each squared. */
+  #squares = 0
   /** Its lines in which somebody waits, in the order of their turns. */
   readonly #turns: Line[] = []
 
@@ -66,9 +72,16 @@ export class Party {
     }
   }
 
-  /** Of all that was lately, a part is left. */
+  /** One of its lines asks for so much. */
+  count(asked: number): void {
+    this.#squares += asked * asked
+  }
+
+  /** Of all that was lately, a part is left; and all its lines have been counted. */
   fade(left: number): void {
     this.had *= left
+    this.typical = this.#squares / Math.max(1, this.asked)
+    this.#squares = 0
     if (this.credit < 0) this.credit *= left
   }
 }

@@ -150,7 +150,9 @@ export function createServer(config: ServerConfig): AssayServer {
   const connections = new Connections(limits, ({ network, streams }, caller) => {
     const isRefused = streams >= limits.callsMax || (caller !== undefined && admission.refuses(caller))
     const refusal = isRefused ? "OVERLOADED" : limiter.isSpent(caller, network) ? "RATE" : undefined
-    if (refusal !== undefined) config.refused?.(refusal)
+    if (refusal === undefined) return undefined
+    if (refusal === "RATE" && caller !== undefined) admission.refused(caller)
+    config.refused?.(refusal)
     return refusal
   })
   const administering = new Connections(ADMIN_CONNECTIONS)

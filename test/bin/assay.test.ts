@@ -94,7 +94,7 @@ test("begins a server anew in the same process, told how to use memory, and no o
     assert.equal([status, pid], [3, child.pid])
     return said
   }
-  const flags = ["--max-semi-space-size=8", "--no-allocation-site-pretenuring"]
+  const flags = ["--max-semi-space-size=16", "--no-allocation-site-pretenuring"]
   const kept = "glibc.malloc.tcache_count=300"
   const command = ["-o", "table", "serve", "--config", "a b"]
   assert.equal(await ran(command), [[...flags, "--no-warnings"], `4,${kept}`, command])

@@ -28,7 +28,7 @@ test("compares two workers with one process", async () => {
     Object(details).report.map(({ kind }: { kind: string }) => kind),
     ["one process", "two workers", "two workers, crossed"],
   )
-  assert.equal(Object(details).counts, { calls: 60, tokens: 60, journalRecords: 60 })
+  assert.equal(Object(details).counts, { calls: 192, tokens: 192, journalRecords: 192 })
   assert.equal(differences, [])
 })
 

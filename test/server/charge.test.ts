@@ -60,6 +60,40 @@ test("N-07 takes turns by the time that requests take, and tells of it", async (
   assert.ok(charged <= 8, `${charged}`)
 })
 
+test("N-07 counts what was refused at once for a caller's own bound when it is asked whose turn it is", async () => {
+  const { promise: whenAllWait, resolve: begin } = Promise.withResolvers<void>()
+  const served: string[] = []
+  let calls = 0
+  const verify: Service["verify"] = async (_, caller) => {
+    calls += 1
+    await whenAllWait
+    served.push(caller.id)
+    return result()
+  }
+  const rates = { callsMax: ASKED + 1 }
+  const server = await running({ verify }, { credentials, limits: { runningMax: 1 }, rates })
+  const [flood, modest] = names.map((name) =>
+    createAttestationClient(server.address, { credential: `secret-of-${name}` }),
+  )
+  if (flood === undefined || modest === undefined) throw new TypeError("two callers")
+  const ask = (client: typeof flood, count: number) =>
+    Array.from({ length: count }, () => client.verify(goodVerify()))
+  const answers = ask(flood, 1)
+  await until(() => calls === 1)
+  answers.push(...ask(flood, ASKED))
+  await pause(TO_COME_MS)
+  const refused = await Promise.allSettled(ask(flood, 10 * ASKED))
+  assert.ok(refused.every(({ status }) => status === "rejected"))
+  answers.push(...ask(modest, ASKED))
+  await pause(TO_COME_MS)
+  begin()
+  await Promise.all(answers)
+  for (const client of [flood, modest]) client.close()
+  await server.stop()
+  const first = served.slice(1, 1 + ASKED).filter((caller) => caller === "dear").length
+  assert.ok(first <= 4, `${first}`)
+})
+
 test("N-07 lets holders of enrollment tokens, however many, have the turns of one caller", async () => {
   const { promise: whenAllWait, resolve: begin } = Promise.withResolvers<void>()
   const served: string[] = []

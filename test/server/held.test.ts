@@ -22,8 +22,8 @@ const many = (count: number, kind: string): readonly string[] =>
 
 for (const [whom, callers, most] of [
   ["one gateway", ["default gateway"], 16],
-  ["one enrollment token", many(1, "enrollment"), 4],
-  ["three enrollment tokens", many(3, "enrollment"), 12],
+  ["one enrollment token", many(1, "enrollment"), 8],
+  ["three enrollment tokens", many(3, "enrollment"), 16],
   ["forty enrollment tokens", many(40, "enrollment"), 16],
   ["forty devices", many(40, "device"), 16],
   ["forty connections that nobody is known on", many(40, "local"), 16],
@@ -40,16 +40,16 @@ test("G-06 has what is small of a caller held, whatever a party holds", () => {
   assert.is(taken(held, ["default gateway"], 16 * 1024), 2048)
 })
 test("G-06 has room for the largest message of each caller, whatever its share is", () => {
-  const held = new Held({ ...LIMITS, callerBytesMax: 4 * MIB })
+  const held = new Held({ ...LIMITS, callerBytesMax: 3 * MIB })
   assert.is(taken(held, many(1, "device")), 1)
 })
 test("holds nothing of whoever is refused, and nothing once it is released", () => {
   const held = new Held(LIMITS)
   const owners: Owners = ownersOf("one", "default device:a")
-  for (let i = 0; i < 4; i++) held.take(owners, 2 * MIB)
+  for (let i = 0; i < 8; i++) held.take(owners, 2 * MIB)
   throwsCode(() => held.take(owners, 1), "OVERLOADED")
-  assert.is(held.total, 8 * MIB)
-  for (let i = 0; i < 4; i++) held.release(owners, 2 * MIB)
+  assert.is(held.total, 16 * MIB)
+  for (let i = 0; i < 8; i++) held.release(owners, 2 * MIB)
   assert.is(held.total, 0)
   assert.is(taken(held, many(40, "device")), 16)
 })

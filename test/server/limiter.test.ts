@@ -228,6 +228,26 @@ test("N-07 bounds the calls of a caller at a time, and counts each end once", ()
   third()
   limiter.call(callers, VERIFY)()
 })
+for (const [whom, asker] of [
+  ["a device", device],
+  [
+    "a holder of an enrollment token",
+    { line: "acme enrollment:et-1", own: { kind: "enrollment", token: "et-1" } },
+  ],
+  ["a gateway", callers],
+] as const)
+  test(`N-07 says at once that ${whom} has spent its rate, from there, and of nobody else`, () => {
+    const { limiter, clock } = limiting({ caller: BURST, device: BURST, enrollee: BURST })
+    const isSpent = (line: string = asker.line): boolean => limiter.isSpent(line, "192.0.2.1")
+    for (let i = 0; i < 5; i++) {
+      assert.not.ok(isSpent(), `${i}`)
+      limiter.call(asker, VERIFY, { network: "192.0.2.1" })()
+    }
+    assert.ok(isSpent())
+    assert.not.ok(isSpent(`${asker.line}2`))
+    clock.now = 10_000
+    assert.not.ok(isSpent(), "there is something left again")
+  })
 test("N-07 counts no call as open that was refused", () => {
   const { limiter, clock } = limiting({ callsMax: 1, challenge: { perSecond: 10, burst: 1 } })
   limiter.call(callers, CREATE)()
