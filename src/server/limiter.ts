@@ -57,6 +57,8 @@ export const RATES: Rates = {
   anyoneMax: 64,
 }
 
+/** Calls of all who share their turns that are not answered yet, as many times as of one caller. */
+const PARTY_CALLS = 8
 /** Addresses, and callers, that are told apart at a time. */
 const KEYS_MAX = 65_536
 
@@ -110,6 +112,7 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
   const challenges = buckets(rates.challenge)
   const enrollments = buckets(rates.enrollment)
   const calls = new AtATime(rates.callsMax, "calls of this caller at a time")
+  const together = new AtATime(rates.callsMax * PARTY_CALLS, "calls at a time of all who share their turns")
   const streams = new AtATime(rates.streamsMax, "streams of this caller at a time")
   const ofAnyone = new AtATime(rates.anyoneMax, "calls from this address at a time")
 
@@ -129,8 +132,11 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
       if (network !== "" && sources.wait(network, now) > 0) return true
       if (line === undefined) return false
       if (calls.isFull(line) || callers.wait(line, now) > 0 || refusals.wait(line, now) > 0) return true
-      if (partyOf(line) === line) return false
-      return devices.wait(line, now) > 0 || enrollees.wait(`${line} ${network}`, now) > 0
+      const party = partyOf(line)
+      if (party === line) return false
+      return (
+        together.isFull(party) || devices.wait(line, now) > 0 || enrollees.wait(`${line} ${network}`, now) > 0
+      )
     },
     refused: (line) => void refusals.take(line, nowMs()),
     connection: (address) => connections.take(networkOf(address), nowMs()) === 0,
@@ -148,17 +154,20 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
     request,
     call: (asker, method, { network, isStream = false } = {}) => {
       const { line } = asker
+      const party = partyOf(line)
       calls.check(line)
+      if (party !== line) together.check(party)
       if (isStream) streams.check(line)
       request(asker, network)
       if (method === CREATE_CHALLENGE) take(challenges, line, "challenges of this caller")
       else if (method.startsWith(ENROLLMENT)) take(enrollments, line, "enrollments of this caller")
       const end = calls.begin(line)
-      if (!isStream) return end
-      const endStream = streams.begin(line)
+      if (party === line && !isStream) return end
+      const ends = [end]
+      if (party !== line) ends.push(together.begin(party))
+      if (isStream) ends.push(streams.begin(line))
       return () => {
-        end()
-        endStream()
+        for (const one of ends) one()
       }
     },
   }

@@ -543,10 +543,24 @@ export const EDGE: readonly Mutant[] = [
     why: "Who floods beyond its own bounds would be asked to pay for none of it, and others refused in its place.",
   },
   {
+    id: "calls-together",
+    ...of("N-07", "limiter", "limiter"),
+    find: "      if (party !== line) together.check(party)\n",
+    replace: "",
+    why: "A call that is refused for those of others would count as open for ever.",
+  },
+  {
+    id: "calls-together-begun",
+    ...of("N-07", "limiter", "limiter"),
+    find: "      if (party !== line) ends.push(together.begin(party))\n",
+    replace: "",
+    why: "By three hundred connections that nobody is known on half a gigabyte of calls would stay open.",
+  },
+  {
     id: "spent-member",
     ...of("N-07", "limiter", "limiter"),
-    find: "return devices.wait(line, now) > 0 || ",
-    replace: "return false && ",
+    find: "together.isFull(party) || devices.wait(line, now) > 0 || ",
+    replace: "false && ",
     why: "A device, or who holds an enrollment token, would be looked for anew by each call beyond its rate.",
   },
   {

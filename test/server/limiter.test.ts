@@ -248,6 +248,22 @@ for (const [whom, asker] of [
     clock.now = 10_000
     assert.not.ok(isSpent(), "there is something left again")
   })
+test("N-07 bounds the calls at a time of all devices together, and leaves others theirs", () => {
+  const { limiter } = limiting({ callsMax: 2 })
+  const devices = Array.from({ length: 9 }, (_, i): Asker => ({ ...device, line: `acme device:${i}` }))
+  const open = devices.flatMap((one) =>
+    one.line === "acme device:8" ? [] : [limiter.call(one, VERIFY), limiter.call(one, VERIFY)],
+  )
+  const last: Asker = { ...device, line: "acme device:8" }
+  for (let i = 0; i < 3; i++) throwsCode(() => limiter.call(last, VERIFY), "RATE")
+  assert.ok(limiter.isSpent(last.line, "192.0.2.1"))
+  for (const other of [callers, { ...device, line: "other device:8" }, { line: "acme enrollment:1" }])
+    limiter.call(other, VERIFY)()
+  open[0]?.()
+  open[0]?.()
+  limiter.call(last, VERIFY)
+  throwsCode(() => limiter.call(last, VERIFY), "RATE")
+})
 test("N-07 counts no call as open that was refused", () => {
   const { limiter, clock } = limiting({ callsMax: 1, challenge: { perSecond: 10, burst: 1 } })
   limiter.call(callers, CREATE)()
