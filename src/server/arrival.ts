@@ -9,6 +9,7 @@ import { AssayError } from "../errors.ts"
 import { type AtOnce, type Connection, connectionOf } from "./connections.ts"
 import { toStatus } from "./errors.ts"
 import { ignore, letGo } from "./let-go.ts"
+import { AtATime } from "./limiter.ts"
 import { partyOf } from "./party.ts"
 import { Refusals } from "./refusals.ts"
 
@@ -99,9 +100,8 @@ const REFUSALS: Readonly<Record<AtOnce, readonly string[]>> = {
 const refusals = new Refusals()
 
 /** Of calls that were refused at once, of all who share their turns: an honest one ends its requests, which have come by then. */
-const LINGERING_MAX = 4096
-/** How many there are of each, or of a connection that nobody is known on. */
-const lingering = new Map<string, number>()
+const LINGERING_MAX = 16_384
+const lingering = new AtATime(LINGERING_MAX, "calls that were refused and are open")
 
 /** Answers a call with nothing but headers, and reads none of it. */
 export function answerAtOnce(
@@ -113,8 +113,7 @@ export function answerAtOnce(
   stream.on("error", ignore) // it has gone
   const { refused, caller } = connection
   const owner = caller === undefined ? connection.id : partyOf(caller)
-  const open = lingering.get(owner) ?? 0
-  if (open >= LINGERING_MAX) {
+  if (lingering.isFull(owner)) {
     // Whoever opens calls and does not end them, or opens more before those are answered.
     stream.session?.destroy()
     return
@@ -122,12 +121,10 @@ export function answerAtOnce(
   // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.
   const one = { stream, sinceMs: performance.now(), place: 0 }
   refused.add(one)
-  lingering.set(owner, open + 1)
+  const ended = lingering.begin(owner)
   stream.on("close", () => {
     refused.delete(one)
-    const left = (lingering.get(owner) ?? 1) - 1
-    if (left === 0) lingering.delete(owner)
-    else lingering.set(owner, left)
+    ended()
     letGo(stream, ["close"])
   })
   stream.resume()

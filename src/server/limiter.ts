@@ -174,7 +174,7 @@ export function createLimiter(rates: Rates = RATES, nowMs = (): number => perfor
 }
 
 /** What each key has open. */
-class AtATime {
+export class AtATime {
   readonly #open = new Map<string, number>()
   readonly #max: number
   readonly #what: string

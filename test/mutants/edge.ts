@@ -564,13 +564,6 @@ export const EDGE: readonly Mutant[] = [
     why: "A device, or who holds an enrollment token, would be looked for anew by each call beyond its rate.",
   },
   {
-    id: "lingering-all",
-    ...of("N-07", "arrival", "refusals"),
-    find: "const open = lingering.get(owner) ?? 0",
-    replace: "const open = refused.size",
-    why: "Over two hundred connections a hundred thousand calls would stay open, which stops the loop for a second at a time.",
-  },
-  {
     id: "admission-equal",
     ...of("N-07", "admission", "admission"),
     find: "const MUCH = 0.9",

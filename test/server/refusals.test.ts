@@ -18,8 +18,6 @@ const good = framed(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, go
 const named = framed(toBinary(GetPolicyRequestSchema, create(GetPolicyRequestSchema, { name: "servers" })))
 const CONNECTIONS = 4
 const CALLS = 800
-/** Calls that nobody ends: four connections have more than a caller may, and three have not. */
-const LINGERING = 1200
 /** Without turns, all of them come first. How many do with turns is a matter of how long those take here. */
 const MOST = 0.9 * CONNECTIONS * CALLS
 
@@ -124,17 +122,4 @@ test("G-03 goes on when calls are taken back that wait for their refusal, and wh
     }
     assert.equal(thrown, [])
   }, rated))
-test("refuses N-07 who opens calls without end, on however many connections, and serves others", () =>
-  serving(async (running) => {
-    const sessions = await spent(running)
-    const isClosed = ({ closed, destroyed }: ClientHttp2Session): boolean => closed || destroyed
-    for (const session of sessions)
-      for (let i = 0; i < LINGERING && !isClosed(session); i++) rawOpen(session, EPOCH)
-    await until(() => sessions.some(isClosed))
-    assert.ok(!sessions.every(isClosed), "who has no more than that is not closed")
-    const other = await rawSession(running.address, operator)
-    assert.is((await rawWhole(other, POLICY, named)).status, "0")
-    for (const session of [...sessions, other]) session.destroy()
-  }, rated))
-
 test.run()
