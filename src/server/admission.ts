@@ -1,8 +1,8 @@
 /**
  * Whose turn it is. Requests wait for theirs, each caller's in a line of its own, and the parties that callers are of, and in
- * each its lines, are served in turns by what their requests weigh: who asks more than the others waits longer, and nobody else does. What waits is bounded by the time
- * that it would wait, as it is measured: beyond it, whoever asks most is refused at once, by what waits and what was begun lately.
- * Who asks for less than its share may so come with many at once beside one who never stops.
+ * each its lines, are served in turns by what their requests weigh: who asks more than the others waits longer, and nobody else
+ * does. What waits is bounded by the time that it would wait, as it is measured: beyond it, whoever asks most is refused at once,
+ * by what waits and what was begun lately. Who asks for less than its share may so come with many at once beside one who never stops.
  */
 import { AssayError } from "../errors.ts"
 import { Line, type Waiting } from "./line.ts"
@@ -19,7 +19,7 @@ export interface AdmissionLimits {
   readonly waitMs: number
 }
 
-/** What is told of it, and what it is told. */
+/** What is told of it, and what it has to know of callers. */
 export interface AdmissionEvents {
   /** A request has begun, after so long. */
   readonly waited: (seconds: number) => void
@@ -83,7 +83,8 @@ export class Admission {
 
   /**
    * Whether a request of this caller should be refused before it is read: there is hardly any room, its party asks about as much
-   * as whoever asks most, and it is one of those in it who make that so. What has come with it is not in line yet, and would be refused when it has cost most of what it costs.
+   * as whoever asks most, and it is one of those in it who make that so. What has come with it is not in line yet, and would be
+   * refused when it has cost most of what it costs.
    */
   refuses(caller: string): boolean {
     if (!this.#isFull(1, UNSEEN)) return false

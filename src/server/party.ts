@@ -1,10 +1,13 @@
 import type { Line, Waiting } from "./line.ts"
 
-/** Of a line: devices and holders of enrollment tokens, and connections that nobody has to be known on, of one tenant. */
-const MANY = /^(\S+ (?:device|enrollment|local)):/
+/**
+ * How the lines of one tenant's devices begin, and of holders of enrollment tokens, and of connections that nobody has to be known
+ * on. With its colon: a credential may be named `device`.
+ */
+const MANY = /^\S+ (?:device|enrollment|local):/
 
 /** Whose turns a caller shares, by its line: those of whom there may be any number have one among them, of each kind. */
-export const partyOf = (line: string): string => MANY.exec(line)?.[1] ?? line
+export const partyOf = (line: string): string => MANY.exec(line)?.[0] ?? line
 
 /** What each party may begin in its turn, and in it each line. */
 export const QUANTUM = 4
