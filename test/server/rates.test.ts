@@ -25,8 +25,22 @@ const credentials = ["gateway", "backend"].map((role) => ({
   tenant: "default",
   sha256: hash("sha256", `secret-of-${role}`, "buffer"),
 }))
+/** What a test has opened, which is closed however it ends. */
+const opened: (() => void | Promise<void>)[] = []
+test.after.each(async () => {
+  for (const close of opened.splice(0).toReversed()) await close()
+})
+const started = async (...asked: Parameters<typeof running>): ReturnType<typeof running> => {
+  const server = await running(...asked)
+  opened.push(server.stop)
+  return server
+}
+const closing = <C extends { close(): void }>(client: C): C => {
+  opened.push(() => client.close())
+  return client
+}
 const as = (address: string, role: string) =>
-  createAttestationClient(address, { credential: `secret-of-${role}` })
+  closing(createAttestationClient(address, { credential: `secret-of-${role}` }))
 const codesOf = async (count: number, act: () => Promise<unknown>): Promise<Record<string, number>> => {
   const codes: Record<string, number> = {}
   for (let i = 0; i < count; i++) {
@@ -40,18 +54,16 @@ const codesOf = async (count: number, act: () => Promise<unknown>): Promise<Reco
 }
 
 test("refuses N-07 a caller's flood of challenges, and no other caller", async () => {
-  const server = await running({}, { credentials, rates: { challenge: few(10) } })
+  const server = await started({}, { credentials, rates: { challenge: few(10) } })
   const gateway = as(server.address, "gateway")
   const backend = as(server.address, "backend")
   assert.equal(await codesOf(50, () => gateway.createChallenge({ audience: "orders" })), { OK: 10, RATE: 40 })
   await gateway.verify(goodVerify())
   await backend.createChallenge({ audience: "orders" })
   assert.is(server.seen.filter(({ method }) => method === "createChallenge").length, 11)
-  for (const client of [gateway, backend]) client.close()
-  await server.stop()
 })
 test("refuses N-07 with RESOURCE_EXHAUSTED and when to try again", async () => {
-  const server = await running({}, { credentials, rates: { caller: { perSecond: 0.5, burst: 1 } } })
+  const server = await started({}, { credentials, rates: { caller: { perSecond: 0.5, burst: 1 } } })
   const path = pathOf(AttestationService.method.getEpoch)
   const headers = { authorization: "Bearer secret-of-gateway" }
   await rawCall(server.address, path, new Uint8Array(), headers)
@@ -62,12 +74,11 @@ test("refuses N-07 with RESOURCE_EXHAUSTED and when to try again", async () => {
   const [info] = details.flatMap((any) => anyUnpack(any, RetryInfoSchema) ?? [])
   const seconds = Number(info?.retryDelay?.seconds ?? 0) + Number(info?.retryDelay?.nanos ?? 0) / 1e9
   assert.ok(seconds > 1 && seconds <= 2, `${seconds}`)
-  await server.stop()
 })
 test("refuses N-07 a flood by many connections of one address, before it asks who calls", async () => {
-  const server = await running({}, { credentials, anonymous: true, rates: { source: few(20) } })
+  const server = await started({}, { credentials, anonymous: true, rates: { source: few(20) } })
   const clients = Array.from({ length: 30 }, (_, i) =>
-    createAttestationClient(server.address, { credential: `nobody-${i}` }),
+    closing(createAttestationClient(server.address, { credential: `nobody-${i}` })),
   )
   const codes: string[] = []
   for (const client of clients)
@@ -78,8 +89,6 @@ test("refuses N-07 a flood by many connections of one address, before it asks wh
   )
   const { error } = await rawCall(server.address, "/grpc.health.v1.Health/Check", new Uint8Array())
   assert.is(error?.code, status.RESOURCE_EXHAUSTED, "also what anyone may ask")
-  for (const client of clients) client.close()
-  await server.stop()
 })
 test("refuses N-07 more calls of one caller at a time, and takes them when others have ended", async () => {
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -89,7 +98,7 @@ test("refuses N-07 more calls of one caller at a time, and takes them when other
     await promise
     return result()
   }
-  const server = await running({ verify }, { credentials, rates: { callsMax: 3 } })
+  const server = await started({ verify }, { credentials, rates: { callsMax: 3 } })
   const gateway = as(server.address, "gateway")
   const held = Array.from({ length: 3 }, () => gateway.verify(goodVerify()))
   while (begun < 3) await new Promise((done) => setTimeout(done, 5))
@@ -108,11 +117,9 @@ test("refuses N-07 more calls of one caller at a time, and takes them when other
     last = Object.keys(await codesOf(1, () => gateway.getEpoch())).join()
   }
   assert.is(last, "OK")
-  gateway.close()
-  await server.stop()
 })
 test("refuses N-07 requests of a stream beyond the caller's rate, each by its id, and the stream goes on", async () => {
-  const server = await running({}, { credentials, rates: { caller: few(4) } })
+  const server = await started({}, { credentials, rates: { caller: few(4) } })
   const gateway = as(server.address, "gateway")
   const stream = gateway.verifyStream()
   const answers: string[] = []
@@ -121,8 +128,6 @@ test("refuses N-07 requests of a stream beyond the caller's rate, each by its id
   for await (const { id, outcome } of stream)
     answers.push(`${id} ${outcome.case === "response" ? "ok" : outcome.value?.code}`)
   assert.equal(answers.sort(), ["r0 ok", "r1 ok", "r2 ok", "r3 8", "r4 8", "r5 8"])
-  gateway.close()
-  await server.stop()
 })
 /** A stream of reflection on which so many questions are asked at once: what it ends with, and how many were answered. */
 const reflected = async (client: Client, version: string, questions: number): Promise<string> => {
@@ -148,20 +153,10 @@ const asked = async (
   rates: Partial<Rates>,
   act: (connect: () => Client, address: string) => Promise<void>,
 ): Promise<void> => {
-  const server = await running({}, { credentials, rates })
-  const clients: Client[] = []
-  const connect = (): Client => {
-    const options = { "grpc.use_local_subchannel_pool": 1 }
-    const client = new Client(server.address, credentialsOf.createInsecure(), options)
-    clients.push(client)
-    return client
-  }
-  try {
-    await act(connect, server.address)
-  } finally {
-    for (const client of clients) client.close()
-    await server.stop()
-  }
+  const server = await started({}, { credentials, rates })
+  const options = { "grpc.use_local_subchannel_pool": 1 }
+  const connect = () => closing(new Client(server.address, credentialsOf.createInsecure(), options))
+  await act(connect, server.address)
 }
 for (const version of ["v1", "v1alpha"])
   test(`refuses N-07 questions without end about the schema on one stream of ${version}, which ends`, () =>
@@ -171,7 +166,6 @@ for (const version of ["v1", "v1alpha"])
       assert.is(await outcomeOn(stranger, "/grpc.health.v1.Health/Check"), "RATE", "it was as many calls")
       const gateway = as(address, "gateway")
       await gateway.getEpoch()
-      gateway.close()
     }))
 test("refuses N-07 questions about the schema beyond what one address may ask, over however many connections", () =>
   asked({ anyone: few(30) }, async (connect) => {
@@ -193,9 +187,9 @@ test("refuses N-07 guesses of enrollment tokens before it looks for them, and ne
     looked += 1
     return Buffer.from(sha256).toString("hex") === good ? { tenant: "default", id: "et-1" } : undefined
   }
-  const server = await running({}, { enrollmentToken, rates: { guess: few(5) } })
+  const server = await started({}, { enrollmentToken, rates: { guess: few(5) } })
   const path = pathOf(AttestationService.method.createChallenge)
-  const client = new Client(server.address, credentialsOf.createInsecure())
+  const client = closing(new Client(server.address, credentialsOf.createInsecure()))
   const outcome = (secret: string) => outcomeOn(client, path, { authorization: `Bearer ${secret}` })
   assert.is(await outcome("aet_good"), "FIELD", "it is let in, and its request is read")
   const codes: string[] = []
@@ -205,20 +199,17 @@ test("refuses N-07 guesses of enrollment tokens before it looks for them, and ne
     [6, Array(5).fill("CALLER_UNKNOWN"), Array(15).fill("RATE")],
   )
   assert.is(await outcome("aet_good"), "FIELD", "on the same connection")
-  const other = createAttestationClient(server.address, { credential: "aet_good" })
+  const other = closing(createAttestationClient(server.address, { credential: "aet_good" }))
   await other.createChallenge({ audience: "orders" })
-  for (const one of [client, other]) one.close()
-  await server.stop()
 })
 test("refuses N-07 handshakes beyond the rate of an address", () =>
   serving(
     async ({ address }) => {
-      const first = connectAs(address)
+      const first = closing(connectAs(address))
       assert.is(await outcomeOn(first), "CALLER_UNKNOWN")
       assert.is(await outcomeOf(address, undefined), "CALLER_UNKNOWN")
       assert.is(await outcomeOf(address, undefined), "NO_ANSWER")
       assert.is(await outcomeOn(first), "CALLER_UNKNOWN", "a connection that there is stays")
-      first.close()
     },
     (folder) => ({
       listen: [{ address: "127.0.0.1:0", tls: writeServer(folder) }],
@@ -228,12 +219,10 @@ test("refuses N-07 handshakes beyond the rate of an address", () =>
 test("limits nobody on the administration socket", () =>
   inFolder(async (folder) => {
     const rates = { source: few(1), caller: few(1), callsMax: 1, anyone: few(1) }
-    const server = await running({}, { admin: `unix:${folder}/admin.sock`, rates })
-    const admin = createAdminClient(`unix:${folder}/admin.sock`)
+    await started({}, { admin: `unix:${folder}/admin.sock`, rates })
+    const admin = closing(createAdminClient(`unix:${folder}/admin.sock`))
     await Promise.all(Array.from({ length: 20 }, () => admin.getDevice("device-1")))
-    const asking = new Client(`unix:${folder}/admin.sock`, credentialsOf.createInsecure())
+    const asking = closing(new Client(`unix:${folder}/admin.sock`, credentialsOf.createInsecure()))
     assert.is(await reflected(asking, "v1", 9), "OK 9")
-    for (const client of [admin, asking]) client.close()
-    await server.stop()
   }))
 test.run()
