@@ -24,8 +24,8 @@ export const JOURNAL: readonly Mutant[] = [
     [
       "journal-parts-list",
       "is what the documentation says",
-      "this.#buffer.writeUInt32BE(this.#size - at - LENGTH_BYTES, at)",
-      "this.#buffer.writeUInt32BE(0, at)",
+      "this.#view.setUint32(at, this.#size - at - LENGTH_BYTES)",
+      "this.#view.setUint32(at, 0)",
       "A list could run into what follows it.",
     ],
     [
@@ -34,6 +34,15 @@ export const JOURNAL: readonly Mutant[] = [
       "larger.set(this.bytes)",
       "larger.set([])",
       "Of a long record only the end would count.",
+    ],
+  ]),
+  ...mutantsOf(`${FOLDER}/parts.ts`, "test/store/journal-message.test.ts", [
+    [
+      "journal-parts-u64",
+      "a clock that is no u64",
+      "if (BigInt.asUintN(64, value) !== value)",
+      "if (value < 0n)",
+      "A clock beyond the last one would be told as one of the first.",
     ],
   ]),
   ...mutantsOf(`${FOLDER}/record.ts`, "test/verification/journal/record.test.ts", [

@@ -7,10 +7,12 @@ const NUMBER_BYTES = 8
  */
 export class PartsReader {
   readonly #buffer: Buffer
+  readonly #view: DataView
   #at = 0
 
   constructor(bytes: Uint8Array) {
     this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
   /** Whether every part was read. */
@@ -37,17 +39,17 @@ export class PartsReader {
   /** The whole number of a part. */
   number(): number {
     const at = this.#eightBytes()
-    return this.#buffer.readInt32BE(at) * 2 ** 32 + this.#buffer.readUInt32BE(at + LENGTH_BYTES)
+    return this.#view.getInt32(at) * 2 ** 32 + this.#view.getUint32(at + LENGTH_BYTES)
   }
 
   /** The number of a part that `double` wrote. */
   double(): number {
-    return this.#buffer.readDoubleBE(this.#eightBytes())
+    return this.#view.getFloat64(this.#eightBytes())
   }
 
   /** The u64 of a part. */
   u64(): bigint {
-    return this.#buffer.readBigUInt64BE(this.#eightBytes())
+    return this.#view.getBigUint64(this.#eightBytes())
   }
 
   /** What `read` reads of a part, again and again until its end. */
@@ -77,7 +79,7 @@ export class PartsReader {
   }
 
   #endOfPart(): number {
-    const size = this.#buffer.readUInt32BE(this.#at)
+    const size = this.#view.getUint32(this.#at)
     this.#at += LENGTH_BYTES
     return this.#at + size
   }

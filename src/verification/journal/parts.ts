@@ -13,6 +13,7 @@ const SHORT = 32
  */
 export class Parts {
   #buffer = Buffer.allocUnsafe(START_BYTES)
+  #view = viewOf(this.#buffer)
   #size = 0
 
   /** All that was written: a view of it, good until more is. */
@@ -34,7 +35,7 @@ export class Parts {
   /** A part of bytes. */
   raw(bytes: Uint8Array): this {
     this.#reserve(LENGTH_BYTES + bytes.length)
-    this.#buffer.writeUInt32BE(bytes.length, this.#size)
+    this.#view.setUint32(this.#size, bytes.length)
     this.#buffer.set(bytes, this.#size + LENGTH_BYTES)
     this.#size += LENGTH_BYTES + bytes.length
     return this
@@ -46,7 +47,7 @@ export class Parts {
     if (!text.isWellFormed()) throw new TypeError("text that UTF-8 cannot spell")
     this.#reserve(LENGTH_BYTES + UTF8_BYTES_MAX * text.length)
     const size = this.#buffer.write(text, this.#size + LENGTH_BYTES)
-    this.#buffer.writeUInt32BE(size, this.#size)
+    this.#view.setUint32(this.#size, size)
     this.#size += LENGTH_BYTES + size
     return this
   }
@@ -55,25 +56,29 @@ export class Parts {
   number(value: number): this {
     if (!Number.isSafeInteger(value)) throw new RangeError("not a whole number")
     this.#reserve(LENGTH_BYTES + NUMBER_BYTES)
-    this.#size = this.#buffer.writeUInt32BE(NUMBER_BYTES, this.#size)
-    this.#size = this.#buffer.writeInt32BE(Math.floor(value / 2 ** 32), this.#size)
-    this.#size = this.#buffer.writeUInt32BE(value >>> 0, this.#size)
+    this.#view.setUint32(this.#size, NUMBER_BYTES)
+    this.#view.setInt32(this.#size + LENGTH_BYTES, Math.floor(value / 2 ** 32))
+    this.#view.setUint32(this.#size + 2 * LENGTH_BYTES, value >>> 0)
+    this.#size += LENGTH_BYTES + NUMBER_BYTES
     return this
   }
 
   /** A part of 8 bytes: any number, and none, as IEEE 754 has it, big-endian. */
   double(value: number): this {
     this.#reserve(LENGTH_BYTES + NUMBER_BYTES)
-    this.#size = this.#buffer.writeUInt32BE(NUMBER_BYTES, this.#size)
-    this.#size = this.#buffer.writeDoubleBE(value, this.#size)
+    this.#view.setUint32(this.#size, NUMBER_BYTES)
+    this.#view.setFloat64(this.#size + LENGTH_BYTES, value)
+    this.#size += LENGTH_BYTES + NUMBER_BYTES
     return this
   }
 
   /** A part of 8 bytes: a u64, big-endian. @throws {RangeError} if it is none. */
   u64(value: bigint): this {
+    if (BigInt.asUintN(64, value) !== value) throw new RangeError("not a u64")
     this.#reserve(LENGTH_BYTES + NUMBER_BYTES)
-    this.#buffer.writeBigUInt64BE(value, this.#size + LENGTH_BYTES)
-    this.#size = this.#buffer.writeUInt32BE(NUMBER_BYTES, this.#size) + NUMBER_BYTES
+    this.#view.setUint32(this.#size, NUMBER_BYTES)
+    this.#view.setBigUint64(this.#size + LENGTH_BYTES, value)
+    this.#size += LENGTH_BYTES + NUMBER_BYTES
     return this
   }
 
@@ -83,7 +88,7 @@ export class Parts {
     const at = this.#size
     this.#size += LENGTH_BYTES
     write()
-    this.#buffer.writeUInt32BE(this.#size - at - LENGTH_BYTES, at)
+    this.#view.setUint32(at, this.#size - at - LENGTH_BYTES)
     return this
   }
 
@@ -97,7 +102,7 @@ export class Parts {
       if (unit > ASCII_MAX) return false
       this.#buffer[start + i] = unit
     }
-    this.#buffer.writeUInt32BE(length, this.#size)
+    this.#view.setUint32(this.#size, length)
     this.#size = start + length
     return true
   }
@@ -107,5 +112,9 @@ export class Parts {
     const larger = Buffer.allocUnsafe(2 * (this.#size + size))
     larger.set(this.bytes)
     this.#buffer = larger
+    this.#view = viewOf(larger)
   }
 }
+
+const viewOf = ({ buffer, byteOffset, length }: Uint8Array): DataView =>
+  new DataView(buffer, byteOffset, length)
