@@ -4,10 +4,11 @@ import type { Case, Plan } from "./measure.ts"
 import { median } from "./statistics.ts"
 import type { Steps, StepsFunctions } from "./steps-server.ts"
 
-/** Requests at once in the loop of a step. */
-const CALLS_MAX = 200
-const WARM_ROUNDS = 2
-const ROUNDS = 3
+/** Requests at once in the loop of a step: so few that a collection comes to other steps in other rounds, and to no median. */
+const CALLS_MAX = 64
+/** The compiler goes on making steps cheaper for some thousands of calls. */
+const WARM_ROUNDS = 40
+const ROUNDS = 9
 
 /** Medians of a few rounds, for each case. */
 export async function measureSteps(
