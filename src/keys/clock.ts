@@ -6,6 +6,8 @@ export interface ClockWatch {
   check(): void
   /** Why it cannot be relied on; nothing while it can. For readiness. */
   unready(): string | undefined
+  /** What lay between both clocks at the start, for a process of the same machine that is to go by it, whenever it begins. */
+  readonly betweenMs: number
 }
 
 /** What tells the time, in ms: one that people set, and one that nobody can. */
@@ -14,7 +16,13 @@ export interface ClockSources {
   readonly monotonicMs: () => number
 }
 
-const MACHINE: ClockSources = { wallMs: () => Date.now(), monotonicMs: () => performance.now() }
+/** `performance.now` begins anew in each process, the clock behind it with the machine. */
+const BEGUN_MS = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now()
+
+const MACHINE: ClockSources = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => BEGUN_MS + performance.now(),
+}
 
 /**
  * Compares the wall clock with the monotonic one, which goes at the same rate and is never set: what lies between them
@@ -23,17 +31,18 @@ const MACHINE: ClockSources = { wallMs: () => Date.now(), monotonicMs: () => per
  * and is right now takes a restart, which lets go of everything that was judged by the wrong one.
  *
  * @param boundMs How far they may drift apart.
+ * @param betweenMs What lay between them when a service began of which this process is a part; else what does now.
  */
 export const createClockWatch = (
   boundMs: number,
   { wallMs, monotonicMs }: ClockSources = MACHINE,
+  betweenMs = wallMs() - monotonicMs(),
 ): ClockWatch => {
-  const betweenMs = wallMs() - monotonicMs()
-
   const turnedMs = (): number => wallMs() - monotonicMs() - betweenMs
   const isOff = (ms: number): boolean => !(Math.abs(ms) <= boundMs)
 
   return {
+    betweenMs,
     check() {
       const ms = turnedMs()
       if (!isOff(ms)) return

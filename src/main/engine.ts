@@ -3,13 +3,20 @@ import type { Config } from "../config.ts"
 import { createClockWatch } from "../keys/clock.ts"
 import { readPassphraseFile } from "../keys/privatefile.ts"
 import type { Changes, Clock, Confirm, Random, SingleUse } from "../service/ports.ts"
-import { type Nudges, watchChanges } from "../store/changes.ts"
+import { type Nudges, type Revisions, watchChanges } from "../store/changes.ts"
 import type { Engine } from "../store/engine/engine.ts"
 import { createMemberEngine, type Members } from "../store/engine/members.ts"
 import { createMemoryEngine, type MemoryOptions } from "../store/engine/memory.ts"
 import { type EngineSettings, openEngine, openNudges } from "../store/engine/open.ts"
 import type { Store } from "../store/store.ts"
 import { sharedStore } from "./store.ts"
+
+/** What a service goes by from its start, and a part of it that begins later too. */
+export interface Known {
+  /** What lay between the clocks of this machine, see `createClockWatch`. */
+  readonly betweenMs: number
+  readonly revisions: Revisions | undefined
+}
 
 /** An engine, and whether this replica may decide by it. */
 export interface Agreement {
@@ -18,6 +25,7 @@ export interface Agreement {
   readonly confirm: Confirm
   /** Why this replica may not decide. For readiness. */
   unready(): readonly (string | undefined)[]
+  known(): Known
   close(): Promise<void>
 }
 
@@ -39,6 +47,8 @@ export interface AgreementParts {
   /** Asked for only where keys are shared. @throws {AssayError} SIGNER, INPUT. */
   readonly passphrase: () => string
   readonly memory?: MemoryParts
+  /** Of a process that begins when its service has begun. */
+  readonly known?: Known
 }
 
 /**
@@ -48,11 +58,11 @@ export interface AgreementParts {
  */
 export const openAgreement = async (
   config: Config,
-  { store, random, clock, passphrase, memory }: AgreementParts,
+  { store, random, clock, passphrase, memory, known }: AgreementParts,
 ): Promise<Agreement> => {
   const settings = engineSettings(config)
   const clockBoundMs = config.clock.boundSeconds * 1000
-  const clockWatch = createClockWatch(clockBoundMs)
+  const clockWatch = createClockWatch(clockBoundMs, undefined, known?.betweenMs)
   const { spentMax } = config.challenge
   const engine =
     settings.kind === "memory" && memory !== undefined
@@ -67,7 +77,7 @@ export const openAgreement = async (
         })
   const nudging = nudgesOf(config, settings)
   const nudges = nudging.kind === "memory" && memory !== undefined ? memory.nudges : await openNudges(nudging)
-  const changes = watchChanges(store.revisions, nudges)
+  const changes = watchChanges(store.revisions, nudges, known?.revisions)
   store.onChange(changes.announce)
   await changes.look()
   return {
@@ -78,6 +88,7 @@ export const openAgreement = async (
       changes.confirmed()
     },
     unready: () => [clockWatch.unready(), engine.unready(), changes.unready()],
+    known: () => ({ betweenMs: clockWatch.betweenMs, revisions: changes.known() }),
     async close() {
       await changes.close()
       await engine.close()

@@ -6,7 +6,7 @@ import { createRandom } from "../keys/random.ts"
 import { createSigner } from "../keys/signer.ts"
 import type { Clock } from "../service/ports.ts"
 import type { TakeTurns } from "../store/turns.ts"
-import { type MemoryParts, openAgreement } from "./engine.ts"
+import { type Known, type MemoryParts, openAgreement } from "./engine.ts"
 import { openKeys } from "./keys.ts"
 import { createDecisions, type Want } from "./service.ts"
 import { openStore } from "./store.ts"
@@ -23,6 +23,8 @@ export interface Place {
   readonly turns?: TakeTurns
   /** What it shares where the engine is in memory. */
   readonly memory?: MemoryParts
+  /** What its supervisor knew when it began. */
+  readonly known?: Known
   /** Notes certificates that devices have shown, if another process looks after what they name. */
   readonly want?: Want
 }
@@ -49,6 +51,7 @@ export const open = async (config: Config, log: Logger, cleanup: Cleanup, place:
     clock,
     passphrase: () => keys.passphrase,
     ...(place.memory !== undefined && { memory: place.memory }),
+    ...(place.known !== undefined && { known: place.known }),
   })
   cleanup.push(() => agreement.close())
   const parts = { clock, random, log, store, signer, authority: keys.deviceCa, agreement, trust }

@@ -134,7 +134,7 @@ const createHub = (): Hub => {
 const createAssayCrew = (
   count: number,
   config: Config,
-  { log, random, signer, authority, trust }: Opened,
+  { log, random, signer, authority, trust, agreement }: Opened,
   hub: Hub,
   sum: MetricsSum,
 ): Crew<AssayTrade> => {
@@ -152,6 +152,7 @@ const createAssayCrew = (
       epoch: hub.epoch,
       signer: signer.keyId,
       deviceCa: hash("sha256", authority.certificate.bytes),
+      known: agreement.known(),
     }),
     offers: (member) =>
       ({

@@ -38,8 +38,9 @@ export function work(): void {
     key: (id) => keys.find((key) => sameBytes(key.id, id)),
     use: (use) => crew.supervisor.ask("use", USE_MS, use),
   }
-  const placeOf = ({ member, own, epoch, config }: WorkerBegin): Place => ({
+  const placeOf = ({ member, own, epoch, config, known }: WorkerBegin): Place => ({
     member,
+    known,
     turns: crew.turns,
     want: wanting(config, crew),
     memory: {

@@ -5,6 +5,7 @@ import type { Config } from "../config.ts"
 import type { MemberUse, MemberVerdict } from "../store/engine/members.ts"
 import type { SealingKey } from "../store/engine/sealing.ts"
 import type { MemberKey } from "../workers/offers.ts"
+import type { Known } from "./engine.ts"
 
 /** How many serve: of `auto`, one for each core. One alone is this process. */
 export const workersOf = ({ workers }: Config): number =>
@@ -24,6 +25,8 @@ export interface WorkerBegin {
   readonly signer: string
   /** SHA-256 of the device CA's certificate, in hex. */
   readonly deviceCa: string
+  /** One that is started again goes by what the others do: the clock may have been turned since, or the store been put back. */
+  readonly known: Known
 }
 
 /** What processes of one server have to do with each other. */

@@ -23,15 +23,20 @@ export interface WatchedChanges extends Changes {
   look(): Promise<void>
   /** Why this replica may not decide; nothing while it may. */
   unready(): string | undefined
+  /** What was heard last, for a process that is to go by it, whenever it begins; nothing before the first answer. */
+  known(): Revisions | undefined
   close(): Promise<void>
 }
 
-/** What asks the store for the revision of each tenant. They only grow. */
-export type ReadRevisions = () => Promise<{
+/** The revision of each tenant. They only grow. */
+export interface Revisions {
   readonly tenants: ReadonlyMap<string, number>
   /** Another one after each restore of a backup; nothing of a store without tenants. */
   readonly epoch: number | undefined
-}>
+}
+
+/** What asks the store for them. */
+export type ReadRevisions = () => Promise<Revisions>
 
 /**
  * Looks at the revisions four times a second, and whenever it is nudged. What it heard counts from when it asked: an answer
@@ -41,12 +46,13 @@ export type ReadRevisions = () => Promise<{
  * that were lost, and are given again.
  *
  * @param read What asks the store; one that does not answer within a second is asked again.
+ * @param known What a service has heard of which this process is a part.
  */
-export function watchChanges(read: ReadRevisions, nudges: Nudges): WatchedChanges {
+export function watchChanges(read: ReadRevisions, nudges: Nudges, known?: Revisions): WatchedChanges {
   const listeners = new Set<Parameters<Changes["subscribe"]>[0]>()
   const ended = new AbortController()
-  let revisions: ReadonlyMap<string, number> | undefined
-  let epoch: number | undefined
+  let revisions = known?.tenants
+  let epoch = known?.epoch
   let isRestored = false
   let confirmedMs = Number.NEGATIVE_INFINITY
   let looking: Promise<void> | undefined
@@ -102,7 +108,7 @@ export function watchChanges(read: ReadRevisions, nudges: Nudges): WatchedChange
       if (reason === undefined) return
       throw new AssayError("REVISION_UNCONFIRMED", `${reason}: an operator may have changed what holds`, {
         expected: `within ${CONFIRMED_MS} ms`,
-        actual: revisions === undefined ? "never" : `${Math.round(silentMs())} ms ago`,
+        actual: Number.isFinite(confirmedMs) ? `${Math.round(silentMs())} ms ago` : "never",
       })
     },
     latest: (tenant) => revisions?.get(tenant) ?? 0,
@@ -116,6 +122,7 @@ export function watchChanges(read: ReadRevisions, nudges: Nudges): WatchedChange
     },
     look,
     unready,
+    known: () => revisions && { tenants: revisions, epoch },
     async close() {
       ended.abort()
       await polling

@@ -59,8 +59,26 @@ test("accepts the clock again once it was set right", () => {
   watch.check()
 })
 
-test("accepts the clock of this machine", () => {
-  createClockWatch(5000).check()
+for (const [what, wallMs] of [
+  ["ahead", HOUR_MS],
+  ["back", -HOUR_MS],
+] as const)
+  test(`refuses S-06 a clock that was turned ${what} after its service began, and before this process did`, () => {
+    const { clocks, watch } = machine()
+    clocks.wall += wallMs
+    const sources = { wallMs: () => clocks.wall, monotonicMs: () => clocks.monotonic }
+    const later = createClockWatch(5000, sources, watch.betweenMs)
+    throwsCode(() => later.check(), "CLOCK")
+    clocks.wall -= wallMs
+    later.check()
+    assert.is(later.betweenMs, watch.betweenMs)
+  })
+
+test("accepts the clock of this machine, by what is the same in all of its processes", () => {
+  const watch = createClockWatch(5000)
+  watch.check()
+  const sinceBootMs = Number(process.hrtime.bigint()) / 1e6
+  assert.ok(Math.abs(Date.now() - sinceBootMs - watch.betweenMs) < 100)
 })
 
 test.run()

@@ -186,6 +186,46 @@ test("confirms nothing any more once a backup was restored, whatever it hears af
   }
 })
 
+/** What a service has heard of which a process is a part, and what the store says when that begins. */
+const lost: [what: string, epoch: number, revision: number, reason: RegExp][] = [
+  ["the store went back to an earlier revision", 3, 6, /could not be confirmed/],
+  ["a backup was restored into the store", 4, 9, /restored/],
+]
+for (const [what, epoch, revision, reason] of lost)
+  test(`confirms S-02 nothing in a process that begins after ${what}`, async () => {
+    const known = { tenants: new Map([["default", 7]]), epoch: 3 }
+    const read: ReadRevisions = async () => ({ tenants: new Map([["default", revision]]), epoch })
+    const changes = watchChanges(read, createLocalNudges(), known)
+    try {
+      await changes.look()
+      const { actual } = throwsCode(() => changes.confirmed(), "REVISION_UNCONFIRMED")
+      assert.is(actual, "never")
+      assert.match(changes.unready() ?? "", reason)
+      assert.equal(changes.known(), known, "for one that begins after it")
+    } finally {
+      await changes.close()
+    }
+  })
+
+test("goes on by what its service has heard, and tells of what has changed since", async () => {
+  const known = { tenants: new Map([["default", 7]]), epoch: 3 }
+  const heard: string[] = []
+  const changes = watchChanges(
+    async () => ({ tenants: new Map([["default", 8]]), epoch: 3 }),
+    createLocalNudges(),
+    known,
+  )
+  changes.subscribe((tenant, revision) => heard.push(`${tenant} ${revision}`))
+  try {
+    await changes.look()
+    changes.confirmed()
+    assert.equal(heard, ["default 8"])
+    assert.is(changes.known()?.tenants.get("default"), 8)
+  } finally {
+    await changes.close()
+  }
+})
+
 const { store } = scratch(test)
 test("hears at once what this process changes in the embedded store, and of no other tenant's", async () => {
   const { revisions, registry, onChange } = store()
