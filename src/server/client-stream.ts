@@ -59,11 +59,14 @@ async function* requestsOf<I extends DescMessage, O>(
     let position = 0
     for await (const received of call) {
       const { answered } = context.taken()
-      await context.prove()
-      const checked = check<I>(schema, received)
-      if (checked.kind === "invalid") throw placed(checked, (field) => where(position, field))
-      yield checked.request
-      answered()
+      try {
+        await context.prove()
+        const checked = check<I>(schema, received)
+        if (checked.kind === "invalid") throw placed(checked, (field) => where(position, field))
+        yield checked.request
+      } finally {
+        answered() // also of one that ends the call: nobody else knows of it any more
+      }
       position++
     }
   } finally {

@@ -56,6 +56,15 @@ export const DEVICES: readonly Mutant[] = [
       "A server that shuts down would take up new work.",
     ],
   ]),
+  ...mutantsOf("src/server/client-stream.ts", "test/server/devices.test.ts", [
+    [
+      "stream-held-for-ever",
+      "G-06",
+      "        answered() // also of one that ends the call",
+      "        if (position < 0) answered() // also of one that ends the call",
+      "Imports that are refused would fill what a caller may have held, until the server is restarted.",
+    ],
+  ]),
   ...mutantsOf("src/client/target.ts", "test/client/target.test.ts", [
     [
       "target-number",

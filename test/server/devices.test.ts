@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -6,6 +7,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { type AdminClient, createAdminClient } from "../../src/client/admin.ts"
 import type { DeviceClient } from "../../src/client/devices.ts"
+import { AssayError, type Code } from "../../src/errors.ts"
 import {
   type Device,
   type DeviceExport,
@@ -370,6 +372,35 @@ for (const [what, call, path] of calls)
     const error = await rejectsCode(call, "FIELD")
     assert.is(error.location, path)
     assert.equal(server.seen, [])
+  })
+
+const KEY_BYTES = 2000
+/** Devices whose import ends with the first of them, and why. */
+const ended: [what: string, code: Code, changed: Changed][] = [
+  ["it breaks a rule", "FIELD", { id: "a\nb" }],
+  ["the service refuses it", "DEVICE_EXISTS", {}],
+]
+for (const [what, code, changed] of ended)
+  test(`holds G-06 nothing of a device with whose message an import has ended, because ${what}`, async () => {
+    const operator = { name: "operator", role: "operator" as const, tenant: "default" }
+    const credentials = [{ ...operator, sha256: hash("sha256", "secret", "buffer") }]
+    const importDevices = async (devices: AsyncIterable<unknown>): Promise<never> => {
+      for await (const _ of devices) throw new AssayError("DEVICE_EXISTS", "it is there already")
+      throw new Error("there was none")
+    }
+    const limits = { callerBytesMax: 4 * KEY_BYTES }
+    const other = await running({ importDevices }, { credentials, limits })
+    const client = createAdminClient(other.address, { credential: "secret" })
+    try {
+      for (let i = 0; i < 12; i++)
+        await rejectsCode(
+          () => client.importDevices(each({ ...good, akPublic: ones(KEY_BYTES), ...changed })),
+          code,
+        )
+    } finally {
+      client.close()
+      await other.stop()
+    }
   })
 
 test.run()
