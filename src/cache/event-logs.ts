@@ -30,6 +30,11 @@ const TOUCH_MS = 3_600_000
 /** What a log takes beside its bytes: up to 24 values of 64 bytes in each of four banks, and what is around them. */
 const OUTCOME_BYTES = 12_000
 const DEVICE_BYTES = 500
+/** Logs that are known not to be in the store: it is told of those beyond that after `TOUCH_MS`, as of any. */
+const MISSING_MAX = 10_000
+
+/** That a log was not in the store when it was last asked for it. */
+const MISSING = {}
 
 interface Entry extends ReadLog {
   /** The device that brought it, as its key. */
@@ -64,6 +69,7 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
     maxBytes: bounds.devices * DEVICE_BYTES,
     sizeOf: () => DEVICE_BYTES,
   })
+  const missing = createShares<typeof MISSING>({ max: MISSING_MAX, maxBytes: MISSING_MAX, sizeOf: () => 1 })
   /** What came from here, by its key: it need not be put here again. */
   const keys = new WeakMap<ReadLog, string>()
   const loads = createFlights<ReadLog | undefined>()
@@ -117,7 +123,12 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
     async load(who, digest, meter) {
       const { tenant } = who
       const key = logKey(tenant, digest)
-      return findOrMiss(tenant, key) ?? loads.join(key, () => inner.load(who, digest, meter))
+      const load = async (): Promise<ReadLog | undefined> => {
+        const loaded = await inner.load(who, digest, meter)
+        if (loaded === undefined) missing.set(tenant, key, MISSING)
+        return loaded
+      }
+      return findOrMiss(tenant, key) ?? loads.join(key, load)
     },
     held(owner, log) {
       const key = keyOf(owner, log)
@@ -132,8 +143,11 @@ export function cachedEventLogs(inner: EventLogs, bounds: EventLogBounds): Cache
     },
     keep(owner, log, at) {
       const key = keyOf(owner, log)
+      const isMissing = missing.peek(owner.tenant, key) !== undefined
       const noted = findOf(owner, key)?.noted
-      if (noted !== undefined && Math.abs(at.getTime() - noted) < TOUCH_MS) return
+      if (!isMissing && noted !== undefined && Math.abs(at.getTime() - noted) < TOUCH_MS) return
+      // A note may come to nothing, which shows when the log is asked for: it is told again then.
+      missing.delete(owner.tenant, key)
       use(owner, key, at.getTime())
       inner.keep(owner, log, at)
     },

@@ -42,7 +42,8 @@ const logAt = (n: number): SentLog => {
 
 /** A cache over such a store, with what was read below it counted. */
 const world = (bounds = BOUNDS, change: (inner: EventLogs) => Partial<EventLogs> = () => ({})) => {
-  const { asked, store } = memoryLogs()
+  const memory = memoryLogs()
+  const { asked, store } = memory
   const inner = createEventLogs(store)
   const counts = { ...asked, read: 0 }
   const counted: EventLogs = {
@@ -66,7 +67,7 @@ const world = (bounds = BOUNDS, change: (inner: EventLogs) => Partial<EventLogs>
     cache.read(tenant, log)
     return counts.read === before
   }
-  return { cache, store, asked, counts, show, isKnown }
+  return { cache, store, memory, asked, counts, show, isKnown }
 }
 
 test("reads a log once that held, whoever shows it, and counts hits and misses", () => {
@@ -359,6 +360,27 @@ test("asks C-06 again for a log that had to go, although it is known whose it is
   assert.equal((await cache.load(GATEWAY, logAt(0).digest, UNMETERED))?.bytes, logAt(0).bytes)
   assert.equal(asked, { shown: 0, log: 1, note: 2 })
 })
+
+const lost: [name: string, parts: readonly ("kept" | "links")[]][] = [
+  ["whose note came to nothing", ["kept", "links"]],
+  ["that it has pruned", ["kept"]],
+]
+for (const [name, parts] of lost)
+  test(`tells the store C-06 at once of a log ${name}, when the device sends it again`, async () => {
+    const { cache, show, asked, memory } = world({ ...BOUNDS, logs: 1 })
+    const named = async () => {
+      assert.equal(await cache.shown(a, logAt(0).digest), NOON)
+      show(b, logAt(1)) // takes the place of what is remembered
+      return cache.load(GATEWAY, logAt(0).digest, UNMETERED)
+    }
+    show(a, logAt(0))
+    for (const part of parts) memory[part].clear()
+    assert.is(await named(), undefined)
+    const before = asked.note
+    for (const ms of [0, 1, 2]) show(a, logAt(0), afterNoon(ms))
+    assert.is(asked.note, before + 1)
+    assert.equal((await named())?.bytes, logAt(0).bytes)
+  })
 
 test("names nothing for a device whose log only ever held", async () => {
   const { cache, asked } = world()

@@ -12,7 +12,7 @@ export const naming = <Input extends VerifyInput>(
   eventLogDigest = logDigest(input.evidence.eventLog ?? new Uint8Array()),
 ): Input => ({ ...input, evidence: { ...input.evidence, eventLog: undefined, eventLogDigest } })
 
-/** A store that keeps everything, and counts what it is asked. */
+/** A store that keeps everything until somebody else takes it away, and counts what it is asked. */
 export const memoryLogs = () => {
   const kept = new Map<string, Uint8Array>()
   const links = new Map<string, Date>()
@@ -34,5 +34,5 @@ export const memoryLogs = () => {
       kept.set(JSON.stringify([owner.tenant, toHex(digest)]), bytes)
     },
   }
-  return { asked, store }
+  return { asked, store, kept, links }
 }
