@@ -2,9 +2,7 @@
 import { createSecretKey, hash } from "node:crypto"
 import type { Socket } from "node:net"
 import { sameBytes } from "../bytes.ts"
-import type { Config } from "../config.ts"
 import { AssayError } from "../errors.ts"
-import type { Certificate } from "../evidence/x509/certificate.ts"
 import { faultAt, passing } from "../faults.ts"
 import type { AssayServer } from "../server/server.ts"
 import { answerUse, type Members, type MemberUse, type MemberVerdict } from "../store/engine/members.ts"
@@ -17,13 +15,11 @@ import { listenersOf } from "./listeners.ts"
 import { createLog } from "./log.ts"
 import { type Cleanup, type Opened, open, type Place, reasonsToDecide } from "./open.ts"
 import { createRpcServer } from "./rpc-server.ts"
-import type { Want } from "./service.ts"
+import { wanting } from "./wanting.ts"
 import { type AssayTrade, toSealingKey, type WorkerBegin } from "./workers.ts"
 
 /** How long the owner of what is used has: a little more than the supervisor gives it. */
 const USE_MS = 1500
-/** What devices have shown is told again after so long, for the list of it is bounded. */
-const WANT_AGAIN_MS = 300_000
 
 /** Serves what the supervisor brings, until it says to stop. */
 export function work(): void {
@@ -42,7 +38,10 @@ export function work(): void {
     member,
     known,
     turns: crew.turns,
-    want: wanting(config, crew),
+    want:
+      config.trust.refresh.hosts.length === 0
+        ? () => {}
+        : wanting((...shown) => crew.supervisor.tell("want", ...shown)),
     memory: {
       options: { sealing: toSealingKey(own), epoch: createSecretKey(epoch) },
       members,
@@ -117,22 +116,4 @@ const checkKeys = ({ signer, authority }: Opened, { signer: keyId, deviceCa }: W
     expected: keyId,
     actual: signer.keyId,
   })
-}
-
-/** Tells the supervisor, who looks after CRLs, what devices have shown. */
-const wanting = (config: Config, { supervisor }: Member<AssayTrade>): Want => {
-  if (config.trust.refresh.hosts.length === 0) return () => {}
-  const told = new WeakMap<Certificate, number>()
-  return (tenant, chain, device) => {
-    const [leaf] = chain
-    const now = performance.now()
-    if (leaf === undefined || now - (told.get(leaf) ?? Number.NEGATIVE_INFINITY) < WANT_AGAIN_MS) return
-    told.set(leaf, now)
-    supervisor.tell(
-      "want",
-      tenant,
-      chain.map(({ bytes }) => new Uint8Array(bytes)),
-      device,
-    )
-  }
 }
