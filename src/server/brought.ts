@@ -1,5 +1,5 @@
 /** Connections that one process accepts and others serve: where they are accepted, and where they are brought to. */
-import { createServer, type Socket } from "node:net"
+import { createServer, type ListenOptions, type Socket } from "node:net"
 import type { Server } from "@grpc/grpc-js"
 import { hostText } from "../addresses.ts"
 import { watchServerIdentity } from "../tls.ts"
@@ -15,7 +15,7 @@ import {
   takePlain,
   unusable,
 } from "./listen.ts"
-import { shakeTls } from "./tls.ts"
+import { listening, shakeTls } from "./tls.ts"
 
 /** Serves on `server` what is brought. @throws {AssayError} INPUT for a certificate that is not usable. */
 export function serveBrought(
@@ -72,22 +72,21 @@ interface Door {
 
 async function openDoor(address: ListenAddress, accepted: (socket: Socket) => void): Promise<Door> {
   const server = createServer({ pauseOnConnect: true, noDelay: true }, accepted)
-  const listen = (where: { host: string; port: number } | { path: string }): Promise<number> =>
-    new Promise((resolve, reject) => {
-      server.once("error", (cause) => reject(unusable("path" in where ? where.path : where.host, cause)))
-      server.listen({ ...where, exclusive: true }, () => {
-        const bound = server.address()
-        resolve(typeof bound === "object" && bound !== null ? bound.port : 0)
-      })
-    })
+  const listen = async (name: string, where: ListenOptions): Promise<number> => {
+    try {
+      return await listening(server, where)
+    } catch (error) {
+      throw unusable(name, error)
+    }
+  }
   if (address.kind === "unix") {
-    const release = await placeSocket(address.path, SOCKET_MODE, (path) => listen({ path }))
+    const release = await placeSocket(address.path, SOCKET_MODE, (path) => listen(path, { path }))
     const close = (): void => {
       release()
       server.close()
     }
     return { address: `unix:${address.path}`, close }
   }
-  const port = await listen({ host: address.host, port: address.port })
+  const port = await listen(address.host, { host: address.host, port: address.port })
   return { address: `${hostText(address.host)}:${port}`, close: () => void server.close() }
 }

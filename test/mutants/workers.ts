@@ -5,6 +5,7 @@ const MEMBERS = {
   tests: ["test/store/engine/members.test.ts"],
 } as const
 const CREW = { tests: ["test/workers/crew.test.ts"] } as const
+const DOORS = ["test/server/brought.test.ts"] as const
 const PROCESSES = ["test/e2e/workers.test.ts"] as const
 
 /** What several processes of one server owe each other. */
@@ -152,6 +153,30 @@ export const WORKERS: readonly Mutant[] = [
     replace: "",
     why: "A server that has lost its workers would say that it is ready.",
     tests: PROCESSES,
+  },
+  {
+    id: "doors-end-by-accept",
+    named: "S-08",
+    covers: ["S-08"],
+    file: "src/server/tls.ts",
+    find: '      listener.on("error", () => {})\n',
+    replace: "",
+    why: "A connection that cannot be accepted, as when there are no more files, would end the server.",
+    tests: DOORS,
+  },
+  {
+    id: "doors-end-by-second-accept",
+    named: "S-08",
+    covers: ["S-08"],
+    file: "src/server/brought.ts",
+    find: "      return await listening(server, where)\n",
+    replace: `      return await new Promise<number>((resolve, reject) => {
+        server.once("error", reject)
+        server.listen(where, () => resolve("port" in where ? (server.address() as { port: number }).port : 0))
+      })
+`,
+    why: "The second connection that cannot be accepted would end the supervisor, and every key with it.",
+    tests: DOORS,
   },
   {
     id: "open-calls-cut-off",
