@@ -90,14 +90,15 @@ export function createSlot<T extends Trade>(member: number, parts: SlotParts<T>)
 
   const open = (): Life<T> => {
     const opened: Life<T> = {
+      // Never one that another process had: nobody but this one says what of it was spent. And before the process is there:
+      // one that nobody has heard of is ended by nobody.
+      key: parts.createKey(),
       process: startProcess(parts.entry, {
         ...parts.offers(member),
         closed: (count: number) => {
           opened.connections -= count
         },
       } satisfies SupervisorOffers<T>),
-      // Never one that another process had: nobody but this one says what of it was spent.
-      key: parts.createKey(),
       state: "starting",
       heardMs: performance.now(),
       connections: 0,
@@ -113,12 +114,24 @@ export function createSlot<T extends Trade>(member: number, parts: SlotParts<T>)
     if (performance.now() - ended.servingMs >= limits.wellMs) backoffMs = limits.backoffMs
     parts.ended(member, reason)
     parts.takeBack(ended.process.unsent())
+    again()
+  }
+  const again = (): void => {
     if (isOver) return
     restart = setTimeout(() => void start().catch((error) => parts.failed(member, error)), backoffMs)
     backoffMs = Math.min(2 * backoffMs, limits.backoffMsMax)
   }
+  const openOrAgain = (): Life<T> => {
+    try {
+      return open()
+    } catch (error) {
+      // Nothing has begun, so that nothing ends either.
+      again()
+      throw error
+    }
+  }
   const start = async (): Promise<void> => {
-    const started = open()
+    const started = openOrAgain()
     try {
       await started.process.channel.ask("begin", limits.startMs, parts.begin(member, started.key))
       started.state = "begun"

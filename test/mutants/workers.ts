@@ -5,6 +5,7 @@ const MEMBERS = {
   tests: ["test/store/engine/members.test.ts"],
 } as const
 const CREW = { tests: ["test/workers/crew.test.ts"] } as const
+const SLOT = { file: "src/workers/slot.ts", tests: ["test/workers/slot.test.ts"] } as const
 const DOORS = ["test/server/brought.test.ts"] as const
 const PROCESSES = ["test/e2e/workers.test.ts"] as const
 
@@ -153,6 +154,47 @@ export const WORKERS: readonly Mutant[] = [
     replace: "",
     why: "A server that has lost its workers would say that it is ready.",
     tests: PROCESSES,
+  },
+  {
+    id: "worker-that-cannot-be-made-given-up",
+    named: "S-08",
+    covers: ["S-08"],
+    ...SLOT,
+    find: "      again()\n      throw error\n",
+    replace: "      throw error\n",
+    why: "Where a process or its key cannot be made for a moment, its worker would never be there again.",
+  },
+  {
+    id: "worker-before-its-key",
+    named: "S-08",
+    covers: ["S-08"],
+    ...SLOT,
+    find: `      key: parts.createKey(),
+      process: startProcess(parts.entry, {
+        ...parts.offers(member),
+        closed: (count: number) => {
+          opened.connections -= count
+        },
+      } satisfies SupervisorOffers<T>),
+`,
+    replace: `      process: startProcess(parts.entry, {
+        ...parts.offers(member),
+        closed: (count: number) => {
+          opened.connections -= count
+        },
+      } satisfies SupervisorOffers<T>),
+      key: parts.createKey(),
+`,
+    why: "A process whose key cannot be made would stay, and nobody end it.",
+  },
+  {
+    id: "worker-tried-after-the-end",
+    named: "S-08",
+    covers: ["S-08"],
+    ...SLOT,
+    find: "      clearTimeout(restart)\n",
+    replace: "",
+    why: "A worker that could not be made would be there after its server has stopped.",
   },
   {
     id: "doors-end-by-accept",
