@@ -135,8 +135,11 @@ export function createSlot<T extends Trade>(member: number, parts: SlotParts<T>)
     try {
       await started.process.channel.ask("begin", limits.startMs, parts.begin(member, started.key))
       started.state = "begun"
+      // To begin may take longer than any silence is borne; it is asked for signs of life from here on.
+      started.heardMs = performance.now()
       // Nobody is handed a challenge that others would not know.
       await parts.announce()
+      if (life !== started) throw new Error("the process has ended while others were told of it")
     } catch (error) {
       started.process.kill()
       throw error

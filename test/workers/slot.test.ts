@@ -138,4 +138,41 @@ test("refuses S-08 to start another one once it is ended", () =>
     assert.is(scene.keysMs.length, 1)
   }))
 
+test("refuses S-08 to kill one that was long to begin, for what it has not been asked yet", () =>
+  withSlot(
+    {
+      // No process begins within that.
+      limits: { hungMs: 20 },
+      announce: async ({ slot }) => {
+        slot.ping()
+        await sleep(100)
+      },
+    },
+    async (scene) => {
+      await scene.slot.start()
+      assert.is(scene.served.length, 1)
+      assert.equal(scene.ended, [])
+    },
+  ))
+
+test("refuses S-08 to say that one serves that has ended while the others were told of it", () =>
+  withSlot(
+    {
+      announce: async ({ slot, made, ended }) => {
+        if (made.length > 1) return
+        slot.kill()
+        await waitUntil(2000, () => ended.length > 0)
+      },
+    },
+    async (scene) => {
+      await scene.slot.start().then(
+        () => assert.unreachable(),
+        ({ message }) => assert.match(message, /ended/),
+      )
+      await waitUntil(4000, () => scene.slot.isServing())
+      assert.equal(scene.served, [scene.made[1]?.pid])
+      assert.equal(scene.ended, ["SIGKILL"])
+    },
+  ))
+
 test.run()
