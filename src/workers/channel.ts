@@ -61,7 +61,7 @@ export function createChannel<Theirs extends Offers>(
   const flush = (): void => {
     const items = waiting
     waiting = []
-    if (!isClosed) send(items)
+    send(items)
   }
   const say = (item: Item): void => {
     if (waiting.length === 0) setImmediate(flush)
