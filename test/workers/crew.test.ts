@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import { type AddressInfo, connect, createServer } from "node:net"
+import { type AddressInfo, connect, createServer, Socket } from "node:net"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { Turns } from "../../src/store/turns.ts"
@@ -136,24 +136,26 @@ test("tries again for as long as one does not begin, and says so", () =>
     await waitUntil(4000, () => isWell(scene))
   }))
 
+/** What nobody looks at. */
+const QUIET = {
+  entry: new URL("./entry.ts", import.meta.url),
+  ownKey: newKey(),
+  createKey: newKey,
+  offers: () => ({
+    turn: async () => {},
+    turnEnds: () => {},
+    use: async (use: string) => use,
+    nudge: () => {},
+    want: () => {},
+  }),
+  serving: () => {},
+  ended: () => {},
+  failed: () => {},
+}
+
 test("does not start where one does not begin, and leaves none", async () => {
-  const crew = createCrew<TestTrade>({
-    count: 2,
-    entry: new URL("./entry.ts", import.meta.url),
-    ownKey: newKey(),
-    createKey: newKey,
-    begin: (member) => ({ keys: [], fails: member === 2 }),
-    offers: () => ({
-      turn: async () => {},
-      turnEnds: () => {},
-      use: async (use) => use,
-      nudge: () => {},
-      want: () => {},
-    }),
-    serving: () => {},
-    ended: () => {},
-    failed: () => {},
-  })
+  const begin = (member: number) => ({ keys: [], fails: member === 2 })
+  const crew = createCrew<TestTrade>({ ...QUIET, count: 2, begin })
   await crew.start().then(
     () => assert.unreachable(),
     ({ message }) => assert.match(message, /does not begin/),
@@ -213,6 +215,36 @@ test("brings connections to whoever has fewest, and has them wait while nobody i
     await waitUntil(2000, () => scene.ended.length === 2)
     assert.match(await served(), /^\d+ 7$/)
     server.close()
+  }))
+
+test("refuses S-08 to have more connections wait than there may be, and ends those that wait when it ends", async () => {
+  const crew = createCrew<TestTrade>({ ...QUIET, count: 1, begin: () => ({ keys: [], fails: false }) })
+  const sockets = Array.from({ length: 1030 }, () => new Socket())
+  for (const socket of sockets) crew.take(0, socket)
+  const open = (): number => sockets.filter(({ destroyed }) => !destroyed).length
+  assert.is(open(), 1024)
+  assert.ok(
+    sockets.slice(0, 1024).every(({ destroyed }) => !destroyed),
+    "whoever came first waits",
+  )
+  await crew.stop(100)
+  assert.is(open(), 0)
+})
+
+test("refuses S-08 to count what one has counted that ended before all have answered", () =>
+  withCrew(2, async (scene) => {
+    const [one, other] = workerKeys(scene)
+    if (one === undefined || other === undefined) throw new TypeError("two workers")
+    assert.equal(
+      (await scene.crew.metrics()).map(([member]) => member),
+      [1, 2],
+    )
+    void scene.have(other, "hang").catch(() => {})
+    const counted = scene.crew.metrics()
+    // It answers in the order in which it was asked.
+    await scene.have(one, "keys")
+    await scene.have(one, "die").catch(() => {})
+    assert.equal(await counted, [])
   }))
 
 test.run()

@@ -175,4 +175,39 @@ test("refuses S-08 to say that one serves that has ended while the others were t
     },
   ))
 
+test("gives nothing new to one that is silent, and believes it again when it is heard", () =>
+  withSlot({ limits: { lateMs: 200, hungMs: 60_000 } }, async ({ slot, made, ended }) => {
+    await slot.start()
+    assert.ok(slot.isServing())
+    made[0]?.kill("SIGSTOP")
+    slot.ping()
+    await waitUntil(2000, () => !slot.isServing())
+    assert.match(slot.unready() ?? "", /does not answer/)
+    made[0]?.kill("SIGCONT")
+    await waitUntil(2000, () => slot.isServing())
+    assert.equal(ended, [])
+  }))
+
+test("waits twice as long before each that follows one that was not well, and the least after one that was", () =>
+  withSlot(
+    { limits: { backoffMs: 150, backoffMsMax: 60_000, wellMs: 1000 } },
+    async ({ slot, keysMs, served }) => {
+      const waits: number[] = []
+      const waitMs = async (): Promise<void> => {
+        const [keys, serving] = [keysMs.length, served.length]
+        const from = performance.now()
+        slot.kill()
+        await waitUntil(4000, () => served.length > serving)
+        waits.push((keysMs[keys] ?? 0) - from)
+      }
+      await slot.start()
+      for (let i = 0; i < 3; i++) await waitMs()
+      await sleep(1050)
+      await waitMs()
+      const [first = 0, second = 0, third = 0, afterWell = 0] = waits
+      assert.ok(first >= 145 && second >= 295 && third >= 595, String(waits))
+      assert.ok(afterWell < 600, String(waits))
+    },
+  ))
+
 test.run()
