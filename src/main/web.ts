@@ -4,7 +4,9 @@ import type { Logger } from "pino"
 import type { Config } from "../config.ts"
 import { AssayError } from "../errors.ts"
 import type { Watched } from "../reload.ts"
+import { Buckets } from "../server/buckets.ts"
 import { type ServerIdentity, watchServerIdentity } from "../tls.ts"
+import type { Bucket, Rate } from "../web/admission.ts"
 import { type Listening, type ListenOptions, listen } from "../web/listen.ts"
 
 type App = Parameters<typeof listen>[0]
@@ -59,14 +61,20 @@ export const servePublic = async ({ web }: Config, app: App, log: Logger): Promi
 export const servePrivate = ({ web }: Config, app: App): Promise<Listening> =>
   listenAt("web.private", web.private, app, { reach: "private" })
 
+/** Addresses that are told apart at a time. */
+const ADDRESSES_MAX = 16_384
+
+/** Counts how often each of them does something. */
+export const bucketOf = (rate: Rate): Bucket => new Buckets(rate, ADDRESSES_MAX)
+
 const listenAt = async (
   location: string,
   address: string,
   app: App,
-  options: ListenOptions,
+  options: Omit<ListenOptions, "bucketOf">,
 ): Promise<Listening> => {
   try {
-    return await listen(app, address, options)
+    return await listen(app, address, { ...options, bucketOf })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : ""
     const expected = cause instanceof AssayError ? cause.expected : undefined

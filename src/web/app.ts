@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http"
 import { type Context, Hono } from "hono"
 import { AssayError } from "../errors.ts"
 
@@ -48,6 +49,21 @@ export const json = (document: object, cacheControl: string, status = 200): Resp
     status,
     headers: { "Content-Type": "application/json", "Cache-Control": cacheControl },
   })
+
+const TOO_MANY = JSON.stringify({ type: "about:blank", title: "Too Many Requests", status: 429 })
+
+/** Answers 429, and closes the connection: no page is looked for, so that it costs next to nothing. */
+export const refuse = (response: ServerResponse, retryMs: number): void => {
+  response.writeHead(429, {
+    ...HEADERS,
+    "Content-Type": "application/problem+json",
+    "Content-Length": TOO_MANY.length,
+    "Cache-Control": "no-store",
+    "Retry-After": Math.ceil(retryMs / 1000),
+    Connection: "close",
+  })
+  response.end(TOO_MANY)
+}
 
 const problem = (
   status: number,

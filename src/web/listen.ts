@@ -1,19 +1,12 @@
-import { createServer, type Server, type ServerOptions } from "node:http"
+import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http"
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https"
-import type { Socket } from "node:net"
 import { getRequestListener } from "@hono/node-server"
 import type { Hono } from "hono"
-import {
-  type HostAndPort,
-  hostAndPort,
-  hostText,
-  isPrivateHost,
-  loopbackHost,
-  networkOf,
-} from "../addresses.ts"
+import { type HostAndPort, hostAndPort, hostText, isPrivateHost, loopbackHost } from "../addresses.ts"
 import { AssayError } from "../errors.ts"
 import type { Watched } from "../reload.ts"
 import { HANDSHAKE_MS, type ServerIdentity, TLS } from "../tls.ts"
+import { type Admission, type Bucket, createAdmission, type Rate } from "./admission.ts"
 
 /** Who may reach a page that is not encrypted. */
 export type Reach =
@@ -27,6 +20,8 @@ export interface ListenOptions {
   readonly reach: Reach
   /** With it pages are served over TLS, and at any address. */
   readonly identity?: Watched<ServerIdentity>
+  /** Makes what counts how often an address does something. */
+  readonly bucketOf: (rate: Rate) => Bucket
 }
 
 /** An application that is being served. */
@@ -35,7 +30,7 @@ export interface Listening extends HostAndPort {
   readonly url: string
   /** Takes the certificate as it is now for the connections to come. */
   renew(): void
-  /** Takes no more requests, waits for those under way, and gives up on them after a second. */
+  /** Takes no more requests, closes what is idle, waits for requests under way, and gives up on them after a second. */
   close(): Promise<void>
 }
 
@@ -46,29 +41,41 @@ const LIMITS: ServerOptions = {
   requestTimeout: 10_000,
   keepAliveTimeout: 5000,
   connectionsCheckingInterval: 1000,
+  // Looked at with the page: what Node refuses by itself is counted by nobody.
+  requireHostHeader: false,
 }
-const CONNECTIONS_MAX = 1024
-/** Of these from one address (of IPv6: one /64): who holds them idle keeps nobody else out. */
-const ADDRESS_CONNECTIONS_MAX = 128
+/** Without a byte either way, whatever is waited for: readers that do not read. */
+const SILENCE_MS_MAX = 10_000
 const REQUESTS_PER_CONNECTION_MAX = 1000
 const DRAIN_MS_MAX = 1000
 
 /**
- * Serves `app` over HTTP/1.1.
+ * Serves `app` over HTTP/1.1, one request of a connection at a time: whoever sends another before the one before has been
+ * answered is closed, for Node would begin all that have come.
  *
  * @param address `HOST:PORT`, the host in numbers or `localhost`; port 0 lets the system choose.
  * @throws {AssayError} INPUT if the address is none, or further away than it may be.
  * @throws {Error} as `node:net` gives it if the address cannot be bound.
  */
 export const listen = async (app: Hono, address: string, options: ListenOptions): Promise<Listening> => {
-  const { reach, identity } = options
+  const { reach, identity, bucketOf } = options
   const { host, port } = checkAddress(address, { reach, tls: identity !== undefined })
-  const listener = getRequestListener(app.fetch)
+  const admission = createAdmission(bucketOf)
+  const answer = getRequestListener(app.fetch)
+  const listener: RequestListener = (request, response) => {
+    if (!admission.begins(request, response)) return
+    // It gets 400, as Node would have it.
+    if (request.headers.host === undefined) response.shouldKeepAlive = false
+    void answer(request, response)
+  }
   const secure = identity && createTlsServer({ ...LIMITS, ...tlsOptions(identity) }, listener)
   const server = secure ?? createServer(LIMITS, listener)
-  server.maxConnections = CONNECTIONS_MAX
+  server.timeout = SILENCE_MS_MAX
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
-  server.on("connection", admitter())
+  server.on("connection", admission.connected)
+  // Node would answer these by itself.
+  for (const event of ["checkContinue", "checkExpectation"]) server.on(event, listener)
+  server.on("dropRequest", ({ socket }) => void socket.destroy())
   const bound = await bind(server, host, port)
   return {
     host,
@@ -77,26 +84,7 @@ export const listen = async (app: Hono, address: string, options: ListenOptions)
     renew: () => {
       if (secure !== undefined && identity !== undefined) secure.setSecureContext(contextOf(identity))
     },
-    close: () => close(server),
-  }
-}
-
-/** Closes connections of an address that has too many. */
-const admitter = (): ((socket: Socket) => void) => {
-  const counts = new Map<string, number>()
-  return (socket) => {
-    const network = networkOf(socket.remoteAddress ?? "")
-    const count = (counts.get(network) ?? 0) + 1
-    if (count > ADDRESS_CONNECTIONS_MAX) {
-      socket.destroy()
-      return
-    }
-    counts.set(network, count)
-    socket.once("close", () => {
-      const left = (counts.get(network) ?? 0) - 1
-      if (left > 0) counts.set(network, left)
-      else counts.delete(network)
-    })
+    close: () => close(server, admission),
   }
 }
 
@@ -146,12 +134,12 @@ const bind = (server: Server | TlsServer, host: string, port: number): Promise<n
     })
   })
 
-const close = (server: Server | TlsServer): Promise<void> =>
+const close = (server: Server | TlsServer, admission: Admission): Promise<void> =>
   new Promise((resolve) => {
     const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_MS_MAX)
     server.close(() => {
       clearTimeout(giveUp)
       resolve()
     })
-    server.closeIdleConnections()
+    admission.end()
   })

@@ -4,6 +4,7 @@ import * as assert from "uvu/assert"
 import { AssayError } from "../../src/errors.ts"
 import { type Listening, listen } from "../../src/web/listen.ts"
 import { createPublicApp, type PublishedEpoch } from "../../src/web/public.ts"
+import { bucketOf } from "../support/buckets.ts"
 import { SIGNER_TIME, signedToken, testSigner, tokenHeader } from "../support/signer.ts"
 
 const test = suite("createPublicApp")
@@ -29,7 +30,7 @@ test.before(async () => {
     deviceCa: () => "the authority's certificate\n",
     epoch: () => currentEpoch(),
   })
-  site = await listen(app, "127.0.0.1:0", { reach: "loopback" })
+  site = await listen(app, "127.0.0.1:0", { reach: "loopback", bucketOf })
   origin = site.url
 })
 test.after(() => site.close())

@@ -10,6 +10,7 @@ import { createMetrics } from "../../src/web/metrics.ts"
 import { createPrivateApp } from "../../src/web/private.ts"
 import { inFolder } from "../server/fake.ts"
 import { rejectsCode, throwsCode } from "../support/assert.ts"
+import { bucketOf } from "../support/buckets.ts"
 import { makeServerCertificate, pem, SERVER_AUTHORITY, writeServer } from "../support/callers.ts"
 import { cn, p256Keys } from "../support/x509.ts"
 
@@ -44,7 +45,7 @@ test("serves at any address, with the certificate of its files as they are now",
       host: "0.0.0.0",
       port: 443,
     })
-    const site = await listen(app, "127.0.0.1:0", { reach: "loopback", identity })
+    const site = await listen(app, "127.0.0.1:0", { reach: "loopback", bucketOf, identity })
     assert.match(site.url, /^https:\/\/127\.0\.0\.1:\d+$/)
     const first = await page(site.url)
     assert.equal([first.body, first.subject, first.protocol], ["a page", "server", "TLSv1.3"])
@@ -55,7 +56,10 @@ test("serves at any address, with the certificate of its files as they are now",
     await identity.look()
     assert.is((await page(site.url)).subject, "next")
     assert.ok(identity.unready() !== undefined)
-    await rejectsCode(() => listen(app, "assay.example:0", { reach: "loopback", identity }), "INPUT")
+    await rejectsCode(
+      () => listen(app, "assay.example:0", { reach: "loopback", bucketOf, identity }),
+      "INPUT",
+    )
     await rejected(fetch(`${site.url.replace("https", "http")}/page`))
     identity.close()
     await site.close()
@@ -72,7 +76,7 @@ const rejected = async (promise: Promise<unknown>): Promise<void> => {
 test("refuses G-11 to begin anew in mid-connection", () =>
   inFolder(async (folder) => {
     const identity = watchServerIdentity(writeServer(folder), now)
-    const site = await listen(app, "127.0.0.1:0", { reach: "loopback", identity })
+    const site = await listen(app, "127.0.0.1:0", { reach: "loopback", bucketOf, identity })
     const options = { ca: pem(SERVER_AUTHORITY.der), servername: "localhost", maxVersion: "TLSv1.2" } as const
     const socket = connect({ host: site.host, port: site.port, ...options })
     await new Promise((resolve) => socket.once("secureConnect", resolve))
