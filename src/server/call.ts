@@ -4,7 +4,7 @@ import { type Metadata, type StatusObject, status } from "@grpc/grpc-js"
 import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Violation } from "../rpc.ts"
-import type { Caller, Who } from "../service/ports.ts"
+import type { Caller, Meter, Who } from "../service/ports.ts"
 import { sameText } from "../texts.ts"
 import type { Admission } from "./admission.ts"
 import type { Arrival } from "./arrival.ts"
@@ -43,6 +43,8 @@ export interface EdgeLimits {
   readonly guard: Guard
   readonly connections: Connections
   readonly admission: Admission
+  /** Sees what answers take that are long. */
+  readonly meter: Meter
 }
 
 /** What a handler knows of its call. */
@@ -62,6 +64,8 @@ export interface CallContext {
    * @throws {AssayError} OVERLOADED.
    */
   enter(bytes?: number): Promise<(() => void) | undefined>
+  /** Runs what may take long, for the caller's account, and gives or throws what that does. */
+  run<T>(act: () => T): T
   /** Answers with a failure, having logged what only we may know of it. */
   fail(error: unknown, violations?: readonly Violation[]): StatusObject
   /** Logs what only we may know of a failure. */
@@ -220,6 +224,11 @@ export class Call implements CallContext {
     const { limits } = this.#edge
     if (limits === undefined) return Promise.resolve(() => {})
     return limits.admission.enter(this.#line, bytes, () => this.#isGone)
+  }
+
+  run<T>(act: () => T): T {
+    const { limits } = this.#edge
+    return limits === undefined ? act() : limits.meter.run(this.caller, act)
   }
 
   fail(error: unknown, violations?: readonly Violation[]): StatusObject {

@@ -25,6 +25,8 @@ import { unary } from "./unary.ts"
 
 /** As many as a device of an import has, with 32 labels and 16 certificates, and some. */
 export const DEVICE_FIELDS_MAX = 200
+/** Devices of an export that share a turn: a millisecond or two. */
+const EXPORTED_TOGETHER = 50
 
 /** Convert, call, convert. */
 export const deviceHandlers = (
@@ -44,7 +46,8 @@ export const deviceHandlers = (
     ),
     listDevices: unary(pb.DeviceService.method.listDevices, async (request, caller) => {
       const { devices, nextPageToken } = await service.listDevices(listDevicesInputFromProto(request), caller)
-      return create(pb.ListDevicesResponseSchema, { devices: devices.map(deviceToProto), nextPageToken })
+      return () =>
+        create(pb.ListDevicesResponseSchema, { devices: devices.map(deviceToProto), nextPageToken })
     }),
     updateDevice: unary(pb.DeviceService.method.updateDevice, async (request, caller) => {
       const device = await service.updateDevice(updateDeviceInputFromProto(request), caller)
@@ -93,8 +96,9 @@ export const deviceHandlers = (
       draining,
       async function* ({ filter }, caller) {
         for await (const device of service.exportDevices(filter, caller))
-          yield create(pb.ExportDevicesResponseSchema, { device: deviceExportToProto(device) })
+          yield () => create(pb.ExportDevicesResponseSchema, { device: deviceExportToProto(device) })
       },
+      EXPORTED_TOGETHER,
     ),
   }
 }
@@ -126,10 +130,11 @@ export const enrollmentTokenHandlers = (service: Service): Handlers<typeof pb.En
     pb.EnrollmentTokenService.method.listEnrollmentTokens,
     async (request, caller) => {
       const { tokens, nextPageToken } = await service.listEnrollmentTokens(pageFromProto(request), caller)
-      return create(pb.ListEnrollmentTokensResponseSchema, {
-        tokens: tokens.map(enrollmentTokenToProto),
-        nextPageToken,
-      })
+      return () =>
+        create(pb.ListEnrollmentTokensResponseSchema, {
+          tokens: tokens.map(enrollmentTokenToProto),
+          nextPageToken,
+        })
     },
   ),
   revokeEnrollmentToken: unary(

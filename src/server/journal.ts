@@ -23,18 +23,25 @@ export const journalHandlers = (
         { filter: filterFromProto(filter), max: pageSize || PAGE_SIZE, before: positionFromProto(pageToken) },
         caller,
       )
-      return create(pb.ListRecordsResponseSchema, {
-        records: records.map(recordToProto),
-        nextPageToken: next === undefined ? "" : String(next),
-      })
+      return () =>
+        create(pb.ListRecordsResponseSchema, {
+          records: records.map(recordToProto),
+          nextPageToken: next === undefined ? "" : String(next),
+        })
     },
   ),
   watchRecords: serverStream(
     pb.WatchRecordsRequestSchema,
     draining,
     async function* ({ filter }, caller, signal) {
-      for await (const records of service.watchRecords(filterFromProto(filter), caller, signal))
-        yield create(pb.WatchRecordsResponseSchema, { records: records.map(recordToProto) })
+      let isFirst = true
+      for await (const records of service.watchRecords(filterFromProto(filter), caller, signal)) {
+        const isTold = isFirst || records.length > 0
+        yield isTold
+          ? () => create(pb.WatchRecordsResponseSchema, { records: records.map(recordToProto) })
+          : undefined
+        isFirst = false
+      }
     },
   ),
   getHeads: unary(pb.JournalService.method.getHeads, async (_request, caller) => {
@@ -47,13 +54,14 @@ export const journalHandlers = (
         case "header": {
           const { tenant, issuer, exportedAt } = part.header
           const header = { tenant, issuer, exportTime: timestampFromDate(exportedAt) }
-          yield create(pb.ExportJournalResponseSchema, {
-            header: { ...header, jwks: JSON.stringify(part.jwks) },
-          })
+          yield () =>
+            create(pb.ExportJournalResponseSchema, {
+              header: { ...header, jwks: JSON.stringify(part.jwks) },
+            })
           break
         }
         case "entries":
-          yield create(pb.ExportJournalResponseSchema, { entries: part.entries.map(entryToProto) })
+          yield () => create(pb.ExportJournalResponseSchema, { entries: part.entries.map(entryToProto) })
       }
   }),
   pruneJournal: unary(pb.JournalService.method.pruneJournal, async ({ before }, caller) => {

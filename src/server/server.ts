@@ -41,7 +41,7 @@ import {
   type ListenAddress,
   SOCKET_MODE,
 } from "./listen.ts"
-import type { ChargeCaller } from "./meter.ts"
+import { type ChargeCaller, createMeter } from "./meter.ts"
 import { partyOf } from "./party.ts"
 import { reflectionOf } from "./reflection.ts"
 import { TRUST_FIELDS_MAX, trustHandlers } from "./trust.ts"
@@ -157,6 +157,12 @@ export function createServer(config: ServerConfig): AssayServer {
   })
   const administering = new Connections(ADMIN_CONNECTIONS)
   const guard = new Guard(limits)
+  const charge: ChargeCaller = (who, ms) => {
+    admission.charge(lineOf(who), ms)
+    config.charged?.(ms / 1000)
+  }
+  const { meter, tell } = createMeter()
+  tell(charge)
   const logCall = createCallLog(config.log)
   const draining = new AbortController()
   const open: OpenCalls = { size: 0 }
@@ -169,7 +175,7 @@ export function createServer(config: ServerConfig): AssayServer {
       refused: config.refused ?? (() => {}),
       knowCaller,
       transport,
-      limits: transport === "admin" ? undefined : { limiter, guard, connections, admission },
+      limits: transport === "admin" ? undefined : { limiter, guard, connections, admission, meter },
       open,
     }
     const server = new Server({
@@ -252,10 +258,7 @@ export function createServer(config: ServerConfig): AssayServer {
       if (take === undefined) socket.destroy()
       else take(socket)
     },
-    charge: (who, ms) => {
-      admission.charge(lineOf(who), ms)
-      config.charged?.(ms / 1000)
-    },
+    charge,
     unready: () => [...identities.unready(), ...bound.flatMap((one) => one.unready() ?? [])],
     look: async () => void (await Promise.all([identities.look(), ...bound.map((one) => one.look())])),
     stop: async () => {

@@ -41,11 +41,12 @@ const NOBODY_WAITS: Answer<never> = {
  * A unary handler: checks the request, calls, and answers with what came or with the failure. A call whose deadline
  * has passed does no work, and one that was cancelled meanwhile gets no answer.
  *
+ * @param answer One that is long is made when it is asked for: what that takes is the caller's.
  * @param keeps Whether all rules of the request are known to hold, see `check`.
  */
 export function unary<I extends DescMessage, O extends DescMessage>(
   { input, output }: UnaryMethod<I, O>,
-  answer: (request: MessageShape<I>, caller: Caller) => Promise<Sent<O>>,
+  answer: (request: MessageShape<I>, caller: Caller) => Promise<Sent<O> | (() => Sent<O>)>,
   keeps?: (request: MessageShape<I>) => boolean,
 ): UnaryHandler<I, O> {
   const respond = async <T>(
@@ -63,7 +64,9 @@ export function unary<I extends DescMessage, O extends DescMessage>(
         const checked = check(input, received, keeps)
         if (checked.kind === "invalid")
           return { kind: "failure", status: context.fail(checked.error, checked.violations) }
-        return { kind: "answer", value: write(await answer(checked.request, context.caller)) }
+        const found = await answer(checked.request, context.caller)
+        const value = typeof found === "function" ? context.run(() => write(found())) : write(found)
+        return { kind: "answer", value }
       } finally {
         answered()
       }

@@ -46,9 +46,9 @@ export const createChange =
     decide: (device: DeviceRecord) => DeviceChange,
   ): Promise<DeviceView> =>
     decided(ports, input, caller, async (device) => {
-      const { tenant } = caller
-      const changed = await ports.devices.change(tenant, device.id, device.revision, decide(device), act)
-      const [seen] = await view(tenant, [changed])
+      const { id, revision } = device
+      const changed = await ports.devices.change(caller.tenant, id, revision, decide(device), act)
+      const [seen] = await view(caller, [changed])
       if (seen === undefined) throw new AssayError("INTERNAL", "a device without a view")
       return seen
     })

@@ -8,7 +8,7 @@ import type { CloudInstance } from "../evidence/x509/gce-instance.ts"
 import { type TpmIdentity, tpmIdentityOf } from "../verification/tpm-identity.ts"
 import { type Freshness, freshnessOf } from "./device-freshness.ts"
 import { recordedInstance } from "./instance.ts"
-import type { DeviceRecord, PolicyRecord, Ports } from "./ports.ts"
+import type { DeviceRecord, PolicyRecord, Ports, Who } from "./ports.ts"
 
 /** A device, and what follows from its record, its policy and the time. */
 export interface DeviceView extends DeviceRecord {
@@ -32,36 +32,39 @@ export const etagOf = ({ tenant, id, revision }: DeviceRecord): string =>
     ).subarray(0, ETAG_BYTES),
   )
 
-/** Views of devices of one tenant. Of many, each policy is read once. */
-export type ViewDevices = (tenant: string, devices: readonly DeviceRecord[]) => Promise<readonly DeviceView[]>
+/** Views of devices of the caller's tenant. Of many, each policy is read once. */
+export type ViewDevices = (who: Who, devices: readonly DeviceRecord[]) => Promise<readonly DeviceView[]>
 
 /** Between which as many devices others get their turn: a certificate takes about 0.1 ms. */
 const BREATH = 32
 
 /** How devices are viewed. @throws {AssayError} REGISTRY. */
 export const createViewDevices = (
-  ports: Pick<Ports, "registry" | "clock" | "settings" | "breathe">,
+  ports: Pick<Ports, "registry" | "clock" | "settings" | "breathe" | "meter">,
 ): ViewDevices => {
   const lifetimeOf = createLifetimes()
-  return async (tenant, devices) => {
+  return async (who, devices) => {
     const at = ports.clock.now()
-    const policies = policiesOf(ports, tenant)
+    const policies = policiesOf(ports, who.tenant)
+    const viewOf = (device: DeviceRecord, policy: PolicyRecord | undefined): DeviceView => ({
+      ...device,
+      freshness: freshnessOf(
+        device.lastResult?.admittedAt,
+        policy === undefined ? undefined : lifetimeOf(policy),
+        ports.settings.silenceMs,
+        at,
+      ),
+      tpm: tpmOf(device),
+      instance: recordedInstance(device.endorsement),
+      etag: etagOf(device),
+    })
     const views: DeviceView[] = []
-    for (const [i, device] of devices.entries()) {
-      if (i % BREATH === BREATH - 1) await ports.breathe()
-      const policy = await policies(device)
-      views.push({
-        ...device,
-        freshness: freshnessOf(
-          device.lastResult?.admittedAt,
-          policy === undefined ? undefined : lifetimeOf(policy),
-          ports.settings.silenceMs,
-          at,
-        ),
-        tpm: tpmOf(device),
-        instance: recordedInstance(device.endorsement),
-        etag: etagOf(device),
-      })
+    for (let start = 0; start < devices.length; start += BREATH) {
+      if (start > 0) await ports.breathe()
+      const some = devices.slice(start, start + BREATH)
+      const judgedBy: (PolicyRecord | undefined)[] = []
+      for (const device of some) judgedBy.push(await policies(device))
+      views.push(...ports.meter.run(who, () => some.map((device, i) => viewOf(device, judgedBy[i]))))
     }
     return views
   }

@@ -41,14 +41,14 @@ export const createDeviceUseCases = (ports: Ports): DeviceUseCases => {
   const view = createViewDevices(ports)
   const change = createChange(ports, view)
   const register = createRegisterDevice(ports)
-  const seen = async (device: DeviceRecord): Promise<DeviceView> => {
-    const [one] = await view(device.tenant, [device])
+  const seen = async (device: DeviceRecord, caller: Caller): Promise<DeviceView> => {
+    const [one] = await view(caller, [device])
     if (one === undefined) throw new AssayError("INTERNAL", "a device without a view")
     return one
   }
   return {
-    registerDevice: async (input, caller) => seen(await register(input, caller)),
-    device: async (id, { tenant }) => seen(await ports.registry.device(tenant, id)),
+    registerDevice: async (input, caller) => seen(await register(input, caller), caller),
+    device: async (id, caller) => seen(await ports.registry.device(caller.tenant, id), caller),
     listDevices: createListDevices(ports, view),
     updateDevice: createUpdateDevice(ports, change),
     moveDevice: createMoveDevice(ports, change),

@@ -49,9 +49,9 @@ export const enrollmentTokenDigest = (secret: string): Uint8Array => hash("sha25
 
 /** The use cases over their ports. */
 export const createEnrollmentTokenUseCases = (
-  ports: Pick<Ports, "clock" | "random" | "devices">,
+  ports: Pick<Ports, "clock" | "random" | "devices" | "meter">,
 ): EnrollmentTokenUseCases => {
-  const { random, devices } = ports
+  const { random, devices, meter } = ports
   return {
     createEnrollmentToken: async ({ usesMax, lifetimeMs, group, labels }, caller) => {
       const id = `et-${toHex(random.bytes(ID_BYTES))}`
@@ -63,10 +63,11 @@ export const createEnrollmentTokenUseCases = (
       await devices.addEnrollmentToken({ ...token, digest: enrollmentTokenDigest(secret) }, act)
       return { token: { ...token, uses: 0, revoked: false }, secret }
     },
-    listEnrollmentTokens: async ({ pageSize, pageToken }, { tenant }) => {
+    listEnrollmentTokens: async ({ pageSize, pageToken }, caller) => {
+      const { tenant } = caller
       const list = ["enrollment-tokens", tenant]
       const after = cursorOf(list, pageToken)?.id ?? ""
-      const found = await devices.enrollmentTokens(tenant, after, pageSize)
+      const found = await meter.run(caller, () => devices.enrollmentTokens(tenant, after, pageSize))
       const last = found.at(-1)
       return {
         tokens: found.map(({ digest: _, ...token }) => token),

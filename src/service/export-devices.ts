@@ -18,18 +18,20 @@ export const createExportDevices =
     exported(ports, view, parseFilter(filter), caller)
 
 async function* exported(
-  { devices, clock, settings }: Ports,
+  { devices, clock, meter, settings }: Ports,
   view: ViewDevices,
   asked: AskedFilter,
-  { tenant }: Caller,
+  caller: Caller,
 ): AsyncIterable<DeviceRecord> {
+  const { tenant } = caller
   // By the time at which it began, or a device could slip through between two pages.
   const filter = narrow(asked, settings.silenceMs, clock.now())
   for (let after: { readonly id: string; readonly createdAt: Date } | undefined; ; ) {
-    const page = await devices.list(tenant, { filter, order: "id", descending: false, after, max: PAGE })
+    const query = { filter, order: "id" as const, descending: false, after, max: PAGE }
+    const page = await meter.run(caller, () => devices.list(tenant, query))
     // Without a freshness to tell, no view is needed.
     const found =
-      asked.freshness === undefined ? page.devices : withFreshness(await view(tenant, page.devices), asked)
+      asked.freshness === undefined ? page.devices : withFreshness(await view(caller, page.devices), asked)
     yield* found.filter(({ akPublic }) => akPublic.length > 0)
     if (page.next === undefined) return
     after = page.next

@@ -2,7 +2,7 @@ import { AssayError } from "../errors.ts"
 import type { JournalEntry } from "../verification/journal/verify.ts"
 import type { CheckpointJournal } from "./checkpoint-journal.ts"
 import type { JournalHeader } from "./journal-json.ts"
-import type { Caller, Clock, JournalArchive, KeptChain, KeptCheckpoint, Signer } from "./ports.ts"
+import type { Caller, Clock, JournalArchive, KeptChain, KeptCheckpoint, Meter, Signer } from "./ports.ts"
 
 /** A part of an exported journal: what it is, first, and then what it has. */
 export type ExportedPart =
@@ -25,28 +25,36 @@ const CHECKPOINTS_AT_ONCE = 100
 export const createExportJournal = ({
   archive,
   clock,
+  meter,
   settings,
   signer,
   checkpoint,
 }: {
   readonly archive: JournalArchive
+  readonly meter: Meter
   readonly clock: Clock
   readonly settings: { readonly issuer: string }
   readonly signer: Signer
   readonly checkpoint: CheckpointJournal
 }) =>
-  async function* exportJournal({ tenant }: Caller): AsyncGenerator<ExportedPart> {
+  async function* exportJournal(caller: Caller): AsyncGenerator<ExportedPart> {
+    const { tenant } = caller
+    const read: Read = (act) => meter.run(caller, act)
     await checkpoint(tenant)
     const chains = await archive.chains(tenant)
     const header = { tenant, issuer: settings.issuer, exportedAt: clock.now() }
     yield { kind: "header", header, jwks: signer.publicJwks() }
     for (const chain of chains)
-      for await (const entries of entriesOf(archive, tenant, chain)) yield { kind: "entries", entries }
+      for await (const entries of entriesOf(archive, read, tenant, chain)) yield { kind: "entries", entries }
   }
+
+/** Runs what may take long. */
+type Read = <T>(act: () => T) => T
 
 /** One chain, up to its latest checkpoint. */
 async function* entriesOf(
   archive: JournalArchive,
+  read: Read,
   tenant: string,
   { writer, anchor, checkpoint: last }: KeptChain,
 ): AsyncGenerator<readonly JournalEntry[]> {
@@ -54,13 +62,14 @@ async function* entriesOf(
   if (anchor !== undefined) yield [entryOf(anchor)]
   let sequence = anchor?.sequence ?? 0
   for (let number = anchor?.number ?? 0; number < last.number; ) {
-    const checkpoints = await archive.checkpoints(tenant, writer, number, CHECKPOINTS_AT_ONCE)
+    const checkpoints = await read(() => archive.checkpoints(tenant, writer, number, CHECKPOINTS_AT_ONCE))
     if (checkpoints[0]?.number !== number + 1) throw moved()
     for (const checkpoint of checkpoints) {
       if (checkpoint.number > last.number) return
       while (sequence < checkpoint.sequence) {
-        const most = Math.min(RECORDS_AT_ONCE, checkpoint.sequence - sequence)
-        const records = await archive.records(tenant, writer, sequence, most)
+        const after = sequence
+        const most = Math.min(RECORDS_AT_ONCE, checkpoint.sequence - after)
+        const records = await read(() => archive.records(tenant, writer, after, most))
         if (records[0]?.sequence !== sequence + 1) throw moved()
         yield records.map((record) => ({ kind: "record", ...record }))
         sequence += records.length

@@ -20,7 +20,10 @@ export interface JournalUseCases {
     input: ListRecordsInput,
     caller: Caller,
   ): Promise<{ readonly records: readonly KeptRecord[]; readonly next: number | undefined }>
-  /** What is written from now on. The first turn has no record, and says that none will be missed from then on. */
+  /**
+   * What is written from now on. The first turn has no record, and says that none will be missed from then on; a later one
+   * without any says that others were looked through.
+   */
   watchRecords(
     filter: RecordFilter,
     caller: Caller,
@@ -35,7 +38,8 @@ export interface JournalUseCases {
 }
 
 /** What the use cases need. */
-export interface JournalPorts extends Pick<Ports, "archive" | "breathe" | "clock" | "pause" | "signer"> {
+export interface JournalPorts
+  extends Pick<Ports, "archive" | "breathe" | "clock" | "meter" | "pause" | "signer"> {
   readonly settings: { readonly issuer: string }
 }
 
@@ -43,7 +47,8 @@ export interface JournalPorts extends Pick<Ports, "archive" | "breathe" | "clock
 export const createJournalUseCases = (ports: JournalPorts): JournalUseCases => {
   const checkpoint: CheckpointJournal = createCheckpointJournal(ports)
   return {
-    records: ({ filter, max, before }, { tenant }) => ports.archive.list(tenant, filter, before, max),
+    records: ({ filter, max, before }, caller) =>
+      ports.meter.run(caller, () => ports.archive.list(caller.tenant, filter, before, max)),
     watchRecords: createWatchJournal(ports),
     journalHeads: async ({ tenant }) => {
       await checkpoint(tenant)

@@ -39,21 +39,23 @@ const ORDERS: ReadonlyMap<string, Order> = new Map([
  * @throws {AssayError} FILTER, PAGE_TOKEN; FIELD for an unknown order; REGISTRY.
  */
 export const createListDevices =
-  ({ clock, devices, settings }: Ports, view: ViewDevices) =>
-  async (input: ListDevicesInput, { tenant }: Caller): Promise<ListedDevices> => {
+  ({ clock, devices, meter, settings }: Ports, view: ViewDevices) =>
+  async (input: ListDevicesInput, caller: Caller): Promise<ListedDevices> => {
+    const { tenant } = caller
     const asked = parseFilter(input.filter)
     const orderBy = input.orderBy || "id"
     const order = ORDERS.get(orderBy)
     if (order === undefined) throw unknownOrder(input.orderBy)
     const list = ["devices", tenant, input.filter, orderBy]
-    const { devices: found, next } = await devices.list(tenant, {
+    const query = {
       ...order,
       filter: narrow(asked, settings.silenceMs, clock.now()),
       after: cursorOf(list, input.pageToken),
       max: input.pageSize,
-    })
+    }
+    const { devices: found, next } = await meter.run(caller, () => devices.list(tenant, query))
     return {
-      devices: withFreshness(await view(tenant, found), asked),
+      devices: withFreshness(await view(caller, found), asked),
       nextPageToken: next === undefined ? "" : pageTokenOf(list, next),
     }
   }

@@ -1,4 +1,4 @@
-import type { Caller, JournalArchive, KeptRecord, Pause, RecordFilter } from "./ports.ts"
+import type { Caller, JournalArchive, KeptRecord, Meter, Pause, RecordFilter } from "./ports.ts"
 
 /** How long a record may wait to be seen. */
 const INTERVAL_MS = 500
@@ -6,22 +6,26 @@ const RECORDS_AT_ONCE = 500
 
 /**
  * Records of the caller's tenant that are written from now on, by whichever replica; those of one chain in their order. The
- * first turn has none, and says from when on; no later one is without any.
+ * first turn has none, and says from when on; a later one without any says that others were looked through, so that who hands
+ * them on may have that wait too.
  *
  * @throws {AssayError} JOURNAL.
  */
 export const createWatchJournal = ({
   archive,
+  meter,
   pause,
 }: {
   readonly archive: JournalArchive
+  readonly meter: Meter
   readonly pause: Pause
 }) =>
   async function* watchJournal(
     filter: RecordFilter,
-    { tenant }: Caller,
+    caller: Caller,
     signal: AbortSignal,
   ): AsyncGenerator<readonly KeptRecord[]> {
+    const { tenant } = caller
     const seen = new Map<string, number>()
     for (const { writer, head } of await archive.chains(tenant)) seen.set(writer, head.sequence)
     yield []
@@ -29,11 +33,13 @@ export const createWatchJournal = ({
       for (const { writer, head } of await archive.chains(tenant)) {
         let after = seen.get(writer) ?? 0
         while (after < head.sequence && !signal.aborted) {
-          const records = await archive.records(tenant, writer, after, RECORDS_AT_ONCE)
+          const from = after
+          const records = await meter.run(caller, () =>
+            archive.records(tenant, writer, from, RECORDS_AT_ONCE),
+          )
           // What is not there any more was removed meanwhile.
           after = records.at(-1)?.sequence ?? head.sequence
-          const wanted = records.filter(({ content }) => isWanted(content, filter))
-          if (wanted.length > 0) yield wanted
+          yield records.filter(({ content }) => isWanted(content, filter))
         }
         seen.set(writer, after)
       }

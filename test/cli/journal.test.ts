@@ -10,6 +10,7 @@ import { createJournalUseCases } from "../../src/service/journal.ts"
 import type { JournalRecord } from "../../src/service/ports.ts"
 import { running } from "../server/fake.ts"
 import { ISSUER, WRITER } from "../support/journal.ts"
+import { UNMETERED } from "../support/meter.ts"
 import { memoryArchive } from "../support/ports/memory-archive.ts"
 import { afterNoon, newRecord } from "../support/ports/samples.ts"
 import { testSigner } from "../support/signer.ts"
@@ -27,6 +28,7 @@ const served = async (signer = testSigner()) => {
   const useCases = createJournalUseCases({
     archive,
     signer,
+    meter: UNMETERED,
     clock: { now: () => now },
     settings: { issuer: ISSUER },
     breathe: async () => {},

@@ -706,7 +706,7 @@ export const EDGE: readonly Mutant[] = [
   {
     id: "charge-line",
     ...of("N-07", "server", "charge"),
-    find: "      admission.charge(lineOf(who), ms)\n",
+    find: "    admission.charge(lineOf(who), ms)\n",
     replace: "",
     why: "What the service charges would reach nobody's turns.",
   },

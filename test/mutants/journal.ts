@@ -521,8 +521,8 @@ export const JOURNAL: readonly Mutant[] = [
     [
       "server-stream-pace",
       "asks for no more than is taken",
-      "if (call.cancelled || call.write(message)) return",
-      "call.write(message); if (call !== undefined) return",
+      "call.cancelled || context.run(() => call.write(make()))) return",
+      "call.cancelled || context.run(() => call.write(make())) || true) return",
       "A slow reader would fill our memory.",
     ],
     [

@@ -98,8 +98,8 @@ export const MANAGING: readonly Mutant[] = [
     [
       "change-unfenced",
       "decides anew",
-      "ports.devices.change(tenant, device.id, device.revision, decide(device), act)",
-      "ports.devices.change(tenant, device.id, undefined, decide(device), act)",
+      "ports.devices.change(caller.tenant, id, revision, decide(device), act)",
+      "ports.devices.change(caller.tenant, id, revision && undefined, decide(device), act)",
       "A change would be written over another one that came between.",
     ],
     [

@@ -2,6 +2,7 @@ import type { Mutant } from "./mutant.ts"
 import { mutantsOf } from "./rows.ts"
 
 const TEST = "test/service/meter.test.ts"
+const READS = "test/service/metered-reads.test.ts"
 
 /** What takes long, which whoever sends it would else have for nothing. */
 export const METER: readonly Mutant[] = [
@@ -147,6 +148,94 @@ export const METER: readonly Mutant[] = [
       "!isSameDevice(before.snapshot.device, now.snapshot.device))\n    return undefined",
       "before.ak === undefined)\n    return undefined",
       "The event logs of one device would be another's.",
+    ],
+  ]),
+  ...mutantsOf("src/service/journal.ts", READS, [
+    [
+      "meter-records",
+      "N-07",
+      "ports.meter.run(caller, () => ports.archive.list(caller.tenant, filter, before, max))",
+      "ports.archive.list(caller.tenant, filter, before, max)",
+      "Whoever lists records all the time would leave nobody else any.",
+    ],
+  ]),
+  ...mutantsOf("src/service/export-journal.ts", READS, [
+    [
+      "meter-export-journal",
+      "N-07",
+      "(act) => meter.run(caller, act)",
+      '(act) => (caller.id === "" ? meter.run(caller, act) : act())',
+      "Whoever exports the journal would have the others wait.",
+    ],
+  ]),
+  ...mutantsOf("src/service/watch-journal.ts", READS, [
+    [
+      "watch-silent",
+      "N-07",
+      "          yield records.filter(({ content }) => isWanted(content, filter))\n",
+      "          const found = records.filter(({ content }) => isWanted(content, filter))\n          if (found.length > 0) yield found\n",
+      "Who looks through all records and wants none of them would never wait for a turn.",
+    ],
+  ]),
+  ...mutantsOf("src/service/list-devices.ts", READS, [
+    [
+      "meter-list-devices",
+      "N-07",
+      "await meter.run(caller, () => devices.list(tenant, query))",
+      "await devices.list(tenant, query)",
+      "Whoever lists devices all the time would leave nobody else any.",
+    ],
+  ]),
+  ...mutantsOf("src/service/export-devices.ts", READS, [
+    [
+      "meter-export-devices",
+      "N-07",
+      "await meter.run(caller, () => devices.list(tenant, query))",
+      "await devices.list(tenant, query)",
+      "Whoever exports devices would have the others wait.",
+    ],
+  ]),
+  ...mutantsOf("src/service/device-view.ts", READS, [
+    [
+      "meter-view",
+      "N-07",
+      "ports.meter.run(who, () => some.map((device, i) => viewOf(device, judgedBy[i])))",
+      "some.map((device, i) => viewOf(device, judgedBy[i]))",
+      "Certificates that are read for a list would cost nothing.",
+    ],
+  ]),
+  ...mutantsOf("src/service/enrollment-tokens.ts", READS, [
+    [
+      "meter-tokens",
+      "N-07",
+      "await meter.run(caller, () => devices.enrollmentTokens(tenant, after, pageSize))",
+      "await devices.enrollmentTokens(tenant, after, pageSize)",
+      "Whoever lists enrollment tokens all the time would leave nobody else any.",
+    ],
+  ]),
+  ...mutantsOf("src/server/unary.ts", "test/server/charge.test.ts", [
+    [
+      "meter-answers",
+      "N-07",
+      "context.run(() => write(found()))",
+      "write(found())",
+      "A page of a thousand records would cost what an empty one does.",
+    ],
+  ]),
+  ...mutantsOf("src/server/server-stream.ts", "test/server/charge.test.ts", [
+    [
+      "meter-streams",
+      "N-07",
+      "context.run(() => call.write(make()))",
+      "call.write(make())",
+      "What a stream is told would be nobody's.",
+    ],
+    [
+      "stream-without-turns",
+      "N-07",
+      "isNext ? await context.enter(0) : undefined",
+      "undefined",
+      "Whoever exports all the time would not wait for anybody.",
     ],
   ]),
 ]

@@ -3,8 +3,10 @@ import { hash } from "node:crypto"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { toHex } from "../../src/bytes.ts"
+import { type AdminClient, createAdminClient } from "../../src/client/admin.ts"
 import { createAttestationClient } from "../../src/client/attestation.ts"
 import type { Service } from "../../src/service/service.ts"
+import { newRecord } from "../support/ports/samples.ts"
 import { goodVerify, type Running, result, running } from "./fake.ts"
 import { pause, until } from "./raw.ts"
 
@@ -121,5 +123,100 @@ test("N-07 lets holders of enrollment tokens, however many, have the turns of on
   const own = served.slice(0, 2 * ASKED).filter((caller) => caller === "cheap").length
   assert.ok(own >= ASKED - 8, `${own}`)
   assert.is(new Set(served).size, STRANGERS + 1)
+})
+/** A moment of the loop, which a caller's answer takes. */
+const TAKEN_MS = 3
+const busy = (ms: number): void => {
+  const end = performance.now() + ms
+  while (performance.now() < end);
+}
+const auditor = [
+  {
+    name: "auditor",
+    role: "auditor" as const,
+    tenant: "default",
+    sha256: hash("sha256", "secret-of-auditor", "buffer"),
+  },
+]
+/** A record that takes long to be told. */
+const longRecord = {
+  kind: "record" as const,
+  writer: "local",
+  sequence: 1,
+  position: 1,
+  hash: new Uint8Array(32),
+  get content() {
+    busy(TAKEN_MS)
+    return newRecord("device-1")
+  },
+}
+const told: [what: string, overrides: Partial<Service>, ask: (client: AdminClient) => Promise<unknown>][] = [
+  [
+    "a page of records",
+    { records: async () => ({ records: [longRecord], next: undefined }) },
+    (client) => client.listRecords({ pageSize: 10 }),
+  ],
+  [
+    "a part of an exported journal",
+    {
+      exportJournal: async function* () {
+        yield { kind: "entries", entries: [longRecord] }
+      },
+    },
+    async (client) => {
+      for await (const _ of client.exportJournal()) void 0
+    },
+  ],
+]
+for (const [what, overrides, ask] of told)
+  test(`N-07 takes what it takes to tell ${what} from the caller's turns`, async () => {
+    const charged: number[] = []
+    const charge = (seconds: number): void => void charged.push(seconds)
+    const server = await running(overrides, { credentials: auditor, charged: charge })
+    const client = createAdminClient(server.address, { credential: "secret-of-auditor" })
+    try {
+      await ask(client)
+      assert.ok(charged.reduce((sum, one) => sum + one, 0) >= TAKEN_MS / 1000, `${charged}`)
+    } finally {
+      client.close()
+      await server.stop()
+    }
+  })
+
+test("N-07 has each part of a stream of answers wait for its turn", async () => {
+  const { promise: whenToldSo, resolve: tell } = Promise.withResolvers<void>()
+  let isVerifying = false
+  const verify: Service["verify"] = async () => {
+    isVerifying = true
+    await whenToldSo
+    return result()
+  }
+  const exportJournal: Service["exportJournal"] = async function* () {
+    for (let i = 0; i < 2; i += 1) yield { kind: "entries", entries: [] }
+  }
+  const server = await running(
+    { verify, exportJournal },
+    { credentials: [...credentials, ...auditor], limits: { runningMax: 1, waitMs: 60_000 } },
+  )
+  const gateway = createAttestationClient(server.address, { credential: "secret-of-dear" })
+  const client = createAdminClient(server.address, { credential: "secret-of-auditor" })
+  try {
+    const verified = gateway.verify(goodVerify())
+    await until(() => isVerifying)
+    let parts = 0
+    const exported = (async () => {
+      for await (const _ of client.exportJournal()) parts += 1
+    })()
+    await pause(TO_COME_MS)
+    assert.is(parts, 0, "the one place is taken")
+    tell()
+    await Promise.all([verified, exported])
+    assert.is(parts, 2)
+  } finally {
+    tell()
+    gateway.close()
+    client.close()
+    await server.stop()
+  }
 })
 test.run()

@@ -51,8 +51,12 @@ const served = async (answer: Answer) => {
     ],
   })
   server.addService(definitionOf(JournalService, decodeStrictly), {
-    watchRecords: serverStream(WatchRecordsRequestSchema, draining.signal, (request, caller, signal) =>
-      answer(request.filter?.device ?? "", caller, signal),
+    watchRecords: serverStream(
+      WatchRecordsRequestSchema,
+      draining.signal,
+      async function* (request, caller, signal) {
+        for await (const one of answer(request.filter?.device ?? "", caller, signal)) yield () => one
+      },
     ),
   })
   const port = await new Promise<number>((resolve, reject) =>

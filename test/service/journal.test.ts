@@ -9,6 +9,7 @@ import type { JournalCheck } from "../../src/verification/journal/heads.ts"
 import { type JournalEntry, verifyJournal } from "../../src/verification/journal/verify.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { ISSUER, verifyBy, WRITER } from "../support/journal.ts"
+import { UNMETERED } from "../support/meter.ts"
 import { archiveConformance } from "../support/ports/archive.ts"
 import { memoryArchive } from "../support/ports/memory-archive.ts"
 import { afterNoon, NOON, newRecord } from "../support/ports/samples.ts"
@@ -31,6 +32,7 @@ const world = (change: { archive?: Partial<JournalArchive>; signer?: Partial<Tes
   const parts = {
     archive,
     signer,
+    meter: UNMETERED,
     clock: { now: () => now },
     settings: { issuer: ISSUER },
     breathe: async () => {},
@@ -275,6 +277,7 @@ test("goes on with a removal that was interrupted", async () => {
   const service = createJournalUseCases({
     ...under,
     archive: { ...under.archive, ...archive },
+    meter: UNMETERED,
     settings,
     clock: { now: () => afterNoon(3 * 3_600_000) },
     breathe: async () => {},

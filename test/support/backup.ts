@@ -1,4 +1,5 @@
 /** Backups in memory, of stores in tests. */
+
 import { createHash } from "node:crypto"
 import { utf8 } from "../../src/bytes.ts"
 import { createCheckpointJournal } from "../../src/service/checkpoint-journal.ts"
@@ -18,6 +19,7 @@ import {
   verifyJournal,
 } from "../../src/verification/journal/verify.ts"
 import { ISSUER, verifyBy } from "./journal.ts"
+import { UNMETERED } from "./meter.ts"
 import { afterNoon, NOON } from "./ports/samples.ts"
 import type { TestSigner } from "./signer.ts"
 
@@ -93,7 +95,8 @@ export const verifyJournalOf = async (
   signer: TestSigner,
   heads: readonly string[] = [],
 ): Promise<VerifiedJournal> => {
-  const ports = { archive, signer, clock: { now: () => afterNoon(120_000) }, settings: { issuer: ISSUER } }
+  const clock = { now: () => afterNoon(120_000) }
+  const ports = { archive, signer, meter: UNMETERED, clock, settings: { issuer: ISSUER } }
   const exportJournal = createExportJournal({ ...ports, checkpoint: createCheckpointJournal(ports) })
   const entries: JournalEntry[] = []
   for await (const part of exportJournal({ tenant: "default", id: "auditor" }))
