@@ -1,8 +1,15 @@
 import { sameBytes } from "../bytes.ts"
-import { AssayError } from "../errors.ts"
 import type { DeviceRecord, ImportedDevice } from "../service/ports.ts"
 import { type DeviceKept, deviceColumns, deviceFrom } from "./device-row.ts"
-import { insertLabels, insertRow, putCounters, selectDevice, selectRemoved } from "./device-statements.ts"
+import {
+  deviceExists,
+  deviceRemoved,
+  insertLabels,
+  insertRow,
+  putCounters,
+  selectDevice,
+  selectRemoved,
+} from "./device-statements.ts"
 import { policyOf } from "./policies.ts"
 import { askAll, type Work } from "./statement.ts"
 
@@ -23,12 +30,12 @@ export function* importDevices(tenant: string, devices: readonly ImportedDevice[
   const found = yield* askAll(known.map(({ kept: { id } }) => selectDevice({ tenant, id })))
   for (const [i, { kept, position }] of known.entries()) {
     const row = found[i]?.rows[0]
-    if (row === undefined || !hasKeys(deviceFrom(row), kept)) throw taken(position)
+    if (row === undefined || !hasKeys(deviceFrom(row), kept)) throw deviceExists(locationOf(position))
   }
   // Asked behind the insertions, which wait for whoever is just removing a device.
   const removed = yield* askAll(added.map(({ kept: { id } }) => selectRemoved({ tenant, id })))
   const gone = added.find((_, i) => removed[i]?.rows.length !== 0)
-  if (gone !== undefined) throw taken(gone.position)
+  if (gone !== undefined) throw deviceRemoved(locationOf(gone.position))
 
   yield* askAll(added.flatMap(({ kept }) => insertLabels(kept)))
   yield* askAll(
@@ -49,7 +56,4 @@ const hasKeys = (device: DeviceRecord, { akPublic, akName, ek }: DeviceKept): bo
   sameBytes(device.akName, akName) &&
   (ek === undefined ? device.ek === undefined : device.ek !== undefined && sameBytes(device.ek, ek))
 
-const taken = (position: number): AssayError =>
-  new AssayError("DEVICE_EXISTS", "a device with this id or with one of these keys is there already", {
-    location: `devices[${position}]`,
-  })
+const locationOf = (position: number): string => `devices[${position}]`

@@ -44,8 +44,20 @@ export function* deviceOf(tenant: string, id: string): Work<DeviceRecord> {
 export const deviceNotFound = (which: string): AssayError =>
   new AssayError("DEVICE_NOT_FOUND", `there is no device ${which}`)
 
-export const deviceExists = (): AssayError =>
-  new AssayError("DEVICE_EXISTS", "a device with this id or with one of these keys is there already")
+export const deviceExists = (location?: string): AssayError =>
+  new AssayError(
+    "DEVICE_EXISTS",
+    "a device with this id or with one of these keys is there already",
+    location === undefined ? {} : { location },
+  )
+
+/** For the id of a device that was removed: what is recorded of that one would be taken for the other's. */
+export const deviceRemoved = (location?: string): AssayError =>
+  new AssayError(
+    "DEVICE_EXISTS",
+    "a device with this id was deleted, and no id is given twice: choose another",
+    location === undefined ? {} : { location },
+  )
 
 type DeviceValues = { [Column in keyof DeviceTable]: DeviceTable[Column] }
 
@@ -128,7 +140,7 @@ export function* insertDevice(device: DeviceKept): Work<void> {
   const { tenant, id } = device
   if ((yield* changesOf(insertRow(deviceColumns(device)))) === 0) throw deviceExists()
   // Asked behind the insertion, which waits for whoever is just removing a device of this id.
-  if ((yield* rowOf(selectRemoved({ tenant, id }))) !== undefined) throw deviceExists()
+  if ((yield* rowOf(selectRemoved({ tenant, id }))) !== undefined) throw deviceRemoved()
   yield* askAll(insertLabels(device))
 }
 

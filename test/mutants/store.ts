@@ -134,7 +134,7 @@ export const STORE: readonly Mutant[] = [
     [
       "insert-removed",
       "never gives its id again",
-      "  if ((yield* rowOf(selectRemoved({ tenant, id }))) !== undefined) throw deviceExists()\n",
+      "  if ((yield* rowOf(selectRemoved({ tenant, id }))) !== undefined) throw deviceRemoved()\n",
       "",
       "Records and sessions of a deleted device would be taken for another's.",
     ],
@@ -196,7 +196,7 @@ export const STORE: readonly Mutant[] = [
     [
       "import-removed",
       "never gives its id again",
-      "  if (gone !== undefined) throw taken(gone.position)\n",
+      "  if (gone !== undefined) throw deviceRemoved(locationOf(gone.position))\n",
       "",
       "An old export would bring a deleted device back.",
     ],
