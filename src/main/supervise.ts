@@ -169,7 +169,8 @@ const createAssayCrew = (
             device,
           ),
       }) satisfies Omit<SupervisorOffers<AssayTrade>, "closed">,
-    serving: (member, pid) => log.info({ member, pid }, "a worker serves"),
+    // The logger has a pid of its own in each line.
+    serving: (member, workerPid) => log.info({ member, workerPid }, "a worker serves"),
     ended: (member, reason) => {
       turns.leave(member)
       sum.left(member)

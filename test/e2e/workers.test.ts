@@ -54,6 +54,12 @@ test("accepts a challenge of each worker on the other, and refuses N-01 on both 
   for (const { value } of epochs) assert.equal(value, epochs[0]?.value)
 })
 
+test("logs which process each worker is, beside its own", async () => {
+  const begun = server.lines().filter(({ msg }) => msg === "a worker serves")
+  assert.equal(new Set(begun.map(({ workerPid }) => workerPid)), new Set(workersOf(server)))
+  assert.ok(begun.every(({ pid }) => pid === server.child.pid))
+})
+
 /** So many calls with one request, spread over all connections: how many had a session, and the codes of the others. */
 const race = async (
   request: VerifyRequest,
