@@ -58,7 +58,7 @@ const BUSY_MIN = 0.5
 
 /** A disk that takes longer is as good as none. */
 const COMMIT_MS = 5000
-const STUCK = "the disk does not answer"
+const STUCK = `nothing was written for ${COMMIT_MS / 1000} s: the disk does not answer, or whoever else writes does not end`
 
 interface Waiting extends GroupEntry {
   readonly resolve: () => void
