@@ -148,6 +148,8 @@ export const CODES = {
   ENROLLMENT_TOKEN_NOT_FOUND: entry("missing"),
   POLICY_NOT_FOUND: entry("missing", "P-06"),
   TRUST_NOT_FOUND: entry("missing"),
+  /** A health check of a service that is not served. */
+  SERVICE_NOT_FOUND: entry("missing"),
 
   // A limit of ours was reached.
   CHALLENGES_FULL: entry("exhausted", "N-07"),

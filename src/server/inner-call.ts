@@ -19,7 +19,22 @@ export function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stre
 
 type Ending = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0]
 
-const CALLERS_FAULT = /^(?:Failed to decompress|Invalid grpc-timeout)/
+/** What it blames on us, and is the caller's, in our words. */
+const CALLERS_FAULTS: readonly (readonly [details: string, message: string, expected: string])[] = [
+  [
+    "Failed to decompress",
+    "the message cannot be unpacked: compress it as grpc-encoding says, or send it as it is",
+    "what grpc-encoding says",
+  ],
+  ["Error deserializing request", "the request is not a message that can be read", "the method's request"],
+]
+
+const callersFault = (details: string): AssayError | undefined => {
+  for (const [known, message, expected] of CALLERS_FAULTS)
+    if (details.startsWith(known)) return new AssayError("PROTO", message, { location: "message", expected })
+  if (!details.startsWith("Invalid grpc-timeout")) return undefined
+  return new AssayError("PROTO", "grpc-timeout is not that of a gRPC call", { location: "grpc-timeout" })
+}
 
 /** How many messages a call had where it has one: grpc-js calls every such method a streaming one. */
 const messageCount = (details: string): AssayError | undefined => {
@@ -51,10 +66,8 @@ export const explained = (answer: Ending): Ending => {
       return toStatus(new AssayError("MESSAGE_SIZE", details, { location }))
     case status.UNIMPLEMENTED:
       return toStatus(messageCount(details) ?? new AssayError("PROTO", details, { location }))
-    case status.INTERNAL: // a message that cannot be unpacked, a timeout that is none; else it is our fault
-      return toStatus(
-        new AssayError(CALLERS_FAULT.test(details) ? "PROTO" : "INTERNAL", details, { location }),
-      )
+    case status.INTERNAL:
+      return toStatus(callersFault(details) ?? new AssayError("INTERNAL", details))
     case status.DEADLINE_EXCEEDED:
       return toStatus(new AssayError("DEADLINE", "the caller's deadline has passed", { location: "call" }))
     default:

@@ -2,6 +2,7 @@ import { createRequire } from "node:module"
 import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt"
 import type { Server, ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js"
+import { printable } from "../errors.ts"
 
 const VERSIONS = ["v1", "v1alpha"]
 const METHOD = "ServerReflectionInfo"
@@ -34,7 +35,7 @@ export function reflectionOf(services: readonly DescService[]): (server: Server)
             ...{ path, requestStream: true, responseStream: true },
             requestSerialize: (request) => at(path).method.requestSerialize(request),
             requestDeserialize: (bytes) => at(path).method.requestDeserialize(bytes),
-            responseSerialize: (response) => at(path).method.responseSerialize(response),
+            responseSerialize: (response) => at(path).method.responseSerialize(escaped(response)),
             responseDeserialize: (bytes) => at(path).method.responseDeserialize(bytes),
           },
         },
@@ -43,6 +44,17 @@ export function reflectionOf(services: readonly DescService[]): (server: Server)
     return paths
   }
 }
+
+/** An answer whose error shows the caller's bytes, as the library has it, fit for a terminal. */
+const escaped = (response: unknown): unknown => {
+  if (!isRecord(response)) return response
+  const { errorResponse: error } = response
+  if (!isRecord(error)) return response
+  return { ...response, errorResponse: { ...error, errorMessage: printable(String(error["errorMessage"])) } }
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
 
 /** What the library would serve, by path. It is asked at once, as a decoder has to answer at once. */
 function load(services: readonly DescService[]): ReadonlyMap<string, Version> {

@@ -1,7 +1,6 @@
 import type { Socket } from "node:net"
 import type { DescService } from "@bufbuild/protobuf"
 import { Server } from "@grpc/grpc-js"
-import { HealthImplementation, service as healthService } from "grpc-health-check"
 import type { Logger } from "pino"
 import type { Code } from "../errors.ts"
 import { PolicyService } from "../gen/assay/v1/admin_pb.ts"
@@ -26,6 +25,7 @@ import { DirectCalls } from "./direct.ts"
 import { drained, type OpenCalls } from "./drain.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
 import { Guard } from "./guard.ts"
+import { Health } from "./health.ts"
 import { type IdentityConfig, openIdentities, watching } from "./identities.ts"
 import { intercepting } from "./intercept.ts"
 import { journalHandlers } from "./journal.ts"
@@ -199,19 +199,15 @@ export function createServer(config: ServerConfig): AssayServer {
     add(PolicyService, policyHandlers(config.service), decodeStrictly)
     add(TrustService, trustHandlers(config.service), strictDecoder(TRUST_FIELDS_MAX))
     add(JournalService, journalHandlers(config.service, draining.signal), decodeStrictly)
-    const health = new HealthImplementation()
-    const setHealth = (status: "SERVING" | "NOT_SERVING"): void => {
-      for (const name of ["", ...SERVICES.map(({ typeName }) => typeName)]) health.setStatus(name, status)
-    }
-    health.addToServer(server)
-    for (const { path } of Object.values(healthService)) direct.leave(path)
+    const health = new Health(SERVICES.map(({ typeName }) => typeName))
+    for (const path of health.addTo(server)) direct.leave(path)
     if (config.reflection) for (const path of addReflection(server)) direct.leave(path)
     const takes: Takes = (call, headers, arrival) => direct.take(edge, call, headers, arrival)
     const parts =
       transport === "admin"
         ? { mode: ADMIN_MODE, connections: administering, takes: undefined }
         : { mode: SOCKET_MODE, connections, takes }
-    return { server, address, parts, setHealth }
+    return { server, address, parts, health }
   })
 
   let sweeping: NodeJS.Timeout | undefined
@@ -245,7 +241,7 @@ export function createServer(config: ServerConfig): AssayServer {
         close()
         throw error
       }
-      for (const { setHealth } of listeners) setHealth("SERVING")
+      for (const { health } of listeners) health.set("SERVING")
       void warm(SERVICES)
       sweeping = setInterval(() => {
         connections.sweep()
@@ -262,7 +258,7 @@ export function createServer(config: ServerConfig): AssayServer {
     unready: () => [...identities.unready(), ...bound.flatMap((one) => one.unready() ?? [])],
     look: async () => void (await Promise.all([identities.look(), ...bound.map((one) => one.look())])),
     stop: async () => {
-      for (const { setHealth } of listeners) setHealth("NOT_SERVING")
+      for (const { health } of listeners) health.set("NOT_SERVING")
       for (const one of bound) one.close()
       for (const { parts } of listeners) parts.connections.stop()
       draining.abort()

@@ -17,6 +17,36 @@ const of = (id: string, file: string, test: string) =>
 /** What connections and calls may cost before they are answered. */
 export const EDGE: readonly Mutant[] = [
   {
+    id: "health-echo",
+    named: "G-12",
+    covers: [],
+    file: "src/server/health.ts",
+    tests: ["test/server/lifecycle.test.ts"],
+    find: "else answer(toStatus(unknownService(name)))",
+    replace: "else answer({ code: 5, details: name })",
+    why: "A caller's bytes would be told to who reads its errors, and no code.",
+  },
+  {
+    id: "health-watched-for-ever",
+    named: "remembers nothing of it",
+    covers: [],
+    file: "src/server/health.ts",
+    tests: ["test/server/lifecycle.test.ts"],
+    find: '    call.once("cancelled", () => this.#watchers.delete(watcher)) // however it ends\n',
+    replace: "",
+    why: "Each call that anyone has ever watched by would be held.",
+  },
+  {
+    id: "reflection-echo",
+    named: "G-12",
+    covers: [],
+    file: "src/server/reflection.ts",
+    tests: ["test/server/lifecycle.test.ts"],
+    find: "responseSerialize(escaped(response))",
+    replace: "responseSerialize(response)",
+    why: "A caller's bytes would be told to who reads its errors.",
+  },
+  {
     id: "message-flag",
     ...of("G-02", "framing", "framing"),
     find: "if (flag > COMPRESSED)",

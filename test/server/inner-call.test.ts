@@ -80,6 +80,25 @@ test("tells of a second message as of any that is too many", () => {
   assert.equal([code, info?.reason, info?.metadata["expected"]], [status.INVALID_ARGUMENT, "PROTO", "one"])
   assert.not.match(message, /method|Received/)
 })
+const blamed: [name: string, details: string, location: string, says: RegExp][] = [
+  ["that cannot be unpacked", "Failed to decompress message", "message", /grpc-encoding says/],
+  ["that cannot be read", "Error deserializing request", "message", /cannot|can be read/],
+  ["with a deadline that is none", 'Invalid grpc-timeout value "x"', "grpc-timeout", /grpc-timeout/],
+]
+for (const [name, details, location, says] of blamed)
+  test(`refuses G-02 a call ${name} as its caller's fault, and says what to do`, () => {
+    const { code, message, info } = told(status.INTERNAL, details)
+    assert.equal(
+      [code, info?.reason, info?.metadata["location"]],
+      [status.INVALID_ARGUMENT, "PROTO", location],
+    )
+    assert.match(message, says)
+  })
+test("tells nothing of what is our fault", () => {
+  const { code, message, info } = told(status.INTERNAL, "Error serializing response: secret")
+  assert.equal([code, info?.reason, message], [status.INTERNAL, "INTERNAL", "internal error"])
+  assert.equal(info?.metadata, {})
+})
 test("leaves what has our words already as it is", () => {
   const metadata = new Metadata()
   metadata.set(

@@ -1,18 +1,22 @@
 import { connect as connectHttp2 } from "node:http2"
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { BinaryReader } from "@bufbuild/protobuf/wire"
-import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt"
-import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js"
+import { anyUnpack, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt"
+import { Client, credentials, Server, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { createAttestationClient } from "../../src/client/attestation.ts"
 import { VerifyRequestSchema } from "../../src/gen/assay/v1/attestation_pb.ts"
+import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts"
+import { StatusSchema } from "../../src/gen/google/rpc/status_pb.ts"
+import { Health } from "../../src/server/health.ts"
 import type { Service } from "../../src/service/service.ts"
 import { rejectsCode } from "../support/assert.ts"
 import { goodVerify, inFolder, rawCall, result, running } from "./fake.ts"
+import { pause, until } from "./raw.ts"
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const CHECK = "/grpc.health.v1.Health/Check"
+const LIST = "/grpc.health.v1.Health/List"
 const WATCH = "/grpc.health.v1.Health/Watch"
 const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 const same = (buffer: Buffer): Buffer => buffer
@@ -45,6 +49,13 @@ const gated = () => {
   return { verify, open: resolve, started: started.promise, count: () => count }
 }
 
+const bound = (server: Server): Promise<number> =>
+  new Promise((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error),
+    ),
+  )
+
 const health = suite("health")
 const SERVING = Buffer.from([0x08, 1])
 health("serves for the server as a whole and for each service that it has", () =>
@@ -68,11 +79,89 @@ health("serves for the server as a whole and for each service that it has", () =
     await server.stop()
   }),
 )
+/** The status details of a failed call, as far as they are ours. */
+const infoOf = ({ metadata }: ServiceError) => {
+  const [trailer] = metadata.get("grpc-status-details-bin")
+  const { details } = fromBinary(StatusSchema, trailer instanceof Buffer ? trailer : new Uint8Array())
+  return details.map((any) => anyUnpack(any, ErrorInfoSchema)).find((one) => one !== undefined)
+}
+const unknown: [name: string, service: string, shown: string][] = [
+  ["a service that there is not", "assay.v1.NoService", "assay.v1.NoService"],
+  ["a name of several lines", "a\r\nb\u001b[31m", "a\\u{d}\\u{a}b\\u{1b}[31m"],
+  ["a name that every object has", "constructor", "constructor"],
+]
+for (const [name, service, shown] of unknown)
+  health(`refuses G-12 ${name} with a code and in its own words`, async () => {
+    const server = await running()
+    const { error } = await rawCall(server.address, CHECK, string(1, service))
+    await server.stop()
+    if (error === undefined) throw new TypeError("it was answered")
+    const info = infoOf(error)
+    assert.equal(
+      [error.code, info?.reason, info?.domain, info?.metadata["location"], info?.metadata["actual"]],
+      [status.NOT_FOUND, "SERVICE_NOT_FOUND", "assay", "service", shown],
+    )
+    assert.match(error.details, /^there is no such service here/)
+  })
+health("refuses G-02 what is no request, as its caller's fault", async () => {
+  const server = await running()
+  const { error } = await rawCall(server.address, CHECK, Buffer.from([0xff]))
+  await server.stop()
+  if (error === undefined) throw new TypeError("it was answered")
+  assert.equal([error.code, infoOf(error)?.reason], [status.INVALID_ARGUMENT, "PROTO"])
+})
+health("lists the server as a whole and each service that it has", async () => {
+  const server = await running()
+  const listing = await rawCall(server.address, LIST, Buffer.alloc(0))
+  await server.stop()
+  if (listing.error !== undefined) throw listing.error
+  const listed = fieldsOf(listing.answer, 1).map((entry) => [
+    Buffer.concat(fieldsOf(entry, 1)).toString(),
+    Buffer.concat(fieldsOf(entry, 2)),
+  ])
+  assert.is(listed.length, 8)
+  for (const name of ["", "assay.v1.AttestationService"])
+    assert.equal(
+      listed.find(([one]) => one === name),
+      [name, SERVING],
+    )
+})
 health("answers anyone, also with a credential that nobody has", async () => {
   const server = await running()
   const answer = await rawCall(server.address, CHECK, Buffer.alloc(0), { authorization: "Bearer nobody" })
   assert.is(answer.error, undefined)
   await server.stop()
+})
+health(
+  "tells who watches a service that there is not so, does not end, and remembers nothing of it",
+  async () => {
+    const served = new Server()
+    const one = new Health(["assay.v1.AttestationService"])
+    one.set("SERVING")
+    assert.equal(one.addTo(served), [CHECK, WATCH, LIST])
+    const port = await bound(served)
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+    const watch = (service: string) => {
+      const states: number[] = []
+      const stream = client.makeServerStreamRequest(WATCH, same, same, string(1, service))
+      stream.on("data", (bytes: Buffer) => states.push(bytes[1] ?? 0))
+      stream.on("error", () => {})
+      return { states, stream }
+    }
+    try {
+    const [known, other] = [watch("assay.v1.AttestationService"), watch("no.such.Service")]
+    await until(() => known.states.length === 1 && other.states.length === 1)
+    assert.is(one.watching, 1)
+    one.set("NOT_SERVING")
+    await until(() => known.states.length === 2)
+    assert.equal([known.states, other.states], [[1, 2], [3]])
+    other.stream.cancel()
+    known.stream.cancel()
+    await until(() => one.watching === 0)
+  } finally {
+    client.close()
+    served.forceShutdown()
+  }
 })
 health("says NOT_SERVING to who watches, before the server is gone", async () => {
   const server = await running()
@@ -144,6 +233,17 @@ reflection("gives the schema of a service", async () => {
     .flatMap((file) => file.service.flatMap(({ method }) => method.map(({ name }) => name)))
   assert.equal(methods, ["CreateChallenge", "Verify", "VerifyStream", "GetEpoch"])
   await server.stop()
+})
+reflection("refuses G-12 a symbol that there is not in visible characters", async () => {
+  const server = await running()
+  const answers = []
+  for (const field of [3, 4]) answers.push(await reflect(server.address, string(field, "a\nb\u001b[31m")))
+  await server.stop()
+  for (const answer of answers) {
+    if (!(answer instanceof Buffer)) throw answer
+    const [text = new Uint8Array()] = fieldsOf(answer, 7).flatMap((error) => fieldsOf(error, 2))
+    assert.match(Buffer.from(text).toString(), /not found: a\\u\{a\}b\\u\{1b\}\[31m$/)
+  }
 })
 reflection("can be switched off", async () => {
   const server = await running({}, { reflection: false })
