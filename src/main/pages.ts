@@ -7,7 +7,7 @@ import { createPrivateApp, type PrivatePages } from "../web/private.ts"
 import { createPublicApp } from "../web/public.ts"
 import { TENANT } from "./constants.ts"
 import type { Cleanup, Opened } from "./open.ts"
-import { servePrivate, servePublic } from "./web.ts"
+import { bucketOf, servePrivate, servePublic } from "./web.ts"
 
 /** Serves the pages; the issuer is theirs unless the settings have one. @throws {AssayError} INPUT. */
 export const servePages = async (
@@ -18,12 +18,17 @@ export const servePages = async (
   cleanup: Cleanup,
 ) => {
   const { host } = hostAndPort(config.web.private) ?? { host: "" }
-  const privateWeb = await servePrivate(config, createPrivateApp({ ...pages, live: () => [], host }))
+  const privateWeb = await servePrivate(
+    config,
+    createPrivateApp({ ...pages, live: () => [], host, bucketOf }),
+  )
   cleanup.push(() => privateWeb.close())
+  const deviceCa = certificatePem(authority.certificate.bytes)
   const publicApp = createPublicApp({
+    bucketOf,
     issuer: () => settings.issuer,
     jwks: () => signer.publicJwks(),
-    deviceCa: () => certificatePem(authority.certificate.bytes),
+    deviceCa: () => deviceCa,
     epoch: async () => {
       const { epoch, token } = await service.epoch({ tenant: TENANT, id: "web" })
       return { ...epoch, token }

@@ -1,9 +1,11 @@
 import type { Hono } from "hono"
 import { toBase64Url } from "../bytes.ts"
 import type { Epoch } from "../service/ports.ts"
+import type { Bucket, Rate } from "./admission.ts"
 import { createApp, json } from "./app.ts"
+import { kept } from "./kept.ts"
 
-/** What the public pages show. Each function is called for each request. */
+/** What the public pages show. Each function but `epoch` is called for each request. */
 export interface PublicPages {
   /** `iss` of every token: an http or https URL without query and fragment, under which relying parties find these pages. */
   readonly issuer: () => string
@@ -13,6 +15,8 @@ export interface PublicPages {
   readonly deviceCa: () => string
   /** The current epoch, and the same in a signed token. */
   readonly epoch: () => PublishedEpoch | Promise<PublishedEpoch>
+  /** Makes what counts how often a page is made. */
+  readonly bucketOf: (rate: Rate) => Bucket
 }
 
 /** An epoch with the token (typ `assay-epoch+jwt`) that proves it. */
@@ -22,6 +26,8 @@ export interface PublishedEpoch extends Epoch {
 
 /** How long a key may go on being used, or go unknown, after the set has changed. */
 const KEYS_AGE_SECONDS_MAX = 300
+/** Each is signed. */
+const EPOCH_RATE: Rate = { perSecond: 10, burst: 20 }
 const DISCOVERY_AGE_SECONDS_MAX = 3600
 
 /**
@@ -32,9 +38,11 @@ const DISCOVERY_AGE_SECONDS_MAX = 3600
  *   nobody logs in here (OpenID Connect Discovery 1.0, section 3);
  * - `/.well-known/assay/device-ca.pem`: whom services trust that verify devices' TLS, PEM;
  * - `/epoch`: `{ number, value, start, end, token }`, the value in base64url, the bounds in ISO 8601.
+ *   When many ask, it is one of at most a tenth of a second ago.
  */
-export const createPublicApp = ({ issuer, jwks, deviceCa, epoch }: PublicPages): Hono =>
-  createApp({
+export const createPublicApp = ({ issuer, jwks, deviceCa, epoch, bucketOf }: PublicPages): Hono => {
+  const current = kept(epoch, bucketOf(EPOCH_RATE))
+  return createApp({
     "/.well-known/jwks.json": () => {
       const response = json(jwks(), `public, max-age=${KEYS_AGE_SECONDS_MAX}`)
       response.headers.set("Content-Type", "application/jwk-set+json")
@@ -59,7 +67,7 @@ export const createPublicApp = ({ issuer, jwks, deviceCa, epoch }: PublicPages):
         },
       }),
     "/epoch": async () => {
-      const { number, value, startsAt, endsAt, token } = await epoch()
+      const { number, value, startsAt, endsAt, token } = await current()
       const document = {
         number,
         value: toBase64Url(value),
@@ -71,3 +79,4 @@ export const createPublicApp = ({ issuer, jwks, deviceCa, epoch }: PublicPages):
       return json(document, "no-store")
     },
   })
+}

@@ -4,6 +4,8 @@ const N07 = { named: "N-07", covers: ["N-07"] } as const
 const BUCKETS = { ...N07, file: "src/server/buckets.ts", tests: ["test/server/limiter.test.ts"] } as const
 const LIMITER = { ...N07, file: "src/server/limiter.ts", tests: ["test/server/limiter.test.ts"] } as const
 const PAGES = { file: "src/web/admission.ts", tests: ["test/web/admission.test.ts"] } as const
+const LOOP = { named: "G-09", covers: ["G-09"] } as const
+const KEPT = { ...LOOP, file: "src/web/kept.ts", tests: ["test/web/kept.test.ts"] } as const
 const RUNNING = { ...N07, tests: ["test/server/rates.test.ts"] } as const
 
 /** What callers may ask for, and how often. */
@@ -154,6 +156,54 @@ export const RATES: readonly Mutant[] = [
     find: "for (const connection of [...idle]) close(connection)",
     replace: "idle.clear()",
     why: "To stop would wait for connections that ask nothing.",
+  },
+  {
+    id: "page-metrics",
+    ...LOOP,
+    file: "src/web/private.ts",
+    tests: ["test/web/private.test.ts"],
+    find: "kept(() => metrics.metrics(), bucketOf(METRICS_RATE))",
+    replace: "() => metrics.metrics()",
+    why: "Whoever reads metrics would have everything counted, by each worker too, as often as he likes.",
+  },
+  {
+    id: "page-ready",
+    ...LOOP,
+    file: "src/web/private.ts",
+    tests: ["test/web/private.test.ts"],
+    find: "kept(ready, bucketOf(READY_RATE))",
+    replace: "ready",
+    why: "Whoever asks for readiness would have the store and each worker asked as often as he likes.",
+  },
+  {
+    id: "page-epoch",
+    ...LOOP,
+    file: "src/web/public.ts",
+    tests: ["test/web/public.test.ts"],
+    find: "kept(epoch, bucketOf(EPOCH_RATE))",
+    replace: "epoch",
+    why: "Whoever asks for the epoch would have it signed as often as he likes.",
+  },
+  {
+    id: "page-rate",
+    ...KEPT,
+    find: 'bucket.take("", now) > 0',
+    replace: "false",
+    why: "A page that is soon made would be made for each who asks.",
+  },
+  {
+    id: "page-flight",
+    ...KEPT,
+    find: "const isJoined = begunMs !== undefined &&",
+    replace: "const isJoined = false &&",
+    why: "Who asks while a page is being made would have another made.",
+  },
+  {
+    id: "page-hangs",
+    ...KEPT,
+    find: "now - begunMs < JOINED_MS_MAX",
+    replace: "now >= begunMs",
+    why: "One check that does not end would be waited for by everybody after it.",
   },
   {
     id: "bucket-evicts-limited",

@@ -2,6 +2,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { createMetrics } from "../../src/web/metrics.ts"
 import { type Check, createPrivateApp } from "../../src/web/private.ts"
+import { bucketOf } from "../support/buckets.ts"
 
 const test = suite("createPrivateApp")
 
@@ -10,7 +11,7 @@ const metrics = createMetrics({
   caches: () => [],
 })
 const app = (live: Check, ready: Check = () => []) =>
-  createPrivateApp({ metrics: metrics.registry, live, ready })
+  createPrivateApp({ metrics: metrics.registry, live, ready, bucketOf })
 
 test("shows the metrics as Prometheus reads them", async () => {
   const response = await app(() => []).request("/metrics")
@@ -55,6 +56,33 @@ for (const [name, check] of [
       assert.not((await response.text()).includes("secret"))
     }
   })
+
+test("G-09 makes metrics and readiness once for all who ask at once, and no more often than it may", async () => {
+  let made = 0
+  const app = createPrivateApp({
+    metrics: {
+      contentType: metrics.registry.contentType,
+      metrics: async () => `${++made}`,
+    },
+    live: () => [],
+    ready: async () => [`${++made}`],
+    // What it grants at once, and no more.
+    bucketOf: ({ burst }) => {
+      let left = burst
+      return { take: () => (left-- > 0 ? 0 : 1), wait: () => 0 }
+    },
+  })
+  for (const [path, atOnce] of [
+    ["/metrics", 150],
+    ["/readyz", 100],
+  ] as const) {
+    made = 0
+    await Promise.all(Array.from({ length: 50 }, () => app.request(path)))
+    assert.is(made, 1)
+    for (let i = 0; i < atOnce + 100; i++) await app.request(path)
+    assert.is(made, 1 + atOnce)
+  }
+})
 
 for (const host of ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example"])
   test(`refuses requests for ${host}, which a browser may have been led to here`, async () => {

@@ -25,12 +25,13 @@ let origin = ""
 test.before(async () => {
   // The issuer is known only once the port is.
   const app = createPublicApp({
+    bucketOf,
     issuer: () => origin,
     jwks: () => ({ keys: [...ec.jwks.keys, ...ed.jwks.keys] }),
     deviceCa: () => "the authority's certificate\n",
     epoch: () => currentEpoch(),
   })
-  site = await listen(app, "127.0.0.1:0", { reach: "loopback", bucketOf })
+  site = await listen(app, "127.0.0.1:0", { bucketOf, reach: "loopback" })
   origin = site.url
 })
 test.after(() => site.close())
@@ -91,6 +92,27 @@ test("shows the epoch, and lets nobody remember it", async () => {
     end: "2026-03-01T12:05:00.000Z",
     token: "header.payload.signature",
   })
+})
+
+test("G-09 signs one epoch for all who ask at once, and no more often than it may", async () => {
+  let made = 0
+  const app = createPublicApp({
+    bucketOf: ({ burst }) => {
+      let left = burst
+      return { take: () => (left-- > 0 ? 0 : 1), wait: () => 0 }
+    },
+    issuer: () => origin,
+    jwks: () => ec.jwks,
+    deviceCa: () => "",
+    epoch: async () => {
+      made++
+      return epoch
+    },
+  })
+  await Promise.all(Array.from({ length: 50 }, () => app.request("/epoch")))
+  assert.is(made, 1)
+  for (let i = 0; i < 100; i++) assert.is((await app.request("/epoch")).status, 200)
+  assert.is(made, 21)
 })
 
 test("answers HEAD as GET, without the body", async () => {

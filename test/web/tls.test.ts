@@ -45,7 +45,7 @@ test("serves at any address, with the certificate of its files as they are now",
       host: "0.0.0.0",
       port: 443,
     })
-    const site = await listen(app, "127.0.0.1:0", { reach: "loopback", bucketOf, identity })
+    const site = await listen(app, "127.0.0.1:0", { bucketOf, reach: "loopback", identity })
     assert.match(site.url, /^https:\/\/127\.0\.0\.1:\d+$/)
     const first = await page(site.url)
     assert.equal([first.body, first.subject, first.protocol], ["a page", "server", "TLSv1.3"])
@@ -57,7 +57,7 @@ test("serves at any address, with the certificate of its files as they are now",
     assert.is((await page(site.url)).subject, "next")
     assert.ok(identity.unready() !== undefined)
     await rejectsCode(
-      () => listen(app, "assay.example:0", { reach: "loopback", bucketOf, identity }),
+      () => listen(app, "assay.example:0", { bucketOf, reach: "loopback", identity }),
       "INPUT",
     )
     await rejected(fetch(`${site.url.replace("https", "http")}/page`))
@@ -76,7 +76,7 @@ const rejected = async (promise: Promise<unknown>): Promise<void> => {
 test("refuses G-11 to begin anew in mid-connection", () =>
   inFolder(async (folder) => {
     const identity = watchServerIdentity(writeServer(folder), now)
-    const site = await listen(app, "127.0.0.1:0", { reach: "loopback", bucketOf, identity })
+    const site = await listen(app, "127.0.0.1:0", { bucketOf, reach: "loopback", identity })
     const options = { ca: pem(SERVER_AUTHORITY.der), servername: "localhost", maxVersion: "TLSv1.2" } as const
     const socket = connect({ host: site.host, port: site.port, ...options })
     await new Promise((resolve) => socket.once("secureConnect", resolve))
@@ -87,6 +87,25 @@ test("refuses G-11 to begin anew in mid-connection", () =>
     })
     assert.is.not(await ended, "renegotiated")
     socket.destroy()
+    identity.close()
+    await site.close()
+  }))
+
+test("closes G-09 who sends requests together, over TLS too", () =>
+  inFolder(async (folder) => {
+    const identity = watchServerIdentity(writeServer(folder), now)
+    const site = await listen(app, "127.0.0.1:0", { reach: "loopback", bucketOf, identity })
+    const options = { ca: pem(SERVER_AUTHORITY.der), servername: "localhost" } as const
+    const socket = connect({ host: site.host, port: site.port, ...options })
+    let answers = 0
+    socket.on("data", (chunk: Buffer) => {
+      answers += chunk.toString().match(/HTTP/g)?.length ?? 0
+    })
+    const closed = new Promise((resolve) => socket.on("error", () => {}).once("close", resolve))
+    socket.write("GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100))
+    await closed
+    assert.ok(answers < 2)
+    assert.is((await page(site.url)).body, "a page")
     identity.close()
     await site.close()
   }))
@@ -115,7 +134,7 @@ test("answers under the private address that it was given, and under no other na
     caches: () => [],
   })
   const pages = (host: string) =>
-    createPrivateApp({ metrics: metrics.registry, live: () => [], ready: () => [], host })
+    createPrivateApp({ metrics: metrics.registry, live: () => [], ready: () => [], host, bucketOf })
   const statusAt = async (host: string, url: string) => (await pages(host).request(`${url}/livez`)).status
   assert.is(await statusAt("10.0.0.5", "http://10.0.0.5:7402"), 200)
   assert.is(await statusAt("10.0.0.5", "http://127.0.0.1:7402"), 200)
