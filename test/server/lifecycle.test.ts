@@ -149,20 +149,21 @@ health(
       return { states, stream }
     }
     try {
-    const [known, other] = [watch("assay.v1.AttestationService"), watch("no.such.Service")]
-    await until(() => known.states.length === 1 && other.states.length === 1)
-    assert.is(one.watching, 1)
-    one.set("NOT_SERVING")
-    await until(() => known.states.length === 2)
-    assert.equal([known.states, other.states], [[1, 2], [3]])
-    other.stream.cancel()
-    known.stream.cancel()
-    await until(() => one.watching === 0)
-  } finally {
-    client.close()
-    served.forceShutdown()
-  }
-})
+      const [known, other] = [watch("assay.v1.AttestationService"), watch("no.such.Service")]
+      await until(() => known.states.length === 1 && other.states.length === 1)
+      assert.is(one.watching, 1)
+      one.set("NOT_SERVING")
+      await until(() => known.states.length === 2)
+      assert.equal([known.states, other.states], [[1, 2], [3]])
+      other.stream.cancel()
+      known.stream.cancel()
+      await until(() => one.watching === 0)
+    } finally {
+      client.close()
+      served.forceShutdown()
+    }
+  },
+)
 health("says NOT_SERVING to who watches, before the server is gone", async () => {
   const server = await running()
   const client = new Client(server.address, credentials.createInsecure())
