@@ -43,6 +43,8 @@ export const CODES = {
   CRL: entry("malformed"),
   CSR: entry("malformed"),
   PROTO: entry("malformed", "G-02", "G-07"),
+  /** A call whose messages are compressed as nobody here can unpack. */
+  ENCODING: entry("malformed", "G-02"),
   FIELD: entry("malformed"),
   POLICY_SCHEMA: entry("malformed", "P-01"),
   INPUT: entry("malformed"),

@@ -7,7 +7,7 @@ import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp
 import type { StatusObject } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import { type AtOnce, type Connection, connectionOf } from "./connections.ts"
-import { toStatus } from "./errors.ts"
+import { ENCODINGS, toStatus } from "./errors.ts"
 import { ignore, letGo } from "./let-go.ts"
 import { AtATime } from "./limiter.ts"
 import { partyOf } from "./party.ts"
@@ -151,6 +151,13 @@ function findFlaw(
     return flawed(":scheme", isTls ? "https" : "http", scheme)
   const type = headers["content-type"]
   if (type === undefined || !CONTENT_TYPE.test(type)) return flawed("content-type", "application/grpc", type)
+  const encoding = headers["grpc-encoding"]
+  if (encoding !== undefined && !ENCODINGS.includes(String(encoding)))
+    return new AssayError("ENCODING", "messages that are compressed so cannot be read here", {
+      location: "grpc-encoding",
+      expected: ENCODINGS.join(", "),
+      actual: String(encoding),
+    })
   const timeout = headers["grpc-timeout"]
   if (timeout !== undefined && !(typeof timeout === "string" && TIMEOUT.test(timeout)))
     return flawed("grpc-timeout", "up to 8 digits and one of H, M, S, m, u, n", timeout)

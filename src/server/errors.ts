@@ -29,9 +29,13 @@ const STATUS_OF_CODE: Readonly<Partial<Record<Code, status>>> = {
   TOKEN_TIME: status.UNAUTHENTICATED,
   TOKEN_CLAIMS: status.UNAUTHENTICATED,
   DEVICE_EXISTS: status.ALREADY_EXISTS,
+  ENCODING: status.UNIMPLEMENTED,
   SLOW: status.DEADLINE_EXCEEDED,
   DEADLINE: status.DEADLINE_EXCEEDED,
 }
+
+/** How messages may be compressed, for a caller that chose another way (gRPC compression, `grpc-accept-encoding`). */
+export const ENCODINGS: readonly string[] = ["identity", "deflate", "gzip"]
 
 /** Limits that another try meets again: there is nothing to wait for. */
 const LASTING: readonly Code[] = ["MESSAGE_SIZE", "LOG_SIZE", "DEPTH", "PATH", "TRUST_FULL"]
@@ -110,5 +114,6 @@ export function toStatus(error: unknown, violations?: readonly Violation[]): Sta
   const rpc = toRpcStatus(error, violations)
   const metadata = new Metadata()
   metadata.set("grpc-status-details-bin", toBuffer(toBinary(StatusSchema, rpc)))
+  if (codeOf(error) === "ENCODING") metadata.set("grpc-accept-encoding", ENCODINGS.join())
   return { code: rpc.code, details: rpc.message, metadata }
 }

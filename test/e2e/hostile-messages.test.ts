@@ -62,7 +62,7 @@ const packed: [name: string, bytes: () => Buffer, headers: OutgoingHttpHeaders, 
     "that is packed as nobody here can unpack",
     () => framed(brotliCompressSync(zeros(9)), PACKED),
     { "grpc-encoding": "br" },
-    "PROTO",
+    "ENCODING",
   ],
 ]
 for (const [name, bytes, more, code] of packed)

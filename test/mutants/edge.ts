@@ -83,6 +83,23 @@ export const EDGE: readonly Mutant[] = [
     why: "Another protocol's framing would be read as ours.",
   },
   {
+    id: "arrival-encoding",
+    ...of("G-02", "arrival", "arrival"),
+    find: "if (encoding !== undefined && !ENCODINGS.includes(String(encoding)))",
+    replace: 'if (encoding === "none")',
+    why: "A caller would be told of a message that is wrong, and not of how it may be compressed.",
+  },
+  {
+    id: "arrival-encodings-untold",
+    named: "says how they may be",
+    covers: [],
+    file: "src/server/errors.ts",
+    tests: ["test/server/arrival.test.ts"],
+    find: 'if (codeOf(error) === "ENCODING")',
+    replace: 'if (codeOf(error) === "INTERNAL")',
+    why: "A caller would not be told how its messages may be compressed.",
+  },
+  {
     id: "arrival-metadata",
     ...of("G-04", "arrival", "arrival"),
     find: "if (size > HEADERS_SIZE_MAX)",

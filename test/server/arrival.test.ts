@@ -1,4 +1,6 @@
 import { hash } from "node:crypto"
+import { deflateSync, gzipSync } from "node:zlib"
+import { status } from "@grpc/grpc-js"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
@@ -9,6 +11,8 @@ import { gateway, serving } from "./tls.ts"
 
 const CHALLENGE = pathOf(AttestationService.method.createChallenge)
 const EPOCH = pathOf(AttestationService.method.getEpoch)
+const STREAM = pathOf(AttestationService.method.verifyStream)
+const CHECK = "/grpc.health.v1.Health/Check"
 const nothing = framed(new Uint8Array())
 
 const test = suite("how calls arrive")
@@ -42,6 +46,46 @@ for (const [name, changed, code] of headers)
       stream.end(nothing)
       assert.is((await outcome).code, code)
       assert.is(seen.length, 0)
+      session.destroy()
+    }))
+const encodings: [name: string, encoding: string][] = [
+  ["brotli", "br"],
+  ["snappy", "snappy"],
+  ["another case", "GZIP"],
+  ["one inside the other", "gzip, deflate"],
+  ["nothing", ""],
+]
+for (const [name, encoding] of encodings)
+  for (const [path, holder] of [
+    [EPOCH, gateway],
+    [STREAM, gateway],
+    [CHECK, undefined],
+  ] as const)
+    test(`refuses G-02 a call of ${path} whose messages are compressed by ${name}, and says how they may be`, () =>
+      serving(async ({ address, seen }) => {
+        const session = await rawSession(address, holder)
+        const { stream, outcome } = rawOpen(session, path, { "grpc-encoding": encoding })
+        const told = new Promise((resolve) =>
+          stream.on("response", (given) => resolve(given["grpc-accept-encoding"])),
+        )
+        stream.end(nothing)
+        const { code, status: number } = await outcome
+        assert.equal([code, number], ["ENCODING", String(status.UNIMPLEMENTED)])
+        assert.is(await told, "identity,deflate,gzip")
+        assert.is(seen.length, 0)
+        session.destroy()
+      }))
+for (const [encoding, bytes] of [
+  ["identity", nothing],
+  ["gzip", nothing],
+  ["deflate", nothing],
+  ["gzip", framed(gzipSync(new Uint8Array()), { flag: 1 })],
+  ["deflate", framed(deflateSync(new Uint8Array()), { flag: 1 })],
+] as const)
+  test(`accepts a message ${bytes === nothing ? "as it is" : "compressed"}, of a call that says ${encoding}`, () =>
+    serving(async ({ address }) => {
+      const session = await rawSession(address, gateway)
+      assert.is((await rawWhole(session, EPOCH, bytes, { "grpc-encoding": encoding })).status, "0")
       session.destroy()
     }))
 const much: [name: string, headers: Record<string, string>][] = [
