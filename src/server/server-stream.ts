@@ -11,7 +11,7 @@ import { check } from "./validate.ts"
 
 /**
  * A handler with one request and a stream of answers: checks the request, calls, and sends what comes, no faster than it is
- * taken, and each when it is the caller's turn. It ends with the answers, or with the failure; when the caller leaves, nobody is
+ * taken, each asked for when it is the caller's turn. It ends with the answers, or with the failure; when the caller leaves, nobody is
  * asked for more; when the server drains, with SHUTTING_DOWN.
  *
  * @param answer Is told by `signal` when nobody waits for it any more. Gives what makes each answer, for what that takes is the
@@ -42,12 +42,9 @@ export const serverStream =
       const checked = check(schema, call.request)
       if (checked.kind === "invalid")
         return void call.emit("error", context.fail(checked.error, checked.violations))
-      let count = 0
-      for await (const make of answer(checked.request, context.caller, signal)) {
-        if (signal.aborted) break
-        await send(call, context, make, { isNext: count % together === 0, signal })
-        count += 1
-      }
+      const turns = { together, signal }
+      for await (const make of inTurns(answer(checked.request, context.caller, signal), context, turns))
+        await send(call, context, make, signal)
       if (draining.aborted) throw new AssayError("SHUTTING_DOWN", "this server is shutting down")
       if (!call.cancelled) call.end()
     } catch (error) {
@@ -55,25 +52,32 @@ export const serverStream =
     }
   }
 
-/** How an answer is sent. */
-interface Sending {
-  /** Whether it is to wait for its turn, or goes with the one before. */
-  readonly isNext: boolean
-  readonly signal: AbortSignal
+/** What comes, each asked for in a turn; that is not held while there is nothing to give, or while the caller takes its time. */
+async function* inTurns<T>(
+  items: AsyncIterable<T>,
+  context: CallContext,
+  { together, signal }: { readonly together: number; readonly signal: AbortSignal },
+): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]()
+  try {
+    for (let count = 0; ; count += 1) {
+      if (count % together === 0) (await context.enter(0))?.()
+      const { done, value } = await iterator.next()
+      if (done === true || signal.aborted) return
+      yield value
+    }
+  } finally {
+    await iterator.return?.()
+  }
 }
 
 const send = async <I, O>(
   call: ServerWritableStream<I, O>,
   context: CallContext,
   make: (() => O) | undefined,
-  { isNext, signal }: Sending,
+  signal: AbortSignal,
 ): Promise<void> => {
-  const sent = isNext ? await context.enter(0) : undefined
-  try {
-    if (make === undefined || call.cancelled || context.run(() => call.write(make()))) return
-  } finally {
-    sent?.() // nobody else waits while this caller takes its time
-  }
+  if (make === undefined || call.cancelled || context.run(() => call.write(make()))) return
   try {
     await once(call, "drain", { signal })
   } catch (error) {

@@ -22,7 +22,7 @@ export interface JournalUseCases {
   ): Promise<{ readonly records: readonly KeptRecord[]; readonly next: number | undefined }>
   /**
    * What is written from now on. The first turn has no record, and says that none will be missed from then on; a later one
-   * without any says that others were looked through.
+   * without any has the next look wait until it is asked for.
    */
   watchRecords(
     filter: RecordFilter,

@@ -6,8 +6,8 @@ const RECORDS_AT_ONCE = 500
 
 /**
  * Records of the caller's tenant that are written from now on, by whichever replica; those of one chain in their order. The
- * first turn has none, and says from when on; a later one without any says that others were looked through, so that who hands
- * them on may have that wait too.
+ * first turn has none, and says from when on; a later one without any is there for who hands them on to have the next look
+ * wait: it comes before each, and after each page of which nothing is wanted.
  *
  * @throws {AssayError} JOURNAL.
  */
@@ -44,6 +44,7 @@ export const createWatchJournal = ({
         seen.set(writer, after)
       }
       await pause(INTERVAL_MS, signal)
+      if (!signal.aborted) yield []
     }
   }
 

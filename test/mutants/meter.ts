@@ -170,6 +170,13 @@ export const METER: readonly Mutant[] = [
   ]),
   ...mutantsOf("src/service/watch-journal.ts", READS, [
     [
+      "watch-at-once",
+      "N-07",
+      "      if (!signal.aborted) yield []\n",
+      "",
+      "Whoever watches by sixty streams would have all of them look at the same moment.",
+    ],
+    [
       "watch-silent",
       "N-07",
       "          yield records.filter(({ content }) => isWanted(content, filter))\n",
@@ -233,8 +240,8 @@ export const METER: readonly Mutant[] = [
     [
       "stream-without-turns",
       "N-07",
-      "isNext ? await context.enter(0) : undefined",
-      "undefined",
+      "if (count % together === 0) (await context.enter(0))?.()",
+      "if (count < 0) (await context.enter(0))?.()",
       "Whoever exports all the time would not wait for anybody.",
     ],
   ]),

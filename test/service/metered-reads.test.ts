@@ -75,7 +75,7 @@ const journal = () => {
       if (pauses > PAUSES_MAX) throw new Error("nothing is told any more")
     },
   }
-  return { journal: createJournalUseCases(ports), noted, append }
+  return { journal: createJournalUseCases(ports), noted, append, pauses: () => pauses }
 }
 
 test("N-07 lists records for the account of who asks", async () => {
@@ -92,16 +92,21 @@ test("N-07 exports a journal for the account of who asks", async () => {
   assert.equal(read, [`checkpoints for ${OPERATOR.id}`, `records for ${OPERATOR.id}`])
 })
 
-test("N-07 watches records for the account of who does, and tells that it has read what nobody wants", async () => {
-  const { journal: useCases, noted, append } = journal()
+test("N-07 watches records for the account of who does, and has each look wait until it is asked for", async () => {
+  const { journal: useCases, noted, append, pauses } = journal()
   const { signal } = new AbortController()
   const watched = useCases.watchRecords({ device: "device-9" }, OPERATOR, signal)[Symbol.asyncIterator]()
-  assert.equal((await watched.next()).value, [])
+  const turn = async () => (await watched.next()).value?.length
+  const read = `records for ${OPERATOR.id}`
+  assert.is(await turn(), 0, "from now on")
   append(newRecord("device-3"))
-  assert.equal((await watched.next()).value, [], "read, and not wanted")
   append(newRecord("device-9"))
-  assert.is((await watched.next()).value?.length, 1)
-  assert.equal(noted, [`records for ${OPERATOR.id}`, `records for ${OPERATOR.id}`])
+  assert.is(await turn(), 1, "at once")
+  append(newRecord("device-3"))
+  assert.is(await turn(), 0, "before the next look")
+  assert.equal(noted, [read])
+  assert.is(await turn(), 0, "read, and not wanted")
+  assert.equal([noted, pauses()], [[read, read], 1])
 })
 
 const withDevices = (
