@@ -87,7 +87,7 @@ export class Admission {
    * refused when it has cost most of what it costs.
    */
   refuses(caller: string): boolean {
-    if (!this.#isFull(1, UNSEEN)) return false
+    if (!this.#isFull(1, { unseen: UNSEEN })) return false
     const line = this.#lines.get(caller)
     if (line === undefined || line.party.asked < (this.#most?.asked ?? 0) * MUCH) return false
     const { party } = line
@@ -110,11 +110,12 @@ export class Admission {
       const weight = 1 + bytes / BYTES_OF_ONE
       const line = this.#lineOf(caller)
       const { party } = line
-      while (this.#isFull(weight + line.extra)) {
+      let made = 0
+      while (this.#isFull(weight + line.extra, { made })) {
         const more = weight + line.extra
         const [most, own] = [this.#most, party.most]
-        if (most !== undefined && most.asked > party.asked + more) this.#shorten(most.most)
-        else if (own !== undefined && own.asked > line.asked + more) this.#shorten(own)
+        if (most !== undefined && most.asked > party.asked + more) made += this.#shorten(most.most)
+        else if (own !== undefined && own.asked > line.asked + more) made += this.#shorten(own)
         else return refuse(this.#overloaded(line))
       }
       const sinceMs = this.#nowMs()
@@ -151,12 +152,20 @@ export class Admission {
     return line
   }
 
-  /** Whether so much more would have to wait too long. @param unseen What comes with it, as a part of what waits. */
-  #isFull(weight: number, unseen = 0): boolean {
+  /**
+   * Whether so much more would have to wait too long. While nothing ends, no more may wait than does.
+   *
+   * @param unseen What comes with it, as a part of what waits.
+   * @param made The weight of what was refused for it.
+   */
+  #isFull(weight: number, { unseen = 0, made = 0 }): boolean {
     if (this.#waiting === 0) return false
-    if (this.#waiting >= this.#limits.waitingMax) return true
+    const { waitingMax, runningMax, waitMs } = this.#limits
+    if (this.#waiting >= waitingMax) return true
+    const nowMs = this.#nowMs()
+    if (this.#running >= runningMax && weight > made && this.#throughput.isStill(waitMs, nowMs)) return true
     const all = this.#weight() * (1 + unseen) + weight
-    return this.#throughput.isTooMuch(all, this.#limits.waitMs, this.#nowMs())
+    return this.#throughput.isTooMuch(all, waitMs, nowMs)
   }
 
   /** Of all that waits. */
@@ -173,9 +182,11 @@ export class Admission {
     return most
   }
 
-  /** Refuses what came last to a line. */
-  #shorten(line: Line | undefined): void {
-    if (line !== undefined) this.#leave(line, "last")?.refuse(this.#overloaded(line))
+  /** Refuses what came last to a line, and gives what that weighs. */
+  #shorten(line: Line | undefined): number {
+    const left = line && this.#leave(line, "last")
+    left?.refuse(this.#overloaded(left.line))
+    return left === undefined ? 0 : left.weight + left.line.extra
   }
 
   #leave(line: Line, which: "first" | "last"): Waiting | undefined {
@@ -239,7 +250,7 @@ export class Admission {
       const next = this.#next()
       if (next === undefined) break
       const weight = next.weight + next.line.extra
-      this.#throughput.begun(weight)
+      this.#throughput.begun(weight, nowMs)
       if (next.isGone()) next.begin(undefined)
       else {
         begun += weight

@@ -4,6 +4,8 @@
 const [MEASURE_MS, NEWEST] = [50, 0.3]
 /** What comes at once, and is done after a while, waits: only a line that stays is one that is too long. */
 const BURST_MS = 1000
+/** A disk may stand still for a moment, and those who wait with it. */
+const STILL_MS = 300
 /** What is hoped for when all that waited was begun while others were refused. */
 const PROBE = 1.1
 
@@ -15,12 +17,15 @@ export class Throughput {
   /** What is begun in a millisecond while requests wait; nothing before that was measured, and when nobody asks for too much. */
   #perMs: number | undefined
   #measured = { sinceMs: 0, weight: 0 }
+  /** Since when somebody has waited and nothing was begun. */
+  #stillSinceMs = 0
   #probedMs = 0
 
   /** The first request waits. */
   waits(nowMs: number): void {
     if (this.#perMs === undefined) this.#busySinceMs = nowMs
     this.#measured = { sinceMs: nowMs, weight: 0 }
+    this.#stillSinceMs = nowMs
   }
 
   /** A request was refused. */
@@ -29,8 +34,14 @@ export class Throughput {
   }
 
   /** So much was begun. */
-  begun(weight: number): void {
+  begun(weight: number, nowMs: number): void {
     this.#measured.weight += weight
+    this.#stillSinceMs = nowMs
+  }
+
+  /** Whether nothing was begun for too long, which nothing that is measured tells, while somebody waits. */
+  isStill(waitMs: number, nowMs: number): boolean {
+    return nowMs - this.#stillSinceMs > Math.max(STILL_MS, waitMs)
   }
 
   /** Whether so much would have to wait for longer than that. Nothing would as long as nobody has asked for too much for a while. */

@@ -298,6 +298,52 @@ test("refuses N-07 what would have to wait too long, as it is measured", async (
 const byLetter = (caller: string): string => caller.slice(0, 1)
 const countIn = (all: readonly string[], caller: string): number =>
   all.filter((one) => one.startsWith(caller)).length
+test("refuses N-07 what comes while nothing ends, after a moment and not before, and begins what waits when it does", async () => {
+  let now = 0
+  const refused: string[] = []
+  const begun: string[] = []
+  const ends: (() => void)[] = []
+  const limits = { runningMax: 4, waitingMax: 4096, waitMs: 100 }
+  const admission = new Admission(limits, { waited: () => {} }, () => now)
+  const ask = (caller: string): void =>
+    void admission.enter(caller, 0, stays).then(
+      (end) => {
+        begun.push(caller)
+        if (end !== undefined) ends.push(end)
+      },
+      () => refused.push(caller),
+    )
+  for (let i = 0; i < 4; i++) ask("many")
+  await turn()
+  now = 5000 // no longer than calls may take while nobody waits
+  for (const until = now + 300; now < until; now += 3) {
+    assert.is(admission.refuses("many"), false)
+    ask("many")
+    await turn()
+  }
+  assert.equal([admission.running, admission.waiting, refused], [4, 100, []])
+  for (now += 10; now < 10_000; now += 10) {
+    assert.is(admission.refuses("many"), true, "unread")
+    ask("many")
+    await turn()
+  }
+  assert.equal([admission.waiting, begun.length], [100, 4])
+  refused.splice(0)
+  ask("few")
+  assert.is(admission.refuses("few"), false)
+  await turn()
+  assert.equal([admission.waiting, refused], [100, ["many"]], "one of many's goes for it, and not all")
+  await drain(ends)
+  assert.equal([admission.running, admission.waiting, begun.length], [0, 0, 104])
+  assert.ok(begun.includes("few"))
+  refused.splice(0)
+  for (const until = now + 1500; now < until; now += 10) {
+    ask("many")
+    await turn()
+    for (const end of ends.splice(0)) end()
+  }
+  assert.equal(refused, [], "as if nothing had been")
+})
 test("N-07 gives a party of many as many turns as one caller, and the same to each of the many", async () => {
   const { begun, ends, ask } = admitting({ runningMax: 1, waitingMax: 1e6 }, byLetter)
   for (let i = 0; i < 40; i++) for (let member = 0; member < 20; member++) ask(`many-${member}`)

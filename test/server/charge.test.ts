@@ -22,6 +22,8 @@ const ASKED = 30
 const STRANGERS = 6
 /** For all of them to come, while the first is answered. */
 const TO_COME_MS = 300
+/** One at a time, and whatever waits meanwhile is not refused for it. */
+const GATED = { runningMax: 1, waitMs: 60_000 }
 
 /** Who was served in which order, one at a time, when each request of the one has taken so many milliseconds. */
 const order = async (ms: number): Promise<readonly string[]> => {
@@ -37,7 +39,7 @@ const order = async (ms: number): Promise<readonly string[]> => {
     return result()
   }
   const charged: number[] = []
-  const limits = { runningMax: 1 }
+  const limits = GATED
   server = await running({ verify }, { credentials, limits, charged: (seconds) => charged.push(seconds) })
   const { address, stop } = server
   const clients = names.map((name) => createAttestationClient(address, { credential: `secret-of-${name}` }))
@@ -73,7 +75,7 @@ test("N-07 counts what was refused at once for a caller's own bound when it is a
     return result()
   }
   const rates = { callsMax: ASKED + 1 }
-  const server = await running({ verify }, { credentials, limits: { runningMax: 1 }, rates })
+  const server = await running({ verify }, { credentials, limits: GATED, rates })
   const [flood, modest] = names.map((name) =>
     createAttestationClient(server.address, { credential: `secret-of-${name}` }),
   )
@@ -104,7 +106,7 @@ test("N-07 lets holders of enrollment tokens, however many, have the turns of on
     served.push(caller.id)
     return result()
   }
-  const limits = { runningMax: 1 }
+  const limits = GATED
   const enrollmentToken = async (sha256: Uint8Array) => ({ tenant: "default", id: toHex(sha256) })
   const { address, stop } = await running({ verify }, { credentials, limits, enrollmentToken })
   const gateway = createAttestationClient(address, { credential: "secret-of-cheap" })
@@ -196,7 +198,7 @@ test("N-07 has each part of a stream of answers wait for its turn", async () => 
   }
   const server = await running(
     { verify, exportJournal },
-    { credentials: [...credentials, ...auditor], limits: { runningMax: 1, waitMs: 60_000 } },
+    { credentials: [...credentials, ...auditor], limits: GATED },
   )
   const gateway = createAttestationClient(server.address, { credential: "secret-of-dear" })
   const client = createAdminClient(server.address, { credential: "secret-of-auditor" })
