@@ -29,9 +29,9 @@ export const PAGE_RATES = {
   /** Requests of one address. */
   request: { perSecond: 200, burst: 500 },
   /** Requests of one address that are answered whatever all others ask: those of probes. */
-  first: { perSecond: 5, burst: 10 },
-  /** Requests of all addresses together. */
-  all: { perSecond: 1000, burst: 2000 },
+  first: { perSecond: 10, burst: 20 },
+  /** Requests of all addresses together, but for those. */
+  all: { perSecond: 300, burst: 600 },
   /** Connections of one address that were closed for what they sent: that it was read at all is dear. */
   hasty: { perSecond: 0.2, burst: 3 },
 } as const satisfies Readonly<Record<string, Rate>>
