@@ -5,6 +5,7 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { readConfig } from "../../src/config.ts"
 import { createLog, start } from "../../src/main.ts"
 import { type ServerProcess, serve } from "../e2e/server.ts"
@@ -62,6 +63,7 @@ export async function prepareScenario<Outcome>(scenario: Scenario<Outcome>): Pro
       const server = await serveWithFault(copy(), "trace")
       try {
         await scenario.act(server)
+        await sleep(LOGGED_MS)
         return [...new Set(server.lines().flatMap(({ point }) => (typeof point === "string" ? [point] : [])))]
       } finally {
         await server.end()
@@ -83,6 +85,8 @@ export async function prepareScenario<Outcome>(scenario: Scenario<Outcome>): Pro
   }
 }
 
+/** Lines of a log are written together, so much later at the most, and some. */
+const LOGGED_MS = 250
 /** How long a server that was to end has for it. */
 const END_MS = 500
 
