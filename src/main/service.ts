@@ -30,7 +30,7 @@ import type { Agreement } from "./engine.ts"
 import { breathe, type OpenTrust } from "./trust.ts"
 
 const FINDINGS = { max: 20_000, maxBytes: 20 * 1024 * 1024 }
-const LOG_BOUNDS = { logs: 10_000, bytes: 48 * 1024 * 1024, devices: 100_000 }
+const LOG_BOUNDS = { logs: 10_000, bytes: 40 * 1024 * 1024, devices: 100_000 }
 /** For a device with an attestation key and no certificates, about 300 MiB. */
 const CONTEXTS = { max: 100_000, maxBytes: 400 * 1024 * 1024 }
 /** A refutation is remembered while a caller may be trying again, and no longer. */
