@@ -61,7 +61,11 @@ async function* inTurns<T>(
   const iterator = items[Symbol.asyncIterator]()
   try {
     for (let count = 0; ; count += 1) {
-      if (count % together === 0) (await context.enter(0))?.()
+      if (count % together === 0) {
+        const begun = await context.enter(0)
+        if (begun === undefined) return // nobody waits any more
+        begun()
+      }
       const { done, value } = await iterator.next()
       if (done === true || signal.aborted) return
       yield value

@@ -221,4 +221,45 @@ test("N-07 has each part of a stream of answers wait for its turn", async () => 
     await server.stop()
   }
 })
+test("N-07 reads nothing for a stream whose caller has left while it waited for its turn", async () => {
+  const { promise: whenToldSo, resolve: tell } = Promise.withResolvers<void>()
+  let isVerifying = false
+  const verify: Service["verify"] = async () => {
+    isVerifying = true
+    await whenToldSo
+    return result()
+  }
+  let reads = 0
+  const exportJournal: Service["exportJournal"] = async function* () {
+    reads += 1
+    yield { kind: "entries", entries: [] }
+  }
+  const server = await running(
+    { verify, exportJournal },
+    { credentials: [...credentials, ...auditor], limits: { runningMax: 1, waitMs: 60_000 } },
+  )
+  const gateway = createAttestationClient(server.address, { credential: "secret-of-dear" })
+  const client = createAdminClient(server.address, { credential: "secret-of-auditor" })
+  const leaving = new AbortController()
+  try {
+    const verified = gateway.verify(goodVerify())
+    await until(() => isVerifying)
+    const exported = (async () => {
+      for await (const _ of client.exportJournal({ signal: leaving.signal })) void 0
+    })().catch(() => {})
+    await pause(TO_COME_MS)
+    leaving.abort()
+    await exported
+    await pause(50)
+    tell()
+    await verified
+    await pause(50)
+    assert.is(reads, 0)
+  } finally {
+    tell()
+    gateway.close()
+    client.close()
+    await server.stop()
+  }
+})
 test.run()
