@@ -61,6 +61,10 @@ export function watchArrivals(): void {
     session.removeAllListeners("stream")
     session.on("stream", (own, headers, flags, rawHeaders) => {
       if (!isServerStream(own)) return
+      if (connection.isEnding) {
+        own.on("error", ignore)
+        return
+      }
       connection.calls += 1
       const refusal = connection.refusal(headers.authorization)
       if (refusal !== undefined) {
@@ -115,7 +119,7 @@ export function answerAtOnce(
   const owner = caller === undefined ? connection.id : partyOf(caller)
   if (lingering.isFull(owner)) {
     // Whoever opens calls and does not end them, or opens more before those are answered.
-    stream.session?.destroy()
+    connection.end()
     return
   }
   // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.

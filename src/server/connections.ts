@@ -83,6 +83,7 @@ export class Connection {
   /** Calls that have not come to us, as far as they have been counted; and what had been read by then. */
   #unheard = 0
   #bytesRead = 0
+  #isEnding = false
 
   /** Ends it at once, whatever its other end does. */
   readonly cut: () => void
@@ -114,12 +115,24 @@ export class Connection {
   /** Counts a call of the kind that `STRIKES` says, and ends whoever makes one too many. Gives whether it was that. */
   strike(nowMs: number): boolean {
     if (this.#strikes.take("", nowMs) === 0) return false
-    const { session } = this
-    if (session !== undefined && !session.destroyed) {
-      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
-      session.destroy()
-    }
+    this.end()
     return true
+  }
+
+  /** Whether nothing more of it is answered. */
+  get isEnding(): boolean {
+    return this.#isEnding
+  }
+
+  /**
+   * Says that it is too much, and ends it. By its socket, and not by `destroy` of its session: while answers of streams are
+   * under way, that has Node abort the process.
+   */
+  end(): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    if (this.session?.destroyed === false) this.session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    setImmediate(this.cut) // when that is written
   }
 
   /**

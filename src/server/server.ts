@@ -66,6 +66,9 @@ const CONNECTIONS = {
 /** Between two looks at what takes too long. */
 const SWEEP_MS = 250
 
+/** For connections that were cut to be gone. */
+const CUT_MS = 1000
+
 /** Whoever can open the administration socket can do worse. */
 const ADMIN_CONNECTIONS = {
   connectionsMax: Number.MAX_SAFE_INTEGER,
@@ -264,7 +267,11 @@ export function createServer(config: ServerConfig): AssayServer {
       draining.abort()
       // It says that it has shut down when it has told its connections to close, not when they have.
       for (const { server } of listeners) server.tryShutdown(() => {})
-      await drained(open, () => connections.size + administering.size === 0, limits.drainMs)
+      const areLeft = (): boolean => connections.size + administering.size === 0
+      await drained(open, areLeft, limits.drainMs)
+      for (const { parts } of listeners) parts.connections.cut()
+      // Sessions are not destroyed before their sockets, see `Connection.end`.
+      await drained({ size: 0 }, areLeft, CUT_MS)
       close()
     },
   }

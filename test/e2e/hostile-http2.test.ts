@@ -5,9 +5,10 @@
 import { constants } from "node:http2"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { frame, SETTINGS, until } from "../server/raw.ts"
+import { frame, pause, SETTINGS, until } from "../server/raw.ts"
 import {
   ACK,
+  CHECK,
   CONTINUATION,
   callHeaders,
   DATA,
@@ -160,6 +161,34 @@ for (const [name, make] of storms)
     await flood(one, 5000, (i) => make(1 + 2 * i, found))
     await until(() => ended(one))
   })
+
+const check = (found: Victim, path = CHECK): readonly Header[] =>
+  without(callHeaders(found, path), "authorization")
+const endings: [how: string, end: (one: Wire, ids: readonly number[]) => unknown][] = [
+  ["takes them back", (one, ids) => one.send(...ids.map((id) => frame(RST_STREAM, 0, id, CANCEL)))],
+  ["ends the connection", (one) => one.socket.end()],
+  ["resets the connection", (one) => one.socket.resetAndDestroy()],
+]
+// Refusals count as what is taken back does: by how many there are, one or the other is what is too much.
+for (const count of [600, 1000])
+  for (const [how, end] of endings)
+    attack(`refuses G-03 ${count} calls whose caller ${how} while they are answered`, async (one, found) => {
+      const ids = Array.from({ length: count }, (_, i) => 1 + 2 * i)
+      await one.send(...ids.map((id) => wholeCall(id, check(found))))
+      await pause(3)
+      await end(one, ids)
+      await until(() => one.isClosed())
+    })
+attack(
+  "refuses G-03 too many calls, and answers none that has come with the last of them",
+  async (one, found) => {
+    const ids = Array.from({ length: 1000 }, (_, i) => 1 + 2 * i)
+    await one.send(...ids.map((id) => wholeCall(id, check(found, `${CHECK}s`))))
+    await until(() => one.isClosed())
+    const answered = ids.filter((id) => one.isAnswered(id)).length
+    assert.ok(answered < 600, `${answered} were answered`)
+  },
+)
 
 const kilobyte = "x".repeat(1024)
 attack("refuses G-04 headers that go on and on, and closes the connection", async (one, found) => {
