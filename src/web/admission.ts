@@ -126,7 +126,16 @@ export function createAdmission(
   }
   return {
     connected(socket) {
-      const { remoteAddress = "" } = socket
+      const { remoteAddress } = socket
+      // It has gone before it was looked at.
+      if (remoteAddress === undefined) {
+        socket.destroy()
+        return
+      }
+      const name = nameOf(socket)
+      // Whoever had its port has gone, which is seen later.
+      const before = connections.get(name)
+      if (before !== undefined) close(before)
       const key = networkOf(remoteAddress)
       const now = nowMs()
       const network = networks.get(key) ?? { key, open: new Set(), asking: 0 }
@@ -140,8 +149,8 @@ export function createAdmission(
         socket.destroy()
         return
       }
-      const connection = { socket, name: nameOf(socket), network, isAsking: false }
-      connections.set(connection.name, connection)
+      const connection = { socket, name, network, isAsking: false }
+      connections.set(name, connection)
       networks.set(key, network)
       network.open.add(connection)
       idle.add(connection)
@@ -180,7 +189,8 @@ export function createAdmission(
 }
 
 /** As no other connection's, while it lasts; with TLS, the same on both sides of it. */
-const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
+const nameOf = ({ remoteAddress, remotePort, localAddress }: Socket): string =>
+  [remoteAddress, remotePort, localAddress].join(" ")
 
 const hasLongBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > PAGE_LIMITS.bodyBytes

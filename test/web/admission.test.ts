@@ -1,9 +1,10 @@
+import { EventEmitter } from "node:events"
 import { request } from "node:http"
 import { connect, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import type { Bucket, Rate } from "../../src/web/admission.ts"
+import { type Bucket, createAdmission, PAGE_LIMITS, type Rate } from "../../src/web/admission.ts"
 import { createApp } from "../../src/web/app.ts"
 import { type Listening, listen } from "../../src/web/listen.ts"
 import { bucketOf } from "../support/buckets.ts"
@@ -270,6 +271,49 @@ test("G-06 closes a connection that asks nothing after seconds", async () => {
   const before = performance.now()
   await silent.closed
   assert.ok(performance.now() - before < 7500)
+})
+
+/** A connection of which nothing but its ends matters. */
+class Ends extends EventEmitter {
+  destroyed = false
+  readonly remotePort = 50_000
+  readonly remoteAddress: string | undefined
+  readonly localAddress: string
+  constructor(remoteAddress: string | undefined, localAddress = "192.0.2.1") {
+    super()
+    this.remoteAddress = remoteAddress
+    this.localAddress = localAddress
+  }
+  destroy(): void {
+    this.destroyed = true
+  }
+}
+/** How many of as many as it is told of an admission leaves open. */
+const leftOpen = (admission: ReturnType<typeof createAdmission>, all: readonly Ends[]): number => {
+  // A socket has some fifty members more, of which this needs none.
+  for (const one of all) Reflect.apply(admission.connected, admission, [one])
+  return all.filter(({ destroyed }) => !destroyed).length
+}
+for (const [what, address, left] of [
+  ["of a port that is used again before its end was seen", "198.51.100.7", 1],
+  ["that has gone before it is looked at", undefined, 0],
+] as const)
+  test(`N-07 keeps no place for a connection ${what}`, () => {
+    const admission = createAdmission(bucketOf, () => 0)
+    const gone = [new Ends(address), new Ends(address)]
+    assert.is(leftOpen(admission, gone), left)
+    for (const one of gone) one.emit("close")
+    const all = Array.from(
+      { length: 2 * PAGE_LIMITS.connections },
+      (_, i) => new Ends(`10.${i >> 8}.${i & 255}.1`),
+    )
+    assert.is(leftOpen(admission, all), PAGE_LIMITS.connections)
+  })
+
+test("N-07 takes connections from one port to two addresses for two", () => {
+  const admission = createAdmission(bucketOf, () => 0)
+  const both = ["192.0.2.1", "192.0.2.2"].map((local) => new Ends("198.51.100.7", local))
+  assert.is(leftOpen(admission, both), 2)
 })
 
 test.run()
