@@ -95,8 +95,11 @@ export const deviceHandlers = (
       pb.ExportDevicesRequestSchema,
       draining,
       async function* ({ filter }, caller) {
-        for await (const device of service.exportDevices(filter, caller))
-          yield () => create(pb.ExportDevicesResponseSchema, { device: deviceExportToProto(device) })
+        for await (const devices of service.exportDevices(filter, caller)) {
+          for (const device of devices)
+            yield () => create(pb.ExportDevicesResponseSchema, { device: deviceExportToProto(device) })
+          yield undefined
+        }
       },
       EXPORTED_TOGETHER,
     ),

@@ -1,21 +1,23 @@
 import { once } from "node:events"
+import { setTimeout } from "node:timers/promises"
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf"
 import { type handleServerStreamingCall, type ServerWritableStream, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import type { Received } from "../rpc.ts"
 import type { Caller } from "../service/ports.ts"
 import type { CallContext } from "./call.ts"
-import { toStatus } from "./errors.ts"
+import { codeOf, toStatus } from "./errors.ts"
 import { takeContext } from "./intercept.ts"
 import { check } from "./validate.ts"
 
 /**
  * A handler with one request and a stream of answers: checks the request, calls, and sends what comes, no faster than it is
- * taken, each asked for when it is the caller's turn. It ends with the answers, or with the failure; when the caller leaves, nobody is
- * asked for more; when the server drains, with SHUTTING_DOWN.
+ * taken, each asked for when it is the caller's turn. Where there is no room it is refused before it has begun, and waits after
+ * that. It ends with the answers, or with the failure; when the caller leaves, nobody is asked for more; when the server drains,
+ * with SHUTTING_DOWN.
  *
  * @param answer Is told by `signal` when nobody waits for it any more. Gives what makes each answer, for what that takes is the
- *   caller's; nothing where there is only a turn to wait for.
+ *   caller's; nothing where there is only a turn to wait for: before what comes next there is one.
  * @param together So many small answers share a turn.
  */
 export const serverStream =
@@ -60,19 +62,50 @@ async function* inTurns<T>(
 ): AsyncGenerator<T> {
   const iterator = items[Symbol.asyncIterator]()
   try {
-    for (let count = 0; ; count += 1) {
-      if (count % together === 0) {
-        const begun = await context.enter(0)
-        if (begun === undefined) return // nobody waits any more
-        begun()
+    if (!(await takeTurn(context, signal))) return
+    for (let left = together; ; left -= 1) {
+      if (left === 0) {
+        if (!(await takeNextTurn(context, signal))) return
+        left = together
       }
       const { done, value } = await iterator.next()
-      if (done === true || signal.aborted) return
+      if (done === true) return
       yield value
+      if (value === undefined) left = 1
     }
   } finally {
     await iterator.return?.()
   }
+}
+
+/** Waits for the stream's turn. Gives whether that came before the stream was over. @throws {AssayError} OVERLOADED. */
+const takeTurn = (context: CallContext, signal: AbortSignal): Promise<boolean> =>
+  new Promise((resolve, reject) => {
+    const over = (): void => resolve(false)
+    if (signal.aborted) return over()
+    signal.addEventListener("abort", over, { once: true })
+    const told = (begun: (() => void) | undefined): void => {
+      begun?.()
+      resolve(begun !== undefined)
+    }
+    context
+      .enter(0)
+      .then(told, reject)
+      .finally(() => signal.removeEventListener("abort", over))
+  })
+
+/** Before a stream that has begun asks again where there was no room for it: as long as callers are told to wait. */
+const AGAIN_MS = 1000
+
+/** As `takeTurn`. What has begun is not refused: it asks for one at a time, and nobody could go on where it was ended. */
+const takeNextTurn = async (context: CallContext, signal: AbortSignal): Promise<boolean> => {
+  for (;;)
+    try {
+      return await takeTurn(context, signal)
+    } catch (error) {
+      if (codeOf(error) !== "OVERLOADED") throw error
+      await setTimeout(AGAIN_MS, undefined, { signal }).catch(() => {})
+    }
 }
 
 const send = async <I, O>(

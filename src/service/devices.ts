@@ -33,7 +33,7 @@ export interface DeviceUseCases {
   /** See `createImportDevices`. */
   importDevices(devices: AsyncIterable<ImportDeviceInput>, caller: Caller): Promise<ImportedDevices>
   /** See `createExportDevices`. */
-  exportDevices(filter: string, caller: Caller): AsyncIterable<DeviceRecord>
+  exportDevices(filter: string, caller: Caller): AsyncIterable<readonly DeviceRecord[]>
 }
 
 /** The use cases over their ports. */

@@ -71,7 +71,9 @@ for (const [direction, ms] of [
       await waitUntil(3000, async () => (await codeOf(() => wants(client))) === "CLOCK")
 
     const begun = begunIn(server)
-    process.kill(workersOf(server).at(-1) ?? 0, "SIGKILL")
+    const pid = workersOf(server).at(-1)
+    if (pid === undefined) throw new TypeError("a worker")
+    process.kill(pid, "SIGKILL")
     await waitUntil(10_000, () => begunIn(server) > begun)
     // Half of these go to the new one, which has none.
     const after = clientsOf(server, clients.length, CLIENTS)

@@ -528,8 +528,8 @@ export const JOURNAL: readonly Mutant[] = [
     [
       "server-stream-left",
       "stops asking",
-      "if (done === true || signal.aborted) return",
-      "if (done === true) return",
+      "if (signal.aborted) return over()",
+      "",
       "Work for a caller who has left would go on.",
     ],
     [

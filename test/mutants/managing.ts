@@ -324,6 +324,13 @@ export const MANAGING: readonly Mutant[] = [
       "",
       "An export would have devices that no registry can take.",
     ],
+    [
+      "export-breath",
+      "lets others work between the pages",
+      "    await breathe()\n",
+      "",
+      "An export that finds nothing would hold every other call up.",
+    ],
   ]),
   ...mutantsOf("src/service/list-devices.ts", "test/service/list-devices.test.ts", [
     [

@@ -227,8 +227,7 @@ export const fakeService = (seen: Seen, overrides: Partial<Service> = {}): Servi
     },
     exportDevices: async function* (filter, caller) {
       seen.push({ method: "exportDevices", input: filter, caller })
-      yield device
-      yield { ...device, id: "device-2" }
+      yield [device, { ...device, id: "device-2" }]
     },
     createEnrollmentToken: remember("createEnrollmentToken", () => ({
       token: enrollmentToken,

@@ -101,8 +101,8 @@ test("takes what another registry gives out, and gives out the same again", () =
       await importAll(from.service, [full(), certified])
       const exported = async (service: Service): Promise<ImportDeviceInput[]> => {
         const devices: ImportDeviceInput[] = []
-        for await (const device of service.exportDevices("", OPERATOR))
-          devices.push({ ...device, ...device.endorsement })
+        for await (const page of service.exportDevices("", OPERATOR))
+          devices.push(...page.map((device) => ({ ...device, ...device.endorsement })))
         return devices
       }
       const first = await exported(from.service)

@@ -41,7 +41,7 @@ const pagesOf = async (
 }
 const exportedOf = async (service: Service, filter = "", caller = OPERATOR): Promise<string[]> => {
   const ids: string[] = []
-  for await (const { id } of service.exportDevices(filter, caller)) ids.push(id)
+  for await (const page of service.exportDevices(filter, caller)) ids.push(...idsOf(page))
   return ids
 }
 const later = (minutes: number): Date => new Date(START.getTime() + minutes * 60_000)
@@ -269,6 +269,32 @@ test("leaves devices out of an export whose keys were released", () =>
     assert.equal(await exportedOf(world.service), ["gate-2"])
   }))
 
+test("lets others work between the pages of an export", () => {
+  let breaths = 0
+  return withService(
+    async (world) => {
+      await keep(
+        world,
+        Array.from({ length: 1200 }, (_, i) => keptDevice(`gate-${i}`)),
+      )
+      const pages: [size: number, breaths: number][] = []
+      for await (const page of world.service.exportDevices("", OPERATOR)) pages.push([page.length, breaths])
+      assert.equal(pages, [
+        [500, 0],
+        [500, 1],
+        [200, 2],
+      ])
+    },
+    {
+      ports: () => ({
+        breathe: async () => {
+          breaths += 1
+        },
+      }),
+    },
+  )
+})
+
 test("asks for no more of an export than is taken", () => {
   let asked = 0
   return withService(
@@ -277,7 +303,7 @@ test("asks for no more of an export than is taken", () => {
         world,
         Array.from({ length: 2000 }, (_, i) => keptDevice(`gate-${i}`)),
       )
-      for await (const { id } of world.service.exportDevices("", OPERATOR)) if (id.length > 4) break
+      for await (const page of world.service.exportDevices("", OPERATOR)) if (page.length > 0) break
       assert.is(asked, 1)
     },
     {
