@@ -214,7 +214,7 @@ export const EDGE_ATTACKS: readonly AttackClass[] = [
     id: "G-05",
     title: "Frames that only cost",
     words:
-      "Windows that overflow, pings, settings and priorities without end, frames without anything in them, answers that nobody takes: HTTP/2 has a dozen ways to keep a peer busy or to have it hold something. Each ends with the connection that does it, and everything that was held for it is given back.",
+      "Windows that overflow, pings, settings and priorities without end, messages in frames of a byte, frames without anything in them, answers that nobody takes: HTTP/2 has a dozen ways to keep a peer busy or to have it hold something. Each ends with the connection that does it, and everything that was held for it is given back.",
     gets: "The connection is closed; a stream whose answer nobody takes is cut after ten seconds.",
   },
   {

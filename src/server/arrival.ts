@@ -6,7 +6,8 @@ import { subscribe } from "node:diagnostics_channel"
 import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
 import type { StatusObject } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
-import { type AtOnce, type Connection, connectionOf } from "./connections.ts"
+import type { AtOnce, Connection } from "./connection.ts"
+import { connectionOf } from "./connections.ts"
 import { ENCODINGS, toStatus } from "./errors.ts"
 import { ignore, letGo } from "./let-go.ts"
 import { AtATime } from "./limiter.ts"
@@ -107,7 +108,9 @@ const refusals = new Refusals()
 const LINGERING_MAX = 16_384
 const lingering = new AtATime(LINGERING_MAX, "calls that were refused and are open")
 
-/** Answers a call with nothing but headers, and reads none of it. */
+const now = (): number => performance.now()
+
+/** Answers a call with nothing but headers, and uses nothing of it. */
 export function answerAtOnce(
   stream: ServerHttp2Stream,
   connection: Connection,
@@ -123,15 +126,21 @@ export function answerAtOnce(
     return
   }
   // Not cut at once: a caller that is still sending would answer with a reset, and enough of those end a connection.
-  const one = { stream, sinceMs: performance.now(), place: 0 }
+  const one = { stream, sinceMs: now(), place: 0 }
   refused.add(one)
   const ended = lingering.begin(owner)
   stream.on("close", () => {
     refused.delete(one)
     ended()
-    letGo(stream, ["close"])
+    letGo(stream, ["close", "data"])
   })
-  stream.resume()
+  let count = 0
+  let allBytes = 0
+  stream.on("data", ({ length: bytes }: Buffer) => {
+    count += 1
+    allBytes += bytes
+    connection.piece({ bytes, count, allBytes }, now)
+  })
   refusals.answer(connection.unanswered, { stream, headers })
 }
 

@@ -2,15 +2,12 @@
  * The connections that there are: how many of them, whose, and for how long one may stay that has not shown who calls on it. A
  * stranger costs a socket and some 100 KB, so strangers are few and their time is short.
  */
-import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2"
+import type { Http2Session } from "node:http2"
 import type { Socket } from "node:net"
 import { networkOf } from "../addresses.ts"
-import { Acquaintances } from "./acquaintances.ts"
-import type { Arrival } from "./arrival.ts"
 import { Buckets } from "./buckets.ts"
 import type { ShownChain } from "./certificates.ts"
-import type { RefusedLine } from "./refusals.ts"
-import { type Listed, Roll } from "./roll.ts"
+import { Connection, type Refuses, type Takes } from "./connection.ts"
 
 /** Connections at a time. */
 export interface ConnectionLimits {
@@ -25,138 +22,18 @@ export interface ConnectionLimits {
   readonly idleMs: number
 }
 
-/** What one connection may do that no honest one does often: calls taken back, of nobody who is known, or that are no calls. */
-const STRIKES = { perSecond: 100, burst: 512 }
-
-/** Answers a call, or says that it does not: then grpc-js does. */
-export type Takes = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, arrival: Arrival) => boolean
-
-/** Why a call is refused at once. */
-export type AtOnce = "OVERLOADED" | "RATE"
-
-/** Says why one more call on a connection would be refused now, whatever it is, if it would; of that caller, if it is known. */
-type Refuses = (connection: Connection, caller: string | undefined) => AtOnce | undefined
-
 /** For the other end to close what is idle. */
 const CLOSING_MS = 10_000
-
-/** For a caller that is refused at once to end its request. */
-const LINGER_MS = 5000
 
 /** Before the first call: a handshake with the longest chain of certificates, many times over. */
 const SILENT_BYTES_MAX = 256 * 1024
 
-/** A call that was refused at once. */
-interface Lingering extends Listed {
-  readonly stream: ServerHttp2Stream
-  readonly sinceMs: number
-}
+/** Connections of one address that were ended for small pieces: as many again have come by then, and are read. */
+const CRUMBLED = { perSecond: 0.2, burst: 3 }
+/** Addresses that are told apart. */
+const ADDRESSES_MAX = 4096
 
 const CONNECTION = Symbol("connection")
-
-/** One connection. */
-export class Connection {
-  /** As no other connection of this process is called. */
-  readonly id: string
-  /** Whom its address belongs to; empty for a Unix socket. */
-  readonly network: string
-  /** Who answers its calls without grpc-js, if anybody does. */
-  readonly takes: Takes | undefined
-  /** Once somebody has called on it. */
-  session: Http2Session | undefined
-  /** What was shown in its handshake: nothing where there was none. */
-  chain: ShownChain | undefined
-  /** Who has called on it last of those who are known, if anybody has. */
-  caller: string | undefined
-  readonly #acquaintances = new Acquaintances()
-  /** Calls that have come. */
-  calls = 0
-  /** Calls whose streams are open. */
-  streams = 0
-  /** Calls that were refused at once, and whose streams are open. */
-  readonly refused = new Roll<Lingering>()
-  /** Those of them that are not answered yet. */
-  readonly unanswered: RefusedLine = []
-  idleSinceMs: number
-  readonly #refuses: Refuses
-  readonly #strikes = new Buckets(STRIKES, 1)
-  /** Calls that have not come to us, as far as they have been counted; and what had been read by then. */
-  #unheard = 0
-  #bytesRead = 0
-  #isEnding = false
-
-  /** Ends it at once, whatever its other end does. */
-  readonly cut: () => void
-
-  constructor(id: string, network: string, nowMs: number, refuses: Refuses, cut: () => void, takes?: Takes) {
-    this.#refuses = refuses
-    this.cut = cut
-    this.takes = takes
-    this.id = id
-    this.network = network
-    this.idleSinceMs = nowMs
-  }
-
-  /**
-   * Why one more call would be refused now, whatever it is, if it would.
-   *
-   * @param said What its caller says of itself: the authorization, or nothing.
-   */
-  refusal(said: string | undefined): AtOnce | undefined {
-    return this.#refuses(this, this.#acquaintances.lineOf(said ?? ""))
-  }
-
-  /** A caller is known who said that of itself. */
-  known(caller: string, said: string | undefined): void {
-    this.caller = caller
-    this.#acquaintances.add(said ?? "", caller)
-  }
-
-  /** Counts a call of the kind that `STRIKES` says, and ends whoever makes one too many. Gives whether it was that. */
-  strike(nowMs: number): boolean {
-    if (this.#strikes.take("", nowMs) === 0) return false
-    this.end()
-    return true
-  }
-
-  /** Whether nothing more of it is answered. */
-  get isEnding(): boolean {
-    return this.#isEnding
-  }
-
-  /**
-   * Says that it is too much, and ends it. By its socket, and not by `destroy` of its session: while answers of streams are
-   * under way, that has Node abort the process.
-   */
-  end(): void {
-    if (this.#isEnding) return
-    this.#isEnding = true
-    if (this.session?.destroyed === false) this.session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
-    setImmediate(this.cut) // when that is written
-  }
-
-  /**
-   * Ends calls that were refused, and whose callers do not end them, and counts those that never came.
-   *
-   * @param bytesRead From its socket, since it began.
-   */
-  sweep(nowMs: number, bytesRead: number): void {
-    for (const { stream, sinceMs } of this.refused.all())
-      if (nowMs - sinceMs > LINGER_MS) stream.close(constants.NGHTTP2_CANCEL)
-    if (bytesRead > this.#bytesRead) this.#strikeUnheard(nowMs)
-    this.#bytesRead = bytesRead
-  }
-
-  /** Node resets calls with too many headers and tells nobody. They count as calls all the same: their numbers go on by two. */
-  #strikeUnheard(nowMs: number): void {
-    if (this.session === undefined || this.session.destroyed) return
-    const begun = ((this.session.state.lastProcStreamID ?? 0) + 1) / 2
-    while (this.calls + this.#unheard < begun) {
-      this.#unheard += 1
-      if (this.strike(nowMs)) return
-    }
-  }
-}
 
 /** Takes connections, and closes those that stay for nothing. */
 export class Connections {
@@ -167,6 +44,7 @@ export class Connections {
   readonly #ofNetwork = new Map<string, number>()
   readonly #strangersOf = new Map<string, number>()
   readonly #byEnds = new Map<string, Connection>()
+  readonly #crumbled = new Buckets(CRUMBLED, ADDRESSES_MAX)
   #made = 0
   #isStopping = false
 
@@ -200,7 +78,8 @@ export class Connections {
       this.#isStopping ||
       this.#sockets.size >= connectionsMax ||
       (this.#ofNetwork.get(network) ?? 0) >= addressConnectionsMax ||
-      (this.#strangersOf.get(network) ?? 0) >= strangersMax
+      (this.#strangersOf.get(network) ?? 0) >= strangersMax ||
+      this.#crumbled.wait(network, this.#nowMs()) > 0
     ) {
       socket.destroy()
       return undefined
@@ -209,8 +88,12 @@ export class Connections {
       `#${++this.#made}`,
       network,
       this.#nowMs(),
-      this.#refuses,
-      () => socket.destroy(),
+      {
+        refuses: this.#refuses,
+        cut: () => socket.destroy(),
+        // All that use a Unix socket have no address, and are not one.
+        crumbled: (nowMs) => void (network !== "" && this.#crumbled.take(network, nowMs)),
+      },
       takes,
     )
     const ends = endsOf(socket)

@@ -34,8 +34,9 @@ export class GuardedCall implements Listed {
   #lookedMs: number
   #complete = false
   #isClosed = false
-  /** Pieces of the message that is not complete. */
+  /** Pieces of the message that is not complete, and what is in them. */
   #pieces = 0
+  #pieceBytes = 0
   /** How much of the answers waits to be taken, and since when as much. */
   #untaken = { bytes: 0, sinceMs: 0 }
   #answeredMs: number | undefined
@@ -212,10 +213,14 @@ export class GuardedCall implements Listed {
 
   /** More of it has come. */
   received(chunk: Uint8Array): void {
-    if (this.#answeredMs !== undefined) return
+    if (this.#answeredMs !== undefined) {
+      this.#piece(chunk)
+      return
+    }
     try {
       this.#framing.push(chunk)
-      this.#pieces = this.#framing.partial ? this.#pieces + 1 : 0
+      if (this.#framing.partial) this.#piece(chunk)
+      else this.#pieces = this.#pieceBytes = 0
       if (this.#pieces > PIECES_MAX) throw inPieces()
       if (!this.#framing.partial) this.#partialSinceMs = undefined
       else this.#partialSinceMs ??= this.#guard.nowMs()
@@ -223,6 +228,13 @@ export class GuardedCall implements Listed {
       if (!(error instanceof AssayError)) throw error
       this.#refuse(error)
     }
+  }
+
+  #piece({ length: bytes }: Uint8Array): void {
+    this.#pieces += 1
+    this.#pieceBytes += bytes
+    const piece = { bytes, count: this.#pieces, allBytes: this.#pieceBytes }
+    this.#arrival.connection.piece(piece, this.#guard.nowMs)
   }
 
   /** @throws {AssayError} PROTO, MESSAGE_SIZE, OVERLOADED. */

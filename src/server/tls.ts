@@ -9,7 +9,8 @@ import { createServer, type SecureContextOptions } from "node:tls"
 import { type Server, ServerCredentials } from "@grpc/grpc-js"
 import { HANDSHAKE_MS, type ServerIdentity, TLS } from "../tls.ts"
 import type { ShownChain } from "./certificates.ts"
-import type { Connections, Takes } from "./connections.ts"
+import type { Takes } from "./connection.ts"
+import type { Connections } from "./connections.ts"
 
 /** What a listener's connections are set up with. Both may change while it listens; connections keep what they began with. */
 export interface TlsParts {

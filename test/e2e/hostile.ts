@@ -143,10 +143,14 @@ export const u32 = (value: number): Buffer => {
   return bytes
 }
 
-/** Opens a connection. `settings` is the payload of its first frame. */
-export const wire = async (address: string, settings: Uint8Array = new Uint8Array()): Promise<Wire> => {
+/** Opens a connection, from any of this machine's addresses. `settings` is the payload of its first frame. */
+export const wire = async (
+  address: string,
+  settings: Uint8Array = new Uint8Array(),
+  localAddress?: string,
+): Promise<Wire> => {
   const [host = "", port] = address.split(":")
-  const socket = connect(Number(port), host)
+  const socket = connect({ port: Number(port), host, ...(localAddress && { localAddress }) })
   socket.on("error", () => {})
   await once(socket, "connect")
   const got: Got[] = []

@@ -3,7 +3,7 @@ import { suite } from "uvu"
 import * as assert from "uvu/assert"
 import { AttestationService } from "../../src/gen/assay/v1/attestation_pb.ts"
 import { pathOf } from "../../src/rpc.ts"
-import { Connection } from "../../src/server/connections.ts"
+import { Connection } from "../../src/server/connection.ts"
 import type { Limits } from "../../src/server/limits.ts"
 import { bareCall, framed, pause, rawOpen, rawSession, rawWhole, until } from "./raw.ts"
 import { gateway, limited, serving } from "./tls.ts"
@@ -91,7 +91,7 @@ test("refuses G-06 a handshake that never comes to its end, like any stranger", 
   ))
 test("ends N-07 calls that were refused at once, when their callers have not ended them for five seconds", () =>
   bareCall(async (stream, call) => {
-    const connection = new Connection("#1", "", 0, never, nothingToCut)
+    const connection = new Connection("#1", "", 0, { refuses: never, cut: nothingToCut })
     connection.refused.add({ stream, sinceMs: 1000, place: 0 })
     connection.sweep(6000, 0)
     await pause(20)
@@ -100,5 +100,54 @@ test("ends N-07 calls that were refused at once, when their callers have not end
     await until(() => call.closed)
     assert.is(call.rstCode, 8, "CANCEL")
   }))
+
+const MIB = 2 ** 20
+/** Sizes of so many bytes, each as large as the next of `sizes`, which come again and again. */
+const cutInto = (bytes: number, ...sizes: readonly number[]): readonly number[] => {
+  const pieces: number[] = []
+  for (let left = bytes; left > 0; ) {
+    const size = Math.min(left, sizes[pieces.length % sizes.length] ?? left)
+    pieces.push(size)
+    left -= size
+  }
+  return pieces
+}
+const messages: [what: string, pieces: readonly number[], times: number, isEnded: boolean][] = [
+  ["of 900 bytes, byte by byte", cutInto(900, 1), 1, true],
+  ["of 516 bytes, byte by byte", cutInto(516, 1), 1, false],
+  ["of a mebibyte in pieces of 255 bytes", cutInto(MIB, 255), 1, true],
+  ["of a mebibyte in pieces of 256 bytes", cutInto(MIB, 256), 1, false],
+  [
+    "of a mebibyte in frames of 16 KiB that are cut where the system's reads end",
+    cutInto(MIB, 16_384, 16_384, 16_384, 16_348, 36),
+    1000,
+    false,
+  ],
+  ["whose five bytes come first, and the rest in a hundred", cutInto(500, 5, 100), 10_000, true],
+  ["whose five bytes come first", cutInto(900, 5, 895), 10_000, false],
+  ["in five pieces, none of them large", cutInto(1000, 5, 200, 200, 200), 10_000, false],
+]
+for (const [what, pieces, times, isEnded] of messages)
+  test(`${isEnded ? "ends G-05" : "leaves"} a connection with ${times} messages ${what}`, () => {
+    let told = 0
+    const crumbled = (): void => {
+      told += 1
+    }
+    const connection = new Connection("#1", "", 0, { refuses: never, cut: nothingToCut, crumbled })
+    for (let i = 0; i < times; i += 1) {
+      let allBytes = 0
+      for (const [at, bytes] of pieces.entries()) {
+        allBytes += bytes
+        connection.piece({ bytes, count: at + 1, allBytes }, () => 0)
+      }
+    }
+    assert.equal([connection.isEnding, told], [isEnded, isEnded ? 1 : 0])
+  })
+test("leaves a connection whose small pieces come as slowly as they do", () => {
+  const connection = new Connection("#1", "", 0, { refuses: never, cut: nothingToCut })
+  for (let i = 1; i < 100_000; i += 1)
+    connection.piece({ bytes: 50, count: i, allBytes: 50 * i }, () => 4 * i)
+  assert.is(connection.isEnding, false)
+})
 
 test.run()

@@ -1,6 +1,6 @@
 import { suite } from "uvu"
 import * as assert from "uvu/assert"
-import { Connection } from "../../src/server/connections.ts"
+import { Connection } from "../../src/server/connection.ts"
 import { Guard } from "../../src/server/guard.ts"
 import type { GuardedCall } from "../../src/server/guarded-call.ts"
 import { LIMITS } from "../../src/server/limits.ts"
@@ -15,13 +15,7 @@ const PROVEN = { proveAgain: () => {} }
 const STREAM = { requestStream: true, responseStream: true, openToAll: false }
 
 const connection = (id = "#1"): Connection =>
-  new Connection(
-    id,
-    "",
-    0,
-    () => undefined,
-    () => {},
-  )
+  new Connection(id, "", 0, { refuses: () => undefined, cut: () => {} })
 
 /** At which look a stream is refused that has half of a message, and is paused at some of them. */
 const refusedAt = async (
