@@ -84,15 +84,16 @@ export class Connections {
       socket.destroy()
       return undefined
     }
-    const connection = new Connection(
+    const connection: Connection = new Connection(
       `#${++this.#made}`,
       network,
       this.#nowMs(),
       {
         refuses: this.#refuses,
         cut: () => socket.destroy(),
-        // All that use a Unix socket have no address, and are not one.
-        crumbled: (nowMs) => void (network !== "" && this.#crumbled.take(network, nowMs)),
+        crumbled: (nowMs) => {
+          if (!this.#isShared(connection)) this.#crumbled.take(network, nowMs)
+        },
       },
       takes,
     )
@@ -109,6 +110,14 @@ export class Connections {
     })
     mark(socket, connection)
     return connection
+  }
+
+  /** Whether others who are known call from its address: a proxy's, say. All who use a Unix socket have none, and are not one. */
+  #isShared({ network, caller }: Connection): boolean {
+    if (network === "") return true
+    for (const other of this.#sockets.keys())
+      if (other.network === network && other.caller !== undefined && other.caller !== caller) return true
+    return false
   }
 
   /** The connection that a socket with TLS is the inner side of. */

@@ -78,6 +78,21 @@ test("refuses G-05 connections from an address that goes on with that, and from 
   other.close()
 })
 
+test("keeps nobody out whose address another known caller calls from, as from behind a proxy", async () => {
+  const address = newAddress()
+  const known = await from(address)
+  await known.send(wholeCall(1, callHeaders(victim())))
+  await until(() => known.isAnswered(1))
+  for (let i = 0; i < 6; i += 1) {
+    const one = await from(address)
+    await one.send(headersOf(1, saying(callHeaders(victim(), VERIFY), "x".repeat(43))), inFrames(1, 3500, 1))
+    await until(() => one.isClosed())
+    assert.is(one.goaway(), constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+  assert.is(known.isClosed(), false)
+  known.close()
+})
+
 const taken: [what: string, bytes: number, each: number][] = [
   ["of a byte, few enough of them", 400, 1],
   ["of what a packet holds", 2_000_000, 1400],
