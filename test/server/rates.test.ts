@@ -101,6 +101,10 @@ test("refuses N-07 more calls of one caller at a time, and takes them when other
   const server = await started({ verify }, { credentials, rates: { callsMax: 3 } })
   const gateway = as(server.address, "gateway")
   const held = Array.from({ length: 3 }, () => gateway.verify(goodVerify()))
+  opened.push(async () => {
+    resolve()
+    await Promise.allSettled(held)
+  })
   while (begun < 3) await new Promise((done) => setTimeout(done, 5))
   await rejectsCode(() => gateway.getEpoch(), "RATE")
   resolve()
