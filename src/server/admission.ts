@@ -5,6 +5,7 @@
  * by what waits and what was begun lately. Who asks for less than its share may so come with many at once beside one who never stops.
  */
 import { AssayError } from "../errors.ts"
+import { Batch } from "./batch.ts"
 import { Line, type Waiting } from "./line.ts"
 import { Party, QUANTUM, takeOut } from "./party.ts"
 import { Throughput } from "./throughput.ts"
@@ -29,13 +30,6 @@ export interface AdmissionEvents {
 
 /** So many bytes of a request weigh as much as a request without any. */
 const BYTES_OF_ONE = 8192
-/** How long the loop may be away from its sockets, about: so many requests are begun at a time. */
-const TICK_MS = 4
-/** Where the sockets take it longer than that, as a part of it: else those who are refused would leave no time for the others. */
-const TICK_PART = 1 / 2
-const [BATCH_START, BATCH_STEP, BATCH_MAX] = [64, 4, 256]
-/** More where there is longer than this for it, and at most so many times as many. */
-const [LONG_MS, LONG_MAX] = [32, 4]
 /** Of what was begun for a caller, a third still counts after so long; and between two looks at how much that is. */
 const [LATELY_MS, FADE_MS] = [1000, 50]
 /** What has come and is not in line yet, as a part of what is. */
@@ -63,8 +57,8 @@ export class Admission {
   #fadedMs = 0
   #waiting = 0
   #running = 0
-  #batch = BATCH_START
   #isPumping = false
+  readonly #batch = new Batch()
   readonly #throughput = new Throughput()
 
   /** @param nowMs A clock that never goes back. */
@@ -225,28 +219,15 @@ export class Admission {
     setImmediate(() => {
       this.#isPumping = false
       const nowMs = this.#nowMs()
-      const allowedMs = Math.max(TICK_MS, (sinceMs - (awaySinceMs ?? sinceMs)) * TICK_PART)
-      this.#adapt(nowMs - sinceMs, allowedMs, isUsedUp)
+      this.#batch.adapt(nowMs - sinceMs, sinceMs - (awaySinceMs ?? sinceMs), isUsedUp)
       this.#pump(nowMs)
     })
-  }
-
-  /**
-   * Begins more or fewer the next time, by what those took that were begun now, and what they may take. That a few took little
-   * says nothing of many.
-   */
-  #adapt(tookMs: number, allowedMs: number, isUsedUp: boolean): void {
-    const step = Math.round((BATCH_STEP * allowedMs) / TICK_MS)
-    const max = BATCH_MAX * Math.min(LONG_MAX, Math.max(1, allowedMs / LONG_MS))
-    if (tookMs > allowedMs) this.#batch = Math.max(1, this.#batch >> 1)
-    else if (isUsedUp && tookMs < allowedMs / 2) this.#batch += step
-    this.#batch = Math.min(max, this.#batch)
   }
 
   /** Begins some, as many as the loop has time for before it looks at its sockets again. Gives whether there were as many. */
   #tick(nowMs: number): boolean {
     let begun = 0
-    while (begun < this.#batch && this.#running < this.#limits.runningMax) {
+    while (begun < this.#batch.size && this.#running < this.#limits.runningMax) {
       const next = this.#next()
       if (next === undefined) break
       const weight = next.weight + next.line.extra
@@ -260,7 +241,7 @@ export class Admission {
     if (nowMs - this.#fadedMs >= FADE_MS) this.#fade(nowMs)
     if (this.#waiting === 0) this.#throughput.probe(nowMs)
     else this.#throughput.measure(nowMs)
-    return begun >= this.#batch
+    return begun >= this.#batch.size
   }
 
   #begin({ line, weight, sinceMs, begin }: Waiting, nowMs: number): void {

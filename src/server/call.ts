@@ -1,51 +1,18 @@
 /** What happens around every call: who calls, what is logged and measured, and how a failure is answered. */
 import type { ServerHttp2Stream } from "node:http2"
 import { type Metadata, type StatusObject, status } from "@grpc/grpc-js"
-import type { Logger } from "pino"
 import { AssayError, CODES, type Code } from "../errors.ts"
 import type { Violation } from "../rpc.ts"
-import type { Caller, Meter, Who } from "../service/ports.ts"
+import type { Caller, Who } from "../service/ports.ts"
 import { sameText } from "../texts.ts"
-import type { Admission } from "./admission.ts"
 import type { Arrival } from "./arrival.ts"
 import { newCallId } from "./call-id.ts"
-import { type LogCall, loggable } from "./call-log.ts"
-import type { KnowCaller, Transport } from "./caller.ts"
-import type { Connections } from "./connections.ts"
-import type { OpenCalls } from "./drain.ts"
+import { loggable } from "./call-log.ts"
+import type { Edge } from "./edge.ts"
 import { codeOf, isNoCall, isTooMuch, toStatus } from "./errors.ts"
-import type { Guard, Shape, Taken } from "./guard.ts"
+import type { Shape, Taken } from "./guard.ts"
 import type { GuardedCall } from "./guarded-call.ts"
-import type { Limiter } from "./limiter.ts"
 import { authorize, isOpenToAll, type Principal } from "./roles.ts"
-
-/** Told of each call that ends: `package.Service/Method`, the gRPC status by name, and how long it took. */
-export type Observe = (method: string, code: string, seconds: number) => void
-
-/** What the calls of one server share. */
-export interface Edge {
-  readonly log: Logger
-  readonly logCall: LogCall
-  readonly observe: Observe
-  /** Told of each failure that a caller is answered with. */
-  readonly refused: (code: Code) => void
-  readonly knowCaller: KnowCaller
-  readonly transport: Transport
-  /** Nothing where nobody is limited. */
-  readonly limits: EdgeLimits | undefined
-  /** Calls that are not answered yet, but for those that anyone may make. */
-  readonly open: OpenCalls
-}
-
-/** What those are limited by who do not use the administration socket. */
-export interface EdgeLimits {
-  readonly limiter: Limiter
-  readonly guard: Guard
-  readonly connections: Connections
-  readonly admission: Admission
-  /** Sees what answers take that are long. */
-  readonly meter: Meter
-}
 
 /** What a handler knows of its call. */
 export interface CallContext {

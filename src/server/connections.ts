@@ -22,6 +22,15 @@ export interface ConnectionLimits {
   readonly idleMs: number
 }
 
+/** Any number of connections, which stay as long as they like. */
+export const UNBOUNDED: ConnectionLimits = {
+  connectionsMax: Number.MAX_SAFE_INTEGER,
+  addressConnectionsMax: Number.MAX_SAFE_INTEGER,
+  strangersMax: Number.MAX_SAFE_INTEGER,
+  strangerIdleMs: Number.MAX_SAFE_INTEGER,
+  idleMs: Number.MAX_SAFE_INTEGER,
+}
+
 /** For the other end to close what is idle. */
 const CLOSING_MS = 10_000
 

@@ -5,7 +5,8 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import { type MetadataValue, type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import type { Arrival } from "./arrival.ts"
-import { Call, type CallKind, type Carrier, type Edge } from "./call.ts"
+import { Call, type CallKind, type Carrier } from "./call.ts"
+import type { Edge } from "./edge.ts"
 import type { Holding } from "./guard.ts"
 import { ignore, letGo } from "./let-go.ts"
 

@@ -4,7 +4,8 @@
  */
 import { Metadata, ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js"
 import { takeArrival } from "./arrival.ts"
-import { Call, type CallContext, type Carrier, type Edge, kindOf } from "./call.ts"
+import { Call, type CallContext, type Carrier, kindOf } from "./call.ts"
+import type { Edge } from "./edge.ts"
 import { follow } from "./guard.ts"
 import { explained, streamOf } from "./inner-call.ts"
 

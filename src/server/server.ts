@@ -16,14 +16,15 @@ import { Admission } from "./admission.ts"
 import { watchArrivals } from "./arrival.ts"
 import { attestationHandlers } from "./attestation.ts"
 import { serveBrought } from "./brought.ts"
-import { type Edge, lineOf, type Observe } from "./call.ts"
+import { lineOf } from "./call.ts"
 import { createCallLog } from "./call-log.ts"
 import type { Transport } from "./caller.ts"
 import type { Takes } from "./connection.ts"
-import { Connections } from "./connections.ts"
+import { Connections, UNBOUNDED } from "./connections.ts"
 import { DEVICE_FIELDS_MAX, deviceHandlers, enrollmentTokenHandlers } from "./devices.ts"
 import { DirectCalls } from "./direct.ts"
 import { drained, type OpenCalls } from "./drain.ts"
+import type { Edge, Observe } from "./edge.ts"
 import { enrollmentHandlers } from "./enrollment.ts"
 import { Guard } from "./guard.ts"
 import { Health } from "./health.ts"
@@ -69,15 +70,6 @@ const SWEEP_MS = 250
 
 /** For connections that were cut to be gone. */
 const CUT_MS = 1000
-
-/** Whoever can open the administration socket can do worse. */
-const ADMIN_CONNECTIONS = {
-  connectionsMax: Number.MAX_SAFE_INTEGER,
-  addressConnectionsMax: Number.MAX_SAFE_INTEGER,
-  strangersMax: Number.MAX_SAFE_INTEGER,
-  strangerIdleMs: Number.MAX_SAFE_INTEGER,
-  idleMs: Number.MAX_SAFE_INTEGER,
-}
 
 /** What a server is made of. */
 export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
@@ -159,7 +151,7 @@ export function createServer(config: ServerConfig): AssayServer {
     config.refused?.(refusal)
     return refusal
   })
-  const administering = new Connections(ADMIN_CONNECTIONS)
+  const administering = new Connections(UNBOUNDED) // whoever can open that socket can do worse
   const guard = new Guard(limits)
   const charge: ChargeCaller = (who, ms) => {
     admission.charge(lineOf(who), ms)

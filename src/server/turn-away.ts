@@ -6,8 +6,8 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2"
 import { type StatusObject, status } from "@grpc/grpc-js"
 import { AssayError } from "../errors.ts"
 import { type Arrival, answerAtOnce, headersOf } from "./arrival.ts"
-import type { Edge } from "./call.ts"
 import { newCallId } from "./call-id.ts"
+import type { Edge } from "./edge.ts"
 import { codeOf, toStatus } from "./errors.ts"
 
 /** What a method is called in logs and measures that there is not: its name is the caller's. */

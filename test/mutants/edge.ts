@@ -791,8 +791,8 @@ export const EDGE: readonly Mutant[] = [
   },
   {
     id: "admission-away",
-    ...of("N-07", "admission", "admission"),
-    find: "Math.max(TICK_MS, (sinceMs - (awaySinceMs ?? sinceMs)) * TICK_PART)",
+    ...of("N-07", "batch", "admission"),
+    find: "Math.max(TICK_MS, awayMs * TICK_PART)",
     replace: "TICK_MS",
     why: "While many are refused, hardly anybody would be answered.",
   },
@@ -868,7 +868,7 @@ export const EDGE: readonly Mutant[] = [
   },
   {
     id: "admission-used",
-    ...of("N-07", "admission", "admission"),
+    ...of("N-07", "batch", "admission"),
     find: "else if (isUsedUp && tookMs < allowedMs / 2)",
     replace: "else if (tookMs < allowedMs / 2)",
     why: "After a quiet time, hundreds of the dearest requests would be begun in one turn of the loop.",
