@@ -9,8 +9,6 @@ import type { Listed } from "./roll.ts"
 
 /** A question for a service's name, and one for a file of the schema. */
 const OPEN_MESSAGE_BYTES_MAX = 4096
-/** What one message may come in: the largest has some 1,500 where each packet of a network is read by itself. */
-const PIECES_MAX = 4096
 /** For a refusal to leave before its stream is cut, while the caller goes on sending. */
 const REFUSAL_MS = 1000
 
@@ -221,7 +219,6 @@ export class GuardedCall implements Listed {
       this.#framing.push(chunk)
       if (this.#framing.partial) this.#piece(chunk)
       else this.#pieces = this.#pieceBytes = 0
-      if (this.#pieces > PIECES_MAX) throw inPieces()
       if (!this.#framing.partial) this.#partialSinceMs = undefined
       else this.#partialSinceMs ??= this.#guard.nowMs()
     } catch (error) {
@@ -267,12 +264,6 @@ const slow = (ms: number): AssayError =>
   new AssayError("SLOW", "the request takes too long to come", {
     location: "message",
     expected: `at most ${ms} ms`,
-  })
-
-const inPieces = (): AssayError =>
-  new AssayError("PROTO", "a message comes in too many pieces", {
-    location: "message",
-    expected: `at most ${PIECES_MAX}`,
   })
 
 const passed = (): AssayError =>

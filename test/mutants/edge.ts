@@ -425,13 +425,6 @@ export const EDGE: readonly Mutant[] = [
     why: "A stream without requests would outlive its caller's rights.",
   },
   {
-    id: "guard-pieces",
-    ...of("G-06", "guarded-call", "untaken"),
-    find: "if (this.#pieces > PIECES_MAX) throw inPieces()",
-    replace: "",
-    why: "A message in tiny pieces would take many times its size.",
-  },
-  {
     id: "guard-left",
     ...of("G-05", "guarded-call", "untaken"),
     find: "return nowMs - this.#untaken.sinceMs > this.#guard.limits.takeMs",

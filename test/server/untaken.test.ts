@@ -112,13 +112,9 @@ for (const [name, path, headers, bytes] of pieces)
         socket.write(headersFrame(1, path, headers))
         socket.write(frame(DATA, 0, 1, framed(bytes, { size: 60_000 }).subarray(0, 5)))
         const piece = frame(DATA, 0, 1, Buffer.alloc(1))
-        for (let i = 0; i < 5 && ended.length === 0; i++) {
-          socket.write(Buffer.concat(new Array<Buffer>(1000).fill(piece)))
-          await pause(20)
-        }
+        socket.write(Buffer.concat(new Array<Buffer>(1000).fill(piece)))
+        await until(() => socket.closed)
         await until(() => ended.length === 1)
-        assert.equal(ended, ["INVALID_ARGUMENT"])
-        socket.destroy()
       },
       limited({}, { observe: (_method, code) => void ended.push(code) }),
     )
