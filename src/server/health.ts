@@ -6,6 +6,7 @@ import type { Server, ServerUnaryCall, ServerWritableStream, sendUnaryData } fro
 import { service as definition } from "grpc-health-check"
 import { AssayError } from "../errors.ts"
 import { toStatus } from "./errors.ts"
+import { takeContext } from "./intercept.ts"
 import { type Listed, Roll } from "./roll.ts"
 
 /** How all of a server is. */
@@ -42,8 +43,12 @@ export class Health {
     server.addService(definition, {
       check: (call: ServerUnaryCall<unknown, unknown>, answer: sendUnaryData<unknown>) => {
         const name = nameIn(call.request)
-        if (this.#names.has(name)) answer(null, { status: this.#status })
-        else answer(toStatus(unknownService(name)))
+        if (this.#names.has(name)) {
+          answer(null, { status: this.#status })
+          return
+        }
+        const error = unknownService(name)
+        answer(takeContext(call.metadata)?.fail(error) ?? toStatus(error))
       },
       list: (_: unknown, answer: sendUnaryData<unknown>) => {
         const statuses = [...this.#names].map((name) => [name, { status: this.#status }])

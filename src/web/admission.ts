@@ -23,7 +23,7 @@ export interface Bucket {
 }
 
 /** Probes and scrapers ask once a second each, and devices once an epoch: some dozens of them share an address. */
-export const PAGE_RATES = {
+const PAGE_RATES = {
   /** Connections of one address, for each costs more than its request, and a handshake where there is TLS. */
   connection: { perSecond: 50, burst: 200 },
   /** Requests of one address. */

@@ -92,9 +92,11 @@ const unknown: [name: string, service: string, shown: string][] = [
 ]
 for (const [name, service, shown] of unknown)
   health(`refuses G-12 ${name} with a code and in its own words`, async () => {
-    const server = await running()
+    const refusals: string[] = []
+    const server = await running({}, { refused: (code) => refusals.push(code) })
     const { error } = await rawCall(server.address, CHECK, string(1, service))
     await server.stop()
+    assert.equal(refusals, ["SERVICE_NOT_FOUND"])
     if (error === undefined) throw new TypeError("it was answered")
     const info = infoOf(error)
     assert.equal(
