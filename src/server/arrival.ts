@@ -18,6 +18,8 @@ import { Refusals } from "./refusals.ts"
 const ONCE: readonly string[] = ["authorization", "assay-tenant"]
 /** Names and values of a call's headers, in characters. They are held until it is answered, whoever makes it: HTTP/2 would take 64 KiB. */
 const HEADERS_SIZE_MAX = 16_384
+/** Names and values of a call's headers, in pairs: a client, and all that proxies add, have no more. */
+const HEADERS_MANY = 48
 /** gRPC over HTTP/2, Content-Type: of the two formats that it names, the one that is ours. */
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:;.*)?$/
 
@@ -62,11 +64,11 @@ export function watchArrivals(): void {
     session.removeAllListeners("stream")
     session.on("stream", (own, headers, flags, rawHeaders) => {
       if (!isServerStream(own)) return
-      if (connection.isEnding) {
-        own.on("error", ignore)
-        return
-      }
+      own.on("error", ignore) // whatever becomes of it: "close" comes next
       connection.calls += 1
+      // Nobody is charged for the time that reading them takes.
+      own.once("trailers", () => connection.strike(now()))
+      if (rawHeaders.length > 2 * HEADERS_MANY) connection.strike(now())
       const refusal = connection.refusal(headers.authorization)
       if (refusal !== undefined) {
         answerAtOnce(own, connection, REFUSALS[refusal])
@@ -117,7 +119,6 @@ export function answerAtOnce(
   headers: readonly string[],
 ): void {
   if (stream.closed || stream.destroyed) return
-  stream.on("error", ignore) // it has gone
   const { refused, caller } = connection
   const owner = caller === undefined ? connection.id : partyOf(caller)
   if (lingering.isFull(owner)) {
@@ -132,7 +133,7 @@ export function answerAtOnce(
   stream.on("close", () => {
     refused.delete(one)
     ended()
-    letGo(stream, ["close", "data"])
+    letGo(stream, ["close", "data", "trailers"])
   })
   let count = 0
   let allBytes = 0

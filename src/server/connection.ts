@@ -7,7 +7,7 @@ import type { ShownChain } from "./certificates.ts"
 import type { RefusedLine } from "./refusals.ts"
 import { type Listed, Roll } from "./roll.ts"
 
-/** What one connection may do that no honest one does often: calls taken back, of nobody who is known, or that are no calls. */
+/** What one connection may do that no honest one does often: calls taken back, of nobody who is known, that are no calls, or that bring trailers or dozens of headers. */
 const STRIKES = { perSecond: 100, burst: 512 }
 
 /**
@@ -135,11 +135,6 @@ export class Connection {
     if (this.#crumbs.take("", now) === 0) return
     this.#crumbled(now)
     this.end()
-  }
-
-  /** Whether nothing more of it is answered. */
-  get isEnding(): boolean {
-    return this.#isEnding
   }
 
   /**

@@ -8,7 +8,7 @@ import type { Arrival } from "./arrival.ts"
 import { Call, type CallKind, type Carrier } from "./call.ts"
 import type { Edge } from "./edge.ts"
 import type { Holding } from "./guard.ts"
-import { ignore, letGo } from "./let-go.ts"
+import { letGo } from "./let-go.ts"
 
 const { HTTP2_HEADER_STATUS, HTTP2_HEADER_CONTENT_TYPE } = constants
 
@@ -20,7 +20,7 @@ const OK = { "grpc-status": String(status.OK) }
 /** Of a deadline: whoever takes a call back later than that does so for its deadline, which comes to us a little late. */
 const NEARLY = 0.9
 /** What is listened to of each stream. */
-const EVENTS = ["data", "end", "wantTrailers", "close"]
+const EVENTS = ["data", "end", "trailers", "wantTrailers", "close"]
 /** gRPC over HTTP/2, Timeout: what its units are in milliseconds. */
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 
@@ -62,7 +62,6 @@ export class DirectCall implements Carrier {
   /** Begins, and leads `conversation` to its end. Until its caller is known, nothing is read. */
   begin(conversation: Conversation): void {
     const { stream, call } = this
-    stream.on("error", ignore) // it has gone: "close" comes next
     if (this.isGone) {
       this.closed()
       return
