@@ -18,7 +18,7 @@ import { Refusals } from "./refusals.ts"
 const ONCE: readonly string[] = ["authorization", "assay-tenant"]
 /** Names and values of a call's headers, in characters. They are held until it is answered, whoever makes it: HTTP/2 would take 64 KiB. */
 const HEADERS_SIZE_MAX = 16_384
-/** Names and values of a call's headers, in pairs: a client, and all that proxies add, have no more. */
+/** Headers of a call, each a name and a value: what a client sends, and all that proxies add, are no more. */
 const HEADERS_MANY = 48
 /** gRPC over HTTP/2, Content-Type: of the two formats that it names, the one that is ours. */
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:;.*)?$/

@@ -7,7 +7,10 @@ import type { ShownChain } from "./certificates.ts"
 import type { RefusedLine } from "./refusals.ts"
 import { type Listed, Roll } from "./roll.ts"
 
-/** What one connection may do that no honest one does often: calls taken back, of nobody who is known, that are no calls, or that bring trailers or dozens of headers. */
+/**
+ * What one connection may do that no honest one does often: calls taken back, of nobody who is known, that are no calls, or that
+ * bring trailers or dozens of headers.
+ */
 const STRIKES = { perSecond: 100, burst: 512 }
 
 /**
@@ -17,6 +20,7 @@ const STRIKES = { perSecond: 100, burst: 512 }
 const CRUMBS = { perSecond: 250, burst: 512 }
 const CRUMB_BYTES = 256
 const PIECES_FREE = 4
+
 /** Answers a call, or says that it does not: then grpc-js does. */
 export type Takes = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, arrival: Arrival) => boolean
 

@@ -7,14 +7,18 @@ export interface OpenCalls {
 }
 
 /** Waits until nobody is connected, or every open call has been answered and had time to leave, or the limit is reached. */
-export const drained = (open: Readonly<OpenCalls>, isLeft: () => boolean, limitMs: number): Promise<void> => {
+export const drained = (
+  open: Readonly<OpenCalls>,
+  isEmpty: () => boolean,
+  limitMs: number,
+): Promise<void> => {
   const limit = performance.now() + limitMs
   let idleSince: number | undefined
   return new Promise((resolve) => {
     const look = (): void => {
       const now = performance.now()
       idleSince = open.size > 0 ? undefined : (idleSince ?? now)
-      if (isLeft() || now >= limit || (idleSince !== undefined && now - idleSince >= FLUSH_MS)) resolve()
+      if (isEmpty() || now >= limit || (idleSince !== undefined && now - idleSince >= FLUSH_MS)) resolve()
       else setTimeout(look, 25)
     }
     look()

@@ -69,7 +69,7 @@ const CONNECTIONS = {
 const SWEEP_MS = 250
 
 /** For connections that were cut to be gone. */
-const CUT_MS = 1000
+const CUT_MS = 250
 
 /** What a server is made of. */
 export interface ServerConfig extends Omit<IdentityConfig, "anonymous"> {
@@ -260,11 +260,11 @@ export function createServer(config: ServerConfig): AssayServer {
       draining.abort()
       // It says that it has shut down when it has told its connections to close, not when they have.
       for (const { server } of listeners) server.tryShutdown(() => {})
-      const areLeft = (): boolean => connections.size + administering.size === 0
-      await drained(open, areLeft, limits.drainMs)
+      const isEmpty = (): boolean => connections.size + administering.size === 0
+      await drained(open, isEmpty, limits.drainMs)
       for (const { parts } of listeners) parts.connections.cut()
       // Sessions are not destroyed before their sockets, see `Connection.end`.
-      await drained({ size: 0 }, areLeft, CUT_MS)
+      await drained({ size: 0 }, isEmpty, CUT_MS)
       close()
     },
   }
